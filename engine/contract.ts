@@ -1,0 +1,187 @@
+/** The types every component is written against: read this file first. */
+import type { output, ZodType } from 'zod'
+import type { Clock } from '../platform/clock.ts'
+import type { Log } from '../platform/log.ts'
+import type { Metrics } from '../platform/metrics.ts'
+import type { OcsfEvent } from '../platform/ocsf/event.ts'
+import type { Topics } from '../platform/topics/contract.ts'
+
+export const BATCH_EVENTS_MAX = 500
+export const BATCH_BYTES_MAX = 1024 * 1024
+export const EVENT_BYTES_MAX = 1024 * 1024
+
+/** Which log a record came from; decides its topic, its key and how it is parsed. */
+export const kinds = ['waf', 'guardduty', 'falco'] as const
+export type Kind = (typeof kinds)[number]
+
+/** One security event. One stage owns it at a time and may change the fields that are not readonly. */
+export interface Event {
+  /** Same value on every redelivery by any road: a 128-bit hash of the record's bytes, outer white space trimmed. */
+  readonly id: string
+  readonly kind: Kind
+  /** Where it was read, if the source has positions: { stream: 'events.waf/3', position: 918273n }. */
+  readonly origin: Origin | undefined
+  /** Bytes as received, outer white space trimmed. Evidence: the dead letter writes exactly these. */
+  readonly raw: Buffer
+  /** Identifies the set of records this one was received with; the topic sink stores it with them (topics/contract.ts). */
+  readonly marker: string | undefined
+  /** Partition key for the topic sink; set by the `key` stage. */
+  key: string | undefined
+  /** Arrival time until a parse stage sets the event's own time. */
+  timeMs: number
+  /** Empty until a parse stage fills it. Reads as its OCSF type; may be a view over `raw`. */
+  body: OcsfEvent
+  /** The body's own encoder, if it has one; else JSON.stringify. Must reflect every change made to `body`. */
+  encode: (() => Buffer) | undefined
+}
+export interface Origin {
+  readonly stream: string
+  readonly position: bigint
+}
+
+/** 1 to BATCH_EVENTS_MAX events. The engine stops there, and acks, when a stage returns none. */
+export type Batch = Event[]
+
+export type Severity = 'info' | 'low' | 'medium' | 'high' | 'critical'
+export interface Alert extends Event {
+  readonly rule: string
+  readonly severity: Severity
+}
+
+/** Events read together and settled together. The engine calls ack or nack, exactly once. */
+export interface Delivery {
+  readonly batch: Batch
+  /** Each event is durable in every sink, durable in the dead letter, or dropped on purpose. A closure that must not keep `batch` alive. */
+  readonly ack: () => void
+  /** The engine is stopping. The source must leave the batch readable for the next process. */
+  readonly nack: (cause: Error) => void
+}
+
+export interface Source {
+  /** Called only while the engine has room, never concurrently. undefined = end of input, or `signal` aborted. */
+  read(signal: AbortSignal): Promise<Delivery | undefined>
+  /** Called after every delivery is settled. */
+  close(): Promise<void>
+  /** Sources whose streams carry a note with their committed position. */
+  readonly positions?: Positions
+}
+
+/**
+ * Moves one event out of the batch and into the dead letter. `reason` is `code` or `code: detail`; the code is one of
+ * a small closed set of snake_case words, as it becomes a metric label.
+ */
+export type Reject = (event: Event, reason: string) => void
+
+/** Parse, enrich, filter, redact. */
+export interface Stage {
+  /** Returns the events that continue. One neither returned nor rejected is dropped on purpose. */
+  apply(batch: Batch, reject: Reject): Batch | Promise<Batch>
+  close?(): Promise<void>
+}
+
+export interface Detector {
+  /** Synchronous and without I/O: nothing interleaves, and a sink retry never repeats it. */
+  detect(batch: readonly Event[], emit: (alert: Alert) => void): void
+  /** Keyed state, per stream; snapshots are stored with the position they include. */
+  readonly state?: StreamState
+}
+export interface StreamState {
+  snapshot(stream: string): Uint8Array
+  restore(stream: string, bytes: Uint8Array): void
+  drop(stream: string): void
+}
+
+/** An event serialised once and shared by every sink of the pipeline. */
+export interface Encoded {
+  readonly event: Event
+  /** One JSON object without a line feed. Empty when no sink of the pipeline wants it (`Sink.wants`). */
+  readonly json: Buffer
+}
+
+export interface Sink {
+  /** 'raw': the sink writes `event.raw` and the engine need not serialise for it. Default 'json'. */
+  readonly wants?: 'json' | 'raw'
+  /**
+   * Resolves when every record has a verdict. May hold records back to fill a larger request.
+   * Throwing means: no verdict, retry the whole batch.
+   */
+  write(records: readonly Encoded[], signal: AbortSignal): Promise<Verdict>
+  /** The engine will write nothing more before everything held back is settled: stop waiting for a fuller request. */
+  drain?(): void
+  close(): Promise<void>
+}
+
+/**
+ * Positions in `records`. A record in neither list is durable, or will be when `later` resolves: a spooling sink gives it, the
+ * engine lets the records go and keeps only the ack; what fails after that, the sink dead-letters from its spool (Deps.deadLetter).
+ * `later` rejecting stops the pipeline.
+ */
+export interface Verdict {
+  readonly retry: readonly number[]
+  readonly reject: readonly Rejection[]
+  readonly later?: Promise<void>
+  /** The destination asks for at least this long before the next try. */
+  readonly retryAfterMs?: number
+}
+export interface Rejection {
+  readonly index: number
+  readonly reason: string
+}
+
+/** What a component file exports: its name, schema, documentation and constructor. */
+export interface Spec<Config extends ZodType, Component> {
+  /** Equals the file's name. */
+  readonly type: string
+  readonly summary: string
+  /** Strict object; an unknown key is an error. */
+  readonly config: Config
+  /** YAML; parsed with `config` by the test suite and printed in docs/components.md. */
+  readonly example: string
+  /** Config is already valid. Connects or throws; the engine retries with backoff. */
+  open(config: output<Config>, deps: Deps): Promise<Component>
+}
+
+export interface Deps {
+  /** Name of the pipeline: part of consumer groups, spool folders and metric labels. */
+  readonly pipeline: string
+  readonly log: Log
+  readonly metrics: Metrics
+  readonly clock: Clock
+  /** Folder for what must outlive the process and is nobody else's business; exists, 0700. */
+  readonly stateFolder: string
+  /** Opens the topic log on first use. */
+  topics(): Promise<Topics>
+  /** For sinks that make large objects: one short note per stream, kept with its committed position. */
+  readonly positions: Positions
+  /** For sinks that find out late (Verdict.later) that an event cannot be stored. Resolves when durable. */
+  deadLetter(rejected: readonly DeadLetter[]): Promise<void>
+}
+
+export interface Positions {
+  /** The note stored with the committed position of this stream, as it was when the stream was assigned or last set. */
+  note(stream: string): string | undefined
+  /** The committed position: the next to be read after a restart. undefined before any commit. */
+  committed(stream: string): bigint | undefined
+  /** Resolves when durable; rejects with STREAM_REVOKED after the stream was revoked. Kept by later commits until set again. */
+  setNote(stream: string, note: string): Promise<void>
+  /** Streams taken from us: what is held back for them may be let go, another consumer reads it again. */
+  onRevoked(listener: (streams: readonly string[]) => void): void
+}
+
+/** One record that could not be processed, as it is kept. */
+export interface DeadLetter {
+  readonly id: string
+  readonly kind: Kind
+  readonly pipeline: string
+  /** Component that refused it. */
+  readonly stage: string
+  readonly reason: string
+  readonly timeMs: number
+  readonly origin: Origin | undefined
+  readonly raw: Buffer
+}
+
+export const defineSource = <C extends ZodType>(spec: Spec<C, Source>): Spec<C, Source> => spec
+export const defineStage = <C extends ZodType>(spec: Spec<C, Stage>): Spec<C, Stage> => spec
+export const defineDetector = <C extends ZodType>(spec: Spec<C, Detector>): Spec<C, Detector> => spec
+export const defineSink = <C extends ZodType>(spec: Spec<C, Sink>): Spec<C, Sink> => spec

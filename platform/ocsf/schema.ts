@@ -1,0 +1,132 @@
+/**
+ * The columns of an event class, in one place: the Parquet columns of the lake, its Athena DDL and the OpenSearch index
+ * template are generated from here, and a test holds that every field a parse stage can emit is listed.
+ */
+export type Scalar =
+  | 'keyword' // short string, matched whole
+  | 'text' // string an attacker chose the length of; matched whole, but only up to a bound in the index
+  | 'ip'
+  | 'integer'
+  | 'long'
+  | 'double'
+  | 'boolean'
+  | 'time_ms' // milliseconds since the epoch
+  | 'geo_point' // { lat, lon }
+  | 'json' // free object: one JSON string in the lake, flat_object in the index
+
+export interface ObjectField {
+  readonly object: Fields
+}
+export interface ListField {
+  readonly list: Scalar | ObjectField
+}
+export type Field = Scalar | ObjectField | ListField
+export interface Fields {
+  readonly [name: string]: Field
+}
+
+const object = (fields: Fields): ObjectField => ({ object: fields })
+const list = (item: Scalar | ObjectField): ListField => ({ list: item })
+
+const location = object({
+  country: 'keyword',
+  region: 'keyword',
+  city: 'keyword',
+  continent: 'keyword',
+  postal_code: 'keyword',
+  lat: 'double',
+  long: 'double',
+  geo: 'geo_point',
+  desc: 'keyword',
+})
+
+const classification: Fields = {
+  time: 'time_ms',
+  activity_id: 'integer',
+  activity_name: 'keyword',
+  category_uid: 'integer',
+  category_name: 'keyword',
+  class_uid: 'integer',
+  class_name: 'keyword',
+  type_uid: 'long',
+  type_name: 'keyword',
+  severity_id: 'integer',
+  severity: 'keyword',
+  status_id: 'integer',
+  status: 'keyword',
+  action_id: 'integer',
+  action: 'keyword',
+  disposition_id: 'integer',
+  disposition: 'keyword',
+}
+
+const provenance: Fields = {
+  metadata: object({
+    version: 'keyword',
+    profiles: list('keyword'),
+    log_name: 'keyword',
+    log_version: 'keyword',
+    original_time: 'keyword',
+    uid: 'keyword',
+    labels: list('keyword'),
+    product: object({
+      name: 'keyword',
+      vendor_name: 'keyword',
+      version: 'keyword',
+      feature: object({ name: 'keyword', uid: 'keyword' }),
+    }),
+  }),
+  cloud: object({
+    provider: 'keyword',
+    region: 'keyword',
+    account: object({ uid: 'keyword', type_id: 'integer', type: 'keyword' }),
+  }),
+}
+
+/** HTTP Activity (4002): what parse-waf, geoip and redact leave behind. */
+export const httpActivity: Fields = {
+  ...classification,
+  ...provenance,
+  src_endpoint: object({
+    ip: 'ip',
+    location,
+    autonomous_system: object({ number: 'long', name: 'keyword' }),
+  }),
+  dst_endpoint: object({ svc_name: 'keyword', uid: 'keyword', hostname: 'text' }),
+  http_request: object({
+    http_method: 'keyword',
+    version: 'keyword',
+    uid: 'text',
+    url: object({
+      scheme: 'keyword',
+      hostname: 'text',
+      path: 'text',
+      query_string: 'text',
+      url_string: 'text',
+    }),
+    args: 'text',
+    user_agent: 'text',
+    referrer: 'text',
+    x_forwarded_for: list('text'),
+    body_length: 'long',
+    http_headers: list(object({ name: 'text', value: 'text' })),
+  }),
+  http_response: object({ code: 'integer' }),
+  firewall_rule: object({
+    uid: 'keyword',
+    name: 'keyword',
+    type: 'keyword',
+    condition: 'keyword',
+    match_location: 'keyword',
+    match_details: list('text'),
+    sensitivity: 'keyword',
+    rate_limit: 'long',
+  }),
+  ja4_fingerprint_list: list(object({ type_id: 'integer', type: 'keyword', value: 'keyword' })),
+  tls: object({
+    version: 'keyword',
+    ja3_hash: object({ algorithm_id: 'integer', algorithm: 'keyword', value: 'keyword' }),
+  }),
+  observables: list(object({ name: 'keyword', type_id: 'integer', type: 'keyword', value: 'keyword' })),
+  unmapped: 'json',
+}

@@ -1,0 +1,103 @@
+/**
+ * The one seam between processes. Two implementations with one contract and one test suite: the embedded log
+ * (embedded.ts) and Kafka. Nothing else about a pipeline changes between the two.
+ */
+
+export interface TopicConfig {
+  readonly name: string
+  readonly partitions: number
+  /** Keeps the newest record of each key for ever; `retention` then bounds nothing. */
+  readonly compacted: boolean
+  readonly retention: Retention
+}
+
+export interface Retention {
+  readonly ageMsMax: number
+  readonly bytesMax: number
+}
+
+export interface TopicRecord {
+  /** Records of one key share a partition (murmur2, partition.ts). undefined: spread evenly. */
+  readonly key: string | undefined
+  /** null deletes the key in a compacted topic. */
+  readonly value: Buffer | null
+  /** When it was received, milliseconds since the epoch. */
+  readonly timeMs: number
+}
+
+export interface FetchedRecord extends TopicRecord {
+  readonly offset: bigint
+}
+
+/** Consecutive records of one partition. Offsets ascend and may have gaps (compaction, retention). */
+export interface Fetched {
+  readonly topic: string
+  readonly partition: number
+  readonly records: readonly FetchedRecord[]
+}
+
+export interface Appended {
+  /** Positions in the request that are not durable and must be sent again. Embedded: always empty (all or nothing). */
+  readonly retry: readonly number[]
+  /** True when the marker was known: the records were already durable and nothing was written. */
+  readonly repeated: boolean
+}
+
+/** Where a consumer stands in one partition. `offset` is the next to read; `note` a short string kept with it. */
+export interface Position {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: bigint
+  readonly note: string | undefined
+}
+
+export interface AssignmentListener {
+  /** Before the first poll of these partitions. */
+  assigned(positions: readonly Position[]): void
+  /** After this call no commit for them succeeds and poll gives nothing more of them. */
+  revoked(partitions: readonly { readonly topic: string; readonly partition: number }[]): void
+}
+
+export interface SubscribeOptions {
+  readonly group: string
+  readonly topics: readonly string[]
+  /** Where a group without a committed offset begins. */
+  readonly from: 'earliest' | 'latest'
+  readonly recordsMax: number
+  readonly bytesMax: number
+  readonly listener: AssignmentListener
+}
+
+export interface Subscription {
+  /** Waits for records; undefined when `signal` aborts. Partitions take turns. Never called concurrently. */
+  poll(signal: AbortSignal): Promise<Fetched | undefined>
+  /** Resolves when durable; rejects with STREAM_REVOKED for a partition that is not ours any more. */
+  commit(positions: readonly Position[]): Promise<void>
+  /** Leaves the group. Listener.revoked is called first. */
+  close(): Promise<void>
+}
+
+export interface GroupLag {
+  readonly group: string
+  readonly topic: string
+  readonly partition: number
+  readonly committed: bigint
+  readonly end: bigint
+}
+
+export interface Topics {
+  /** Creates the topic if it does not exist; an existing topic with other settings is an error, never changed. */
+  ensure(config: TopicConfig): Promise<void>
+  /**
+   * Resolves when every record not named in `retry` is durable: flushed to disk (embedded) or acknowledged by all in-sync replicas
+   * (Kafka). A `marker` identifies this very set of records; the embedded log keeps it in the same transaction, so a
+   * repeat writes nothing; Kafka ignores it (the dedupe stage covers repeats there).
+   * Rejects with TOPIC_FULL past the size bound or on a full disk, TOPIC_UNKNOWN for a topic never ensured.
+   */
+  append(topic: string, records: readonly TopicRecord[], marker?: string): Promise<Appended>
+  subscribe(options: SubscribeOptions): Promise<Subscription>
+  /** The newest record of each key of a compacted topic, as of now. Tombstones are left out. */
+  readCompacted(topic: string): AsyncIterable<FetchedRecord & { readonly partition: number }>
+  lag(): Promise<readonly GroupLag[]>
+  close(): Promise<void>
+}
