@@ -1,0 +1,5 @@
+import type { ZodType } from 'zod'
+import type { Source, Spec } from '../engine/contract.ts'
+
+/** Every source, one line each. The order is that of docs/components.md. */
+export const sources: readonly Spec<ZodType, Source>[] = []
