@@ -1,0 +1,217 @@
+import { constants } from 'node:fs'
+import { chmod, type FileHandle, mkdir, open, readdir, stat, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { type DeadLetter, type Event, kinds } from './contract.ts'
+import type { DeadLetterStore } from './write.ts'
+
+/** How much of an event over the size bound is kept. */
+export const OVERSIZE_KEPT_BYTES = 64 * 1024
+const REASON_CHARS_MAX = 2_000
+
+export function deadLetterOf(
+  event: Event,
+  pipeline: string,
+  stage: string,
+  reason: string,
+  timeMs: number,
+): DeadLetter {
+  const { id, kind, origin, raw } = event
+  const kept = reason.startsWith('oversize') ? raw.subarray(0, OVERSIZE_KEPT_BYTES) : raw
+  return { id, kind, pipeline, stage, reason: reason.slice(0, REASON_CHARS_MAX), timeMs, origin, raw: kept }
+}
+
+/** One line of a dead letter file. `raw` is base64 of the bytes as received. */
+const line = z.strictObject({
+  id: z.string(),
+  kind: z.enum(kinds),
+  pipeline: z.string(),
+  stage: z.string(),
+  reason: z.string(),
+  time: z.string(),
+  stream: z.string().optional(),
+  position: z.string().optional(),
+  raw: z.string(),
+})
+
+export function encodeDeadLetter(letter: DeadLetter): string {
+  const { id, kind, pipeline, stage, reason, timeMs, origin, raw } = letter
+  return JSON.stringify({
+    id,
+    kind,
+    pipeline,
+    stage,
+    reason,
+    time: new Date(timeMs).toISOString(),
+    ...(origin ? { stream: origin.stream, position: String(origin.position) } : {}),
+    raw: raw.toString('base64'),
+  })
+}
+
+/** undefined for a line that is not a dead letter (a torn tail, a foreign edit). */
+export function decodeDeadLetter(text: string): DeadLetter | undefined {
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(text)
+  } catch {
+    return undefined
+  }
+  const result = line.safeParse(parsed)
+  if (!result.success) return undefined
+  const { time, stream, position, raw, ...rest } = result.data
+  const origin = stream !== undefined && position !== undefined ? { stream, position: BigInt(position) } : undefined
+  return { ...rest, timeMs: Date.parse(time), origin, raw: Buffer.from(raw, 'base64') }
+}
+
+export interface DeadLetterOptions {
+  /** `<folder>/<pipeline>/<YYYY-MM-DD>.ndjson`, folders 0700, files 0600: they hold unredacted bytes. */
+  readonly folder: string
+  readonly pipeline: string
+  readonly retentionDays: number
+  now(): number
+}
+
+interface Waiting {
+  readonly bytes: Buffer
+  resolve(): void
+  reject(error: unknown): void
+}
+
+/**
+ * The dead letter of one pipeline on disk. Writes that arrive while one is under way share the next append and its one
+ * fsync. After a failed append the file is cut back to its last whole line, so a full disk leaves no torn line behind.
+ */
+export class DeadLetterFile implements DeadLetterStore {
+  readonly #options: DeadLetterOptions
+  #waiting: Waiting[] = []
+  #busy: Promise<void> | undefined
+  #file: { readonly day: string; readonly handle: FileHandle; size: number } | undefined
+
+  constructor(options: DeadLetterOptions) {
+    this.#options = options
+  }
+
+  write(letters: readonly DeadLetter[]): Promise<void> {
+    const bytes = Buffer.from(letters.map(letter => `${encodeDeadLetter(letter)}\n`).join(''))
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ bytes, resolve, reject })
+      this.#busy ??= this.#appendWaiting().finally(() => {
+        this.#busy = undefined
+      })
+    })
+  }
+
+  async close(): Promise<void> {
+    await this.#busy
+    await this.#file?.handle.close()
+    this.#file = undefined
+  }
+
+  async #appendWaiting(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const group = this.#waiting
+      this.#waiting = []
+      try {
+        await this.#append(Buffer.concat(group.map(waiting => waiting.bytes)))
+        for (const waiting of group) waiting.resolve()
+      } catch (error) {
+        for (const waiting of group) waiting.reject(error)
+      }
+    }
+  }
+
+  async #append(bytes: Buffer): Promise<void> {
+    const file = await this.#today()
+    try {
+      let written = 0
+      while (written < bytes.length) {
+        const step = await file.handle.write(bytes, written, bytes.length - written, file.size + written)
+        written += step.bytesWritten
+      }
+      await file.handle.sync()
+      file.size += bytes.length
+    } catch (error) {
+      await file.handle.truncate(file.size).catch(() => undefined)
+      throw error
+    }
+  }
+
+  async #today(): Promise<{ readonly handle: FileHandle; size: number }> {
+    const day = new Date(this.#options.now()).toISOString().slice(0, 10)
+    if (this.#file?.day === day) return this.#file
+    await this.#file?.handle.close()
+    this.#file = undefined
+    const folder = join(this.#options.folder, this.#options.pipeline)
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+    const path = join(folder, `${day}.ndjson`)
+    const handle = await open(path, constants.O_RDWR | constants.O_CREAT, 0o600)
+    await chmod(path, 0o600)
+    const size = await wholeLines(handle)
+    await handle.truncate(size)
+    await syncFolder(folder)
+    this.#file = { day, handle, size }
+    await removeOlder(folder, this.#options.now() - this.#options.retentionDays * 86_400_000)
+    return this.#file
+  }
+}
+
+/** Size up to and including the last line feed: what a crash left behind it was never acknowledged. */
+async function wholeLines(handle: FileHandle): Promise<number> {
+  const { size } = await handle.stat()
+  const window = Buffer.alloc(64 * 1024)
+  for (let end = size; end > 0; ) {
+    const start = Math.max(0, end - window.length)
+    const { bytesRead } = await handle.read(window, 0, end - start, start)
+    const at = window.subarray(0, bytesRead).lastIndexOf(0x0a)
+    if (at >= 0) return start + at + 1
+    end = start
+  }
+  return 0
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+async function removeOlder(folder: string, beforeMs: number): Promise<void> {
+  for (const name of await readdir(folder)) {
+    const day = /^(\d{4}-\d{2}-\d{2})\.ndjson$/.exec(name)?.[1]
+    if (day && Date.parse(day) + 86_400_000 < beforeMs) await unlink(join(folder, name))
+  }
+}
+
+/** Every readable dead letter below `folder`, oldest file first, one in memory at a time. */
+export async function* readDeadLetters(folder: string): AsyncGenerator<DeadLetter> {
+  for (const pipeline of await namesIn(folder)) {
+    if (!(await isFolder(join(folder, pipeline)))) continue
+    for (const name of await namesIn(join(folder, pipeline))) {
+      if (!name.endsWith('.ndjson')) continue
+      const handle = await open(join(folder, pipeline, name), 'r')
+      try {
+        for await (const text of handle.readLines()) {
+          const letter = decodeDeadLetter(text)
+          if (letter) yield letter
+        }
+      } finally {
+        await handle.close()
+      }
+    }
+  }
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return (await readdir(folder)).sort()
+  } catch {
+    return [] // No dead letter was ever written there.
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return (await stat(path)).isDirectory()
+}
