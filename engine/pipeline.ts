@@ -55,6 +55,8 @@ export async function run(plan: Plan, deps: RunDeps, signal: AbortSignal): Promi
 /** How long the loop may run without letting timers and sockets have their turn. */
 const TURN_MS_MAX = 20
 
+const DRAIN_AGAIN_MS = 250
+
 const EMPTY = Buffer.alloc(0)
 
 class Run {
@@ -66,12 +68,13 @@ class Run {
   readonly #stopReading = new AbortController()
   readonly #giveUp = new AbortController()
   readonly #open = new Set<Promise<void>>()
+  readonly #failedDetectors = new Set<string>()
   #failure: Error | undefined
 
   constructor(plan: Plan, deps: RunDeps) {
     this.#plan = plan
     this.#deps = deps
-    this.#room = new Room(plan.deliveriesMax, plan.residentBytesMax)
+    this.#room = new Room(plan.deliveriesMax, plan.residentBytesMax, this.#stopReading.signal)
     this.#measure = engineMetrics(deps.metrics, plan.name)
     this.#encodes = plan.sinks.some(({ sink }) => sink.wants !== 'raw')
   }
@@ -96,7 +99,7 @@ class Run {
     const { source } = this.#plan
     let turnStartedMs = this.#deps.clock.monotonicMs()
     for (;;) {
-      await this.#room.wait(stopping)
+      await this.#room.wait()
       if (stopping.aborted) return
       const delivery = await source.read(stopping)
       if (!delivery) return
@@ -215,6 +218,8 @@ class Run {
       } catch (thrown) {
         // A detector that fails must not hold back the events it looked at.
         this.#measure.detectorFailed(name)
+        if (this.#failedDetectors.has(name)) continue
+        this.#failedDetectors.add(name)
         this.#deps.log.error('a detector failed; its events go on', { detector: name, error: asError(thrown).message })
       }
     }
@@ -243,14 +248,15 @@ class Run {
 
   /** Nothing more is read: lets spooling sinks finish, and after `drainMs` gives back what has not settled. */
   async #drain(signal: AbortSignal): Promise<void> {
+    const timer = new AbortController()
     const settled = async (): Promise<void> => {
       while (this.#open.size > 0) {
         for (const { sink } of [...this.#plan.sinks, ...this.#plan.alertSinks]) sink.drain?.()
-        await Promise.race(this.#open)
+        // Again now and then: a record that was tried again after the last call may be held back anew.
+        await Promise.race([...this.#open, this.#deps.clock.wait(DRAIN_AGAIN_MS, timer.signal)])
       }
     }
     const done = settled()
-    const timer = new AbortController()
     const deadline = async (): Promise<void> => {
       if (!signal.aborted) await new Promise<void>(resolve => whenAborted(resolve, signal, timer.signal))
       await this.#deps.clock.wait(this.#plan.drainMs, timer.signal)

@@ -5,29 +5,24 @@
 export class Room {
   readonly #deliveriesMax: number
   readonly #bytesMax: number
+  readonly #signal: AbortSignal
   #deliveries = 0
   #bytes = 0
-  #waiting: (() => void) | undefined
+  #wake = (): void => undefined
 
-  constructor(deliveriesMax: number, bytesMax: number) {
+  /** `signal` ends every wait. */
+  constructor(deliveriesMax: number, bytesMax: number, signal: AbortSignal) {
     this.#deliveriesMax = deliveriesMax
     this.#bytesMax = bytesMax
+    this.#signal = signal
+    signal.addEventListener('abort', () => this.#wake(), { once: true })
   }
 
-  get bytes(): number {
-    return this.#bytes
-  }
-
-  get deliveries(): number {
-    return this.#deliveries
-  }
-
-  /** Resolves when one more delivery may be read, or when `signal` aborts. */
-  async wait(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted && (this.#deliveries >= this.#deliveriesMax || this.#bytes >= this.#bytesMax)) {
+  /** Resolves when one more delivery may be read, or when the signal aborts. */
+  async wait(): Promise<void> {
+    while (!this.#signal.aborted && (this.#deliveries >= this.#deliveriesMax || this.#bytes >= this.#bytesMax)) {
       await new Promise<void>(resolve => {
-        this.#waiting = resolve
-        signal.addEventListener('abort', () => resolve(), { once: true })
+        this.#wake = resolve
       })
     }
   }
@@ -40,8 +35,6 @@ export class Room {
   leave(bytes: number): void {
     this.#deliveries--
     this.#bytes -= bytes
-    const wake = this.#waiting
-    this.#waiting = undefined
-    wake?.()
+    this.#wake()
   }
 }
