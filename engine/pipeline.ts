@@ -120,7 +120,7 @@ class Run {
     const settle = settleOnce(delivery)
     try {
       const staged = await runStages(this.#plan.stages, batch, this.#deps.clock.now())
-      staged.dropped.forEach((count, at) => this.#measure.dropped(this.#plan.stages[at]!.name, count))
+      for (const [at, count] of staged.dropped.entries()) this.#measure.dropped(this.#plan.stages[at]!.name, count)
       const rejected = [...staged.rejected]
       const alerts = this.#detect(staged.events)
       const records = this.#encode(staged.events, rejected)
