@@ -1,0 +1,153 @@
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { backoffMs, writeBackoff } from '../engine/backoff.ts'
+import type { Deps, Positions, Sink, Source, Stage } from '../engine/contract.ts'
+import { DeadLetterFile } from '../engine/dead-letter.ts'
+import { reasonCode } from '../engine/measures.ts'
+import type { NamedSink, Plan } from '../engine/pipeline.ts'
+import type { NamedStage } from '../engine/stages.ts'
+import { writeDeadLetters } from '../engine/write.ts'
+import type { Clock } from '../platform/clock.ts'
+import { asError, type ErrorCode, HaetaeError } from '../platform/errors.ts'
+import type { Log } from '../platform/log.ts'
+import type { Metrics } from '../platform/metrics.ts'
+import type { Topics } from '../platform/topics/contract.ts'
+import type { Part, PipelineConfig } from './load.ts'
+import type { Settings } from './settings.ts'
+
+/** What all pipelines of one process share. */
+export interface Runtime {
+  readonly settings: Settings
+  readonly log: Log
+  readonly metrics: Metrics
+  readonly clock: Clock
+  /** Opens the topic log on first use. */
+  topics(): Promise<Topics>
+}
+
+/** A pipeline with every component open. */
+export interface OpenPipeline {
+  readonly plan: Plan
+  /** To be called after run() returned: closes what the engine does not. */
+  close(): Promise<void>
+}
+
+/** Errors that a second try cannot mend: somebody has to change something. */
+const FATAL: readonly ErrorCode[] = [
+  'CONFIG_INVALID',
+  'SECRET_MISSING',
+  'GEOIP_MISSING',
+  'GEOIP_CORRUPT',
+  'LISTEN_FAILED',
+  'TOPIC_OWNED',
+  'TOPIC_CORRUPT',
+  'SINK_UNAUTHORISED',
+  'SINK_MISCONFIGURED',
+  'SOURCE_UNREADABLE',
+]
+
+/** Opens source, stages and sinks, in this order; a destination that is not there yet is waited for until `signal`. */
+export async function openPipeline(
+  config: PipelineConfig,
+  runtime: Runtime,
+  signal: AbortSignal,
+  observers: readonly NamedSink[] = [],
+): Promise<OpenPipeline> {
+  const log = runtime.log.child({ pipeline: config.name })
+  const deadLetter = new DeadLetterFile({
+    folder: runtime.settings.deadLetterFolder,
+    pipeline: config.name,
+    retentionDays: config.deadLetterRetentionDays,
+    now: () => runtime.clock.now(),
+  })
+  const deps = depsOf(config, runtime, log, deadLetter, signal)
+  const opened: (Source | Stage | Sink)[] = []
+  const open = async <C extends Source | Stage | Sink>({ spec, config: given }: Part<C>, own: Deps): Promise<C> => {
+    const component = await openOrWait(() => spec.open(given, own), spec.type, own, signal)
+    opened.push(component)
+    return component
+  }
+  try {
+    const source = await open(config.source, deps)
+    const sinkDeps = { ...deps, positions: source.positions ?? deps.positions }
+    const stages: NamedStage[] = []
+    for (const each of config.stages) stages.push({ name: each.spec.type, stage: await open(each, deps) })
+    const sinks: NamedSink[] = []
+    for (const each of config.sinks) sinks.push({ name: each.spec.type, sink: await open(each, sinkDeps) })
+    const plan: Plan = {
+      name: config.name,
+      source,
+      stages,
+      detectors: [],
+      sinks: [...sinks, ...observers],
+      alertSinks: [],
+      deadLetter,
+      deliveriesMax: config.deliveriesMax,
+      residentBytesMax: config.residentBytesMax,
+      drainMs: runtime.settings.drainMs,
+    }
+    return { plan, close: () => deadLetter.close() }
+  } catch (error) {
+    for (const component of opened.reverse()) await component.close?.().catch(() => undefined)
+    await deadLetter.close()
+    throw error
+  }
+}
+
+function depsOf(
+  config: PipelineConfig,
+  runtime: Runtime,
+  log: Log,
+  store: DeadLetterFile,
+  signal: AbortSignal,
+): Deps {
+  const stateFolder = join(runtime.settings.stateFolder, 'pipelines', config.name)
+  mkdirSync(stateFolder, { recursive: true, mode: 0o700 })
+  const { clock, metrics } = runtime
+  const rejected = metrics.counter('haetae_events_rejected_total', 'Events sent to the dead letter', [
+    'pipeline',
+    'stage',
+    'reason',
+  ])
+  return {
+    pipeline: config.name,
+    log,
+    metrics,
+    clock,
+    stateFolder,
+    topics: runtime.topics,
+    positions: noPositions(config.name),
+    async deadLetter(letters) {
+      await writeDeadLetters(store, letters, { clock, log, random: Math.random, backoff: writeBackoff, signal })
+      for (const { stage, reason } of letters) {
+        rejected.add({ pipeline: config.name, stage, reason: reasonCode(reason) })
+      }
+    },
+  }
+}
+
+/** For sources without positions: a sink that needs notes cannot keep its promise behind one. */
+function noPositions(pipeline: string): Positions {
+  return {
+    note: () => undefined,
+    committed: () => undefined,
+    setNote: () =>
+      Promise.reject(
+        new HaetaeError('CONFIG_INVALID', `${pipeline}: its sink keeps notes with positions and needs a topic source`),
+      ),
+    onRevoked: () => undefined,
+  }
+}
+
+async function openOrWait<C>(open: () => Promise<C>, type: string, deps: Deps, signal: AbortSignal): Promise<C> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await open()
+    } catch (thrown) {
+      const error = asError(thrown)
+      if (signal.aborted || (error instanceof HaetaeError && FATAL.includes(error.code))) throw error
+      if (attempt === 0) deps.log.warn('a component cannot start yet', { component: type, error: error.message })
+      await deps.clock.wait(backoffMs(writeBackoff, attempt, Math.random), signal)
+    }
+  }
+}

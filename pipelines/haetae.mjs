@@ -1,0 +1,39 @@
+#!/usr/bin/env node
+// Haetae is TypeScript that Node 24 runs as it is. This launcher runs on any Node from 20 on, finds a Node 24 (this one,
+// or the one that npm installed as an optional dependency) and hands over.
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+
+const NODE_MAJOR = 24
+const cli = join(dirname(fileURLToPath(import.meta.url)), 'cli.ts')
+
+if (Number(process.versions.node.split('.')[0]) >= NODE_MAJOR) {
+  const { main } = await import(pathToFileURL(cli).href)
+  process.exitCode = await main(process.argv.slice(2))
+} else {
+  const node = installedNode()
+  if (!node) {
+    console.error(`haetae: Node ${process.versions.node} is too old: install Node ${NODE_MAJOR} or newer, or run npm ci with optional dependencies on Linux.`)
+    process.exit(2)
+  }
+  const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: 'inherit' })
+  // A terminal sends SIGINT to both of us; forwarding it again is harmless, as repeats within a moment count as one.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+  child.on('exit', (code, signal) => {
+    if (signal) process.kill(process.pid, signal)
+    process.exit(code ?? 1)
+  })
+}
+
+function installedNode() {
+  const require = createRequire(import.meta.url)
+  try {
+    const path = join(dirname(require.resolve(`node-${process.platform}-${process.arch}/package.json`)), 'bin', 'node')
+    return existsSync(path) ? path : undefined
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,157 @@
+import { readFileSync } from 'node:fs'
+import { basename } from 'node:path'
+import type { ZodType } from 'zod'
+import { z } from 'zod'
+import { EVENT_BYTES_MAX, type Kind, kinds, type Sink, type Source, type Spec, type Stage } from '../engine/contract.ts'
+import { stages } from '../enrichers/index.ts'
+import { asError, HaetaeError } from '../platform/errors.ts'
+import { sinks } from '../sinks/index.ts'
+import { sources } from '../sources/index.ts'
+import { type Document, type Problem, problemsOf, readDocument } from './document.ts'
+import { type PipelineTest, pipelineTest } from './tests.ts'
+
+const MIB = 1024 * 1024
+
+const component = z.looseObject({ type: z.string() })
+
+/** A pipeline file. Component keys beside `type` belong to the component's own schema. */
+const pipelineFile = z.strictObject({
+  pipeline: z.string().regex(/^[a-z][a-z0-9-]{0,39}$/, 'a lower-case name of letters, digits and hyphens'),
+  description: z.string().optional(),
+  requires: z.array(z.string()).default([]).describe('environment variables without which `haetae up` leaves it out'),
+  source: component,
+  stages: z.array(component).default([]),
+  sinks: z.array(component).min(1),
+  unredacted: z.boolean().default(false).describe('true lets secrets through to the sinks: only for a sink of your own'),
+  deliveriesMax: z.int().min(1).max(1024).default(32),
+  residentBytesMax: z.int().min(EVENT_BYTES_MAX).default(64 * MIB),
+  deadLetterRetentionDays: z.int().min(1).default(30),
+  tests: z.array(pipelineTest).default([]),
+})
+
+export interface Part<C> {
+  readonly spec: Spec<ZodType, C>
+  /** Output of the spec's schema: valid, defaults filled in. */
+  readonly config: unknown
+}
+
+export interface PipelineConfig {
+  readonly file: string
+  readonly name: string
+  readonly requires: readonly string[]
+  readonly source: Part<Source>
+  readonly stages: readonly Part<Stage>[]
+  readonly sinks: readonly Part<Sink>[]
+  readonly deliveriesMax: number
+  readonly residentBytesMax: number
+  readonly deadLetterRetentionDays: number
+  readonly tests: readonly PipelineTest[]
+  /** What records it reads, for its tests. */
+  readonly kind: Kind
+}
+
+/** Thrown with every problem of a file at once. */
+export class ConfigError extends HaetaeError {
+  readonly problems: readonly Problem[]
+  constructor(problems: readonly Problem[]) {
+    super('CONFIG_INVALID', problems.map(({ where, message }) => `${where}: ${message}`).join('\n'))
+    this.problems = problems
+  }
+}
+
+/** Reads and checks a pipeline file without touching the network. Throws ConfigError or CONFIG_UNREADABLE. */
+export function loadPipeline(file: string, env: NodeJS.ProcessEnv): PipelineConfig {
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (cause) {
+    throw new HaetaeError('CONFIG_UNREADABLE', `${file}: ${asError(cause).message}`, { cause })
+  }
+  return parsePipeline(file, text, env)
+}
+
+export function parsePipeline(file: string, text: string, env: NodeJS.ProcessEnv): PipelineConfig {
+  const document = readDocument(file, text, env)
+  const problems = problemsOf(document, pipelineFile, document.value, [])
+  if (problems.length > 0) throw new ConfigError(problems)
+  const parsed = pipelineFile.parse(document.value)
+  if (parsed.pipeline !== basename(file).replace(/\.ya?ml$/, '')) {
+    problems.push({ where: document.locate(['pipeline']), message: 'the name must be that of the file' })
+  }
+  const source = part(document, sources, 'source', ['source'], parsed.source, problems)
+  const stageParts = parsed.stages.map((each, at) => part(document, stages, 'stage', ['stages', at], each, problems))
+  const sinkParts = parsed.sinks.map((each, at) => part(document, sinks, 'sink', ['sinks', at], each, problems))
+  if (problems.length > 0 || !source) throw new ConfigError(problems)
+  const withRedact = redacted(document, present(stageParts), present(sinkParts), parsed.unredacted, problems)
+  if (problems.length > 0) throw new ConfigError(problems)
+  return {
+    file,
+    name: parsed.pipeline,
+    requires: parsed.requires,
+    source,
+    stages: withRedact,
+    sinks: present(sinkParts),
+    deliveriesMax: parsed.deliveriesMax,
+    residentBytesMax: parsed.residentBytesMax,
+    deadLetterRetentionDays: parsed.deadLetterRetentionDays,
+    tests: parsed.tests,
+    kind: kindOf(source.config),
+  }
+}
+
+function part<C>(
+  document: Document,
+  specs: readonly Spec<ZodType, C>[],
+  role: string,
+  path: readonly PropertyKey[],
+  given: { readonly type: string; readonly [key: string]: unknown },
+  problems: Problem[],
+): Part<C> | undefined {
+  const { type, ...config } = given
+  const spec = specs.find(each => each.type === type)
+  if (!spec) {
+    const known = specs.map(each => each.type).join(', ')
+    problems.push({
+      where: document.locate([...path, 'type']),
+      message: `no ${role} is called "${type}"; there are: ${known}`,
+    })
+    return undefined
+  }
+  const found = problemsOf(document, spec.config, config, path)
+  problems.push(...found)
+  return found.length === 0 ? { spec, config: spec.config.parse(config) } : undefined
+}
+
+function present<T>(parts: readonly (T | undefined)[]): T[] {
+  return parts.filter(each => each !== undefined)
+}
+
+/** Sinks that keep the record as it was received, behind the key of the topics; every other one gets it redacted. */
+const RAW_SINKS: readonly string[] = ['topic', 'drop']
+
+/** `redact` comes last, after everything that must see the secrets; left out, it is added with its defaults. */
+function redacted(
+  document: Document,
+  given: readonly Part<Stage>[],
+  targets: readonly Part<Sink>[],
+  unredacted: boolean,
+  problems: Problem[],
+): readonly Part<Stage>[] {
+  const at = given.findIndex(({ spec }) => spec.type === 'redact')
+  if (at >= 0) {
+    if (at < given.length - 1) {
+      const message = 'redact must be the last stage: a stage after it could bring a secret back, or miss what it needs'
+      problems.push({ where: document.locate(['stages', at]), message })
+    }
+    return given
+  }
+  if (unredacted || targets.every(({ spec }) => RAW_SINKS.includes(spec.type))) return given
+  const redact = stages.find(spec => spec.type === 'redact')
+  if (!redact) throw new HaetaeError('CONFIG_INVALID', 'this build has no redact stage')
+  return [...given, { spec: redact, config: redact.config.parse({}) }]
+}
+
+function kindOf(config: unknown): Kind {
+  const kind = typeof config === 'object' && config !== null && 'kind' in config ? config.kind : undefined
+  return kinds.find(each => each === kind) ?? 'waf'
+}

@@ -1,0 +1,78 @@
+import { randomBytes } from 'node:crypto'
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+
+/** What the environment decides, with its defaults. The variables are explained in docs/configuration.md. */
+export interface Settings {
+  readonly stateFolder: string
+  readonly lakeFolder: string
+  readonly deadLetterFolder: string
+  readonly topicsFolder: string
+  readonly topicsBytesMax: number
+  readonly logLevel: string
+  readonly statusHost: string
+  readonly statusPort: number
+  readonly drainMs: number
+  /** Something outside this machine is configured, so the sample must not run by itself. */
+  readonly connected: boolean
+}
+
+const GIB = 1024 ** 3
+
+export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
+  const stateFolder = resolve(env['HAETAE_STATE'] || 'var')
+  return {
+    stateFolder,
+    lakeFolder: resolve(env['HAETAE_LAKE'] || join(stateFolder, 'lake')),
+    deadLetterFolder: join(stateFolder, 'deadletter'),
+    topicsFolder: join(stateFolder, 'topics'),
+    topicsBytesMax: positive(env['HAETAE_TOPICS_BYTES_MAX'], 20 * GIB),
+    logLevel: env['HAETAE_LOG_LEVEL'] || 'info',
+    statusHost: env['HAETAE_STATUS_HOST'] || '127.0.0.1',
+    statusPort: positive(env['HAETAE_STATUS_PORT'], 7077),
+    drainMs: positive(env['HAETAE_DRAIN_MS'], 20_000),
+    connected: Boolean(env['OPENSEARCH_URL'] || env['HAETAE_KAFKA_BROKERS'] || env['HAETAE_LAKE']?.startsWith('s3://')),
+  }
+}
+
+/** The variables a pipeline file may use, with the defaults filled in. */
+export function pipelineVariables(settings: Settings, env: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
+  return { ...env, HAETAE_STATE: settings.stateFolder, HAETAE_LAKE: settings.lakeFolder }
+}
+
+export function makeStateFolder(settings: Settings): void {
+  mkdirSync(settings.stateFolder, { recursive: true, mode: 0o700 })
+  chmodSync(settings.stateFolder, 0o700)
+}
+
+/**
+ * The key of the ingest routes: given in HAETAE_FIREHOSE_KEY, else made once and kept 0600 in the state folder. The
+ * variable is set for this process, as ingest.yaml names it.
+ */
+export function ingestKey(settings: Settings, env: NodeJS.ProcessEnv = process.env): { key: string; made: boolean } {
+  const given = env['HAETAE_FIREHOSE_KEY']
+  if (given) return { key: given, made: false }
+  const path = join(settings.stateFolder, 'ingest.key')
+  const key = keptKey(path) ?? makeKey(path)
+  env['HAETAE_FIREHOSE_KEY'] = key
+  return { key, made: true }
+}
+
+function keptKey(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8').trim() || undefined
+  } catch {
+    return undefined // First start: there is none yet.
+  }
+}
+
+function makeKey(path: string): string {
+  const key = randomBytes(24).toString('base64url')
+  writeFileSync(path, `${key}\n`, { mode: 0o600 })
+  return key
+}
+
+function positive(text: string | undefined, otherwise: number): number {
+  const value = Number(text)
+  return text && Number.isFinite(value) && value >= 0 ? value : otherwise
+}

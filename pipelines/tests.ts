@@ -1,0 +1,103 @@
+import { isDeepStrictEqual } from 'node:util'
+import { z } from 'zod'
+import type { Deps, Event, Stage } from '../engine/contract.ts'
+import { kinds } from '../engine/contract.ts'
+import { RecordEvent, trimmed } from '../engine/event.ts'
+import { reasonCode } from '../engine/measures.ts'
+import { runStages } from '../engine/stages.ts'
+import type { PipelineConfig } from './load.ts'
+
+/** A test inside a pipeline file: records in, events out. Needs no TypeScript to write. */
+export const pipelineTest = z.strictObject({
+  name: z.string().min(1),
+  kind: z.enum(kinds).optional(),
+  /** Objects are serialised; strings are taken as the raw bytes of a record. */
+  given: z.array(z.union([z.string(), z.record(z.string(), z.unknown())])).min(1),
+  expect: z.strictObject({
+    /** One entry for each event that comes out, in order; an object matches when all its keys do. */
+    events: z.array(z.record(z.string(), z.unknown())).optional(),
+    /** Reason codes of the rejected records, in order. */
+    rejected: z.array(z.string()).optional(),
+    /** How many were dropped on purpose. */
+    dropped: z.int().min(0).optional(),
+  }),
+})
+export type PipelineTest = z.output<typeof pipelineTest>
+
+export interface TestResult {
+  readonly pipeline: string
+  readonly name: string
+  /** Empty when the test passed. */
+  readonly failures: readonly string[]
+}
+
+/** Runs the tests of a pipeline file through its stages, without source and sinks. */
+export async function runPipelineTests(pipeline: PipelineConfig, deps: Deps): Promise<TestResult[]> {
+  const results: TestResult[] = []
+  for (const test of pipeline.tests) {
+    const stages: { name: string; stage: Stage }[] = []
+    for (const { spec, config } of pipeline.stages) {
+      stages.push({ name: spec.type, stage: await spec.open(config, deps) })
+    }
+    const nowMs = deps.clock.now()
+    const batch = test.given.map((record, at) => eventOf(record, test.kind ?? pipeline.kind, at, nowMs))
+    const { events, rejected, dropped } = await runStages(stages, batch, nowMs)
+    for (const { stage } of stages) await stage.close?.()
+    const failures = compare(test, events, {
+      rejected: rejected.map(({ reason }) => reasonCode(reason)),
+      dropped: dropped.reduce((sum, count) => sum + count, 0),
+    })
+    results.push({ pipeline: pipeline.name, name: test.name, failures })
+  }
+  return results
+}
+
+function eventOf(record: string | Record<string, unknown>, kind: Event['kind'], at: number, nowMs: number): Event {
+  const raw = Buffer.from(typeof record === 'string' ? record : JSON.stringify(record))
+  return new RecordEvent(kind, trimmed(raw), nowMs, { stream: 'test/0', position: BigInt(at) })
+}
+
+function compare(
+  { expect }: PipelineTest,
+  events: readonly Event[],
+  actual: { readonly rejected: readonly string[]; readonly dropped: number },
+): string[] {
+  const failures: string[] = []
+  if (expect.events) {
+    const bodies = events.map(bodyOf)
+    if (bodies.length !== expect.events.length) {
+      failures.push(`expected ${expect.events.length} events, got ${bodies.length}`)
+    }
+    expect.events.forEach((wanted, at) => {
+      if (at < bodies.length) failures.push(...differences(wanted, bodies[at], `events[${at}]`))
+    })
+  }
+  if (expect.rejected && !isDeepStrictEqual(expect.rejected, actual.rejected)) {
+    failures.push(`expected rejected [${expect.rejected.join(', ')}], got [${actual.rejected.join(', ')}]`)
+  }
+  if (expect.dropped !== undefined && expect.dropped !== actual.dropped) {
+    failures.push(`expected ${expect.dropped} dropped, got ${actual.dropped}`)
+  }
+  return failures
+}
+
+/** What a sink would get, so that a body with its own encoder is tested by its bytes. */
+function bodyOf(event: Event): unknown {
+  return JSON.parse(event.encode ? event.encode().toString('utf8') : JSON.stringify(event.body))
+}
+
+/** Every place where `wanted` is not contained in `actual`: objects by key, lists and scalars whole. */
+export function differences(wanted: unknown, actual: unknown, at: string): string[] {
+  if (isRecord(wanted) && isRecord(actual)) {
+    return Object.entries(wanted).flatMap(([key, value]) => differences(value, actual[key], `${at}.${key}`))
+  }
+  if (Array.isArray(wanted) && Array.isArray(actual) && wanted.length === actual.length) {
+    return wanted.flatMap((value, index) => differences(value, actual[index], `${at}[${index}]`))
+  }
+  if (isDeepStrictEqual(wanted, actual)) return []
+  return [`${at}: expected ${JSON.stringify(wanted)}, got ${JSON.stringify(actual) ?? 'nothing'}`]
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
