@@ -1,7 +1,8 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import type { ZodType } from 'zod'
 import { backoffMs, writeBackoff } from '../engine/backoff.ts'
-import type { Deps, Positions, Sink, Source, Stage } from '../engine/contract.ts'
+import type { Deps, Positions, Sink, Source, Spec, Stage } from '../engine/contract.ts'
 import { DeadLetterFile } from '../engine/dead-letter.ts'
 import { reasonCode } from '../engine/measures.ts'
 import type { NamedSink, Plan } from '../engine/pipeline.ts'
@@ -94,13 +95,7 @@ export async function openPipeline(
   }
 }
 
-function depsOf(
-  config: PipelineConfig,
-  runtime: Runtime,
-  log: Log,
-  store: DeadLetterFile,
-  signal: AbortSignal,
-): Deps {
+function depsOf(config: PipelineConfig, runtime: Runtime, log: Log, store: DeadLetterFile, signal: AbortSignal): Deps {
   const stateFolder = join(runtime.settings.stateFolder, 'pipelines', config.name)
   mkdirSync(stateFolder, { recursive: true, mode: 0o700 })
   const { clock, metrics } = runtime
@@ -137,6 +132,18 @@ function noPositions(pipeline: string): Positions {
       ),
     onRevoked: () => undefined,
   }
+}
+
+/** Opens one component by its type with a configuration written in code. Throws CONFIG_INVALID for an unknown type. */
+export function openByType<C>(
+  specs: readonly Spec<ZodType, C>[],
+  type: string,
+  config: object,
+  deps: Deps,
+): Promise<C> {
+  const spec = specs.find(each => each.type === type)
+  if (!spec) throw new HaetaeError('CONFIG_INVALID', `this build has no component "${type}"`)
+  return spec.open(spec.config.parse(config), deps)
 }
 
 async function openOrWait<C>(open: () => Promise<C>, type: string, deps: Deps, signal: AbortSignal): Promise<C> {

@@ -1,4 +1,4 @@
-import { isMap, isPair, isScalar, LineCounter, parse as parseScalar, parseDocument, Scalar, visit } from 'yaml'
+import { isMap, isPair, isScalar, LineCounter, parseDocument, parse as parseScalar, Scalar, visit } from 'yaml'
 import { z } from 'zod'
 import { HaetaeError } from '../platform/errors.ts'
 import { expand, hasReference } from './template.ts'
@@ -13,8 +13,8 @@ export interface Document {
   locate(path: Path, key?: string): string
 }
 
-/** Parses YAML 1.2 and fills in the environment. Throws CONFIG_UNREADABLE with the place of the first error. */
-export function readDocument(file: string, text: string, env: NodeJS.ProcessEnv): Document {
+/** Parses YAML 1.2 and fills in the environment (left as written when `env` is undefined). Throws CONFIG_UNREADABLE with the place of the first error. */
+export function readDocument(file: string, text: string, env: NodeJS.ProcessEnv | undefined): Document {
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, prettyErrors: false })
   const at = (offset: number): string => {
@@ -25,7 +25,7 @@ export function readDocument(file: string, text: string, env: NodeJS.ProcessEnv)
   if (broken) throw new HaetaeError('CONFIG_UNREADABLE', `${at(broken.pos[0])}: not YAML: ${broken.message}`)
   visit(document, {
     Scalar(key, node) {
-      if (key === 'key' || typeof node.value !== 'string' || !hasReference(node.value)) return
+      if (!env || key === 'key' || typeof node.value !== 'string' || !hasReference(node.value)) return
       const value = expand(node.value, env, at(node.range?.[0] ?? 0))
       // A plain scalar takes the type its value has, as if it had been written there; a quoted one stays a string.
       node.value = node.type === Scalar.PLAIN ? plain(value) : value

@@ -16,7 +16,9 @@ if (Number(process.versions.node.split('.')[0]) >= NODE_MAJOR) {
 } else {
   const node = installedNode()
   if (!node) {
-    console.error(`haetae: Node ${process.versions.node} is too old: install Node ${NODE_MAJOR} or newer, or run npm ci with optional dependencies on Linux.`)
+    console.error(
+      `haetae: Node ${process.versions.node} is too old: install Node ${NODE_MAJOR} or newer, or run npm ci with optional dependencies on Linux.`,
+    )
     process.exit(2)
   }
   const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: 'inherit' })

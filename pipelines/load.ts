@@ -22,9 +22,15 @@ const pipelineFile = z.strictObject({
   source: component,
   stages: z.array(component).default([]),
   sinks: z.array(component).min(1),
-  unredacted: z.boolean().default(false).describe('true lets secrets through to the sinks: only for a sink of your own'),
+  unredacted: z
+    .boolean()
+    .default(false)
+    .describe('true lets secrets through to the sinks: only for a sink of your own'),
   deliveriesMax: z.int().min(1).max(1024).default(32),
-  residentBytesMax: z.int().min(EVENT_BYTES_MAX).default(64 * MIB),
+  residentBytesMax: z
+    .int()
+    .min(EVENT_BYTES_MAX)
+    .default(64 * MIB),
   deadLetterRetentionDays: z.int().min(1).default(30),
   tests: z.array(pipelineTest).default([]),
 })
@@ -59,15 +65,24 @@ export class ConfigError extends HaetaeError {
   }
 }
 
-/** Reads and checks a pipeline file without touching the network. Throws ConfigError or CONFIG_UNREADABLE. */
-export function loadPipeline(file: string, env: NodeJS.ProcessEnv): PipelineConfig {
-  let text: string
+/** The variables a pipeline needs to be started by `haetae up`, read before anything is filled in. */
+export function requirementsOf(file: string): readonly string[] {
+  const document = readDocument(file, readText(file), undefined)
+  const requires = z.looseObject({ requires: z.array(z.string()).default([]) }).safeParse(document.value)
+  return requires.success ? requires.data.requires : []
+}
+
+function readText(file: string): string {
   try {
-    text = readFileSync(file, 'utf8')
+    return readFileSync(file, 'utf8')
   } catch (cause) {
     throw new HaetaeError('CONFIG_UNREADABLE', `${file}: ${asError(cause).message}`, { cause })
   }
-  return parsePipeline(file, text, env)
+}
+
+/** Reads and checks a pipeline file without touching the network. Throws ConfigError or CONFIG_UNREADABLE. */
+export function loadPipeline(file: string, env: NodeJS.ProcessEnv): PipelineConfig {
+  return parsePipeline(file, readText(file), env)
 }
 
 export function parsePipeline(file: string, text: string, env: NodeJS.ProcessEnv): PipelineConfig {

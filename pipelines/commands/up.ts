@@ -1,0 +1,97 @@
+import { parseArgs } from 'node:util'
+import type { Command } from '../cli.ts'
+import { shippedPipelines } from '../files.ts'
+import { loadPipeline, type PipelineConfig, requirementsOf } from '../load.ts'
+import { type Running, startProcess, stopOnSignals } from '../process.ts'
+import { feedSample, hasData } from '../replay-sample.ts'
+import { ingestKey, makeStateFolder, pipelineVariables, readSettings, type Settings } from '../settings.ts'
+
+/** The whole system in one process: what `npm start` calls. */
+export const up: Command = {
+  name: 'up',
+  usage: '[--sample] [--no-sample]',
+  summary: 'run every pipeline in one process, with the status page; with no data yet it replays the sample',
+  async run(args) {
+    const { values } = parseArgs({
+      args: [...args],
+      options: { sample: { type: 'boolean' } },
+      allowNegative: true,
+    })
+    const settings = readSettings()
+    makeStateFolder(settings)
+    const { key, made } = ingestKey(settings)
+    const pipelines = startable(settings)
+    const fresh = !(await hasData(settings))
+    const running = await startProcess(pipelines, settings)
+    stopOnSignals(running.stop, running.runtime.log)
+    const sample = values.sample ?? (fresh && !settings.connected)
+    console.error(greeting(running, settings, pipelines, made ? key : undefined, sample))
+    if (sample) feedSample(running, ingestUrl(pipelines), key)
+    await running.done
+    return 0
+  },
+}
+
+/** The shipped pipelines whose requirements the environment meets. */
+function startable(settings: Settings): PipelineConfig[] {
+  const variables = pipelineVariables(settings)
+  return shippedPipelines()
+    .filter(file => requirementsOf(file).every(name => process.env[name]))
+    .map(file => loadPipeline(file, variables))
+}
+
+function ingestUrl(pipelines: readonly PipelineConfig[]): string {
+  const config = pipelines.find(({ source }) => source.spec.type === 'http')?.source.config
+  const { host, port } = { host: '127.0.0.1', port: 7078, ...(config as object) }
+  return `http://${host === '0.0.0.0' ? '127.0.0.1' : host}:${port}`
+}
+
+function greeting(
+  running: Running,
+  settings: Settings,
+  pipelines: readonly PipelineConfig[],
+  key: string | undefined,
+  sample: boolean,
+): string {
+  const url = ingestUrl(pipelines)
+  const writes = pipelines.map(({ name }) => name).join(', ')
+  return `
+Haetae runs: ${writes}
+  status page   ${running.status.url}/
+  ingest        ${url}/firehose/waf (Firehose), ${url}/ingest/waf (NDJSON)
+${key === undefined ? '  key           from HAETAE_FIREHOSE_KEY' : `  key           ${key}  (kept in ${settings.stateFolder}/ingest.key)`}
+  state         ${settings.stateFolder}
+  lake          ${settings.lakeFolder}
+${sample ? '  sample        a day of made-up WAF traffic is being replayed, labelled haetae:sample\n' : ''}
+Try next
+  curl -sS ${url}/ingest/waf -H "Authorization: Bearer ${key ?? '$HAETAE_FIREHOSE_KEY'}" --data-binary '${oneRecord()}'
+  npx haetae lake query 'SELECT time, action, client_ip, country, city, path, rule FROM waf ORDER BY time DESC LIMIT 10'
+  npx haetae lake query 'SELECT country, count(*) AS blocked FROM waf WHERE action = '"'"'Denied'"'"' GROUP BY 1 ORDER BY 2 DESC'
+  npx haetae deadletter list
+Stop with Ctrl-C.
+`
+}
+
+/** A small record of now, for the curl line. The address is in KT's network, so that GeoIP has an answer. */
+function oneRecord(): string {
+  return JSON.stringify({
+    timestamp: Date.now(),
+    formatVersion: 1,
+    webaclId: 'arn:aws:wafv2:ap-northeast-2:123456789012:regional/webacl/shop/11111111-2222-3333-4444-555555555555',
+    terminatingRuleId: 'block-sqli',
+    terminatingRuleType: 'REGULAR',
+    action: 'BLOCK',
+    httpSourceName: 'ALB',
+    httpSourceId: '123456789012-app/shop/50dc6c495c0c9188',
+    httpRequest: {
+      clientIp: '121.160.10.20',
+      country: 'KR',
+      headers: [{ name: 'Host', value: 'shop.example' }],
+      uri: '/search',
+      args: 'q=1+OR+1=1',
+      httpVersion: 'HTTP/2.0',
+      httpMethod: 'GET',
+      requestId: '1-65a0c0de-000000000000000000000000',
+    },
+  })
+}

@@ -1,0 +1,27 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Deps } from '../engine/contract.ts'
+import { systemClock } from '../platform/clock.ts'
+import { HaetaeError } from '../platform/errors.ts'
+import { createLog } from '../platform/log.ts'
+import { createMetrics } from '../platform/metrics.ts'
+import type { Settings } from './settings.ts'
+
+/** Deps for commands that run stages outside a pipeline: no topics, no dead letter, state that goes with the process. */
+export function offlineDeps(pipeline: string, settings: Settings): Deps {
+  const stateFolder = mkdtempSync(join(tmpdir(), 'haetae-'))
+  process.once('exit', () => rmSync(stateFolder, { recursive: true, force: true }))
+  const none = (what: string) => (): Promise<never> =>
+    Promise.reject(new HaetaeError('USAGE', `this command has no ${what}`))
+  return {
+    pipeline,
+    log: createLog(settings.logLevel === 'info' ? 'warn' : settings.logLevel),
+    metrics: createMetrics(),
+    clock: systemClock,
+    stateFolder,
+    topics: none('topics'),
+    positions: { note: () => undefined, committed: () => undefined, setNote: none('positions'), onRevoked: () => undefined },
+    deadLetter: none('dead letter'),
+  }
+}

@@ -1,0 +1,147 @@
+import { BATCH_BYTES_MAX } from '../engine/contract.ts'
+import { type NamedSink, run } from '../engine/pipeline.ts'
+import { systemClock } from '../platform/clock.ts'
+import { asError, HaetaeError } from '../platform/errors.ts'
+import { createLog } from '../platform/log.ts'
+import { createMetrics } from '../platform/metrics.ts'
+import type { Topics } from '../platform/topics/contract.ts'
+import { openPipeline, type Runtime } from './compose.ts'
+import { Health } from './health.ts'
+import type { PipelineConfig } from './load.ts'
+import { RecentEvents } from './recent.ts'
+import { makeStateFolder, type Settings } from './settings.ts'
+import { serveStatus, type StatusServer } from './status.ts'
+import { openTopics } from './topics.ts'
+
+/** Measured with the sample over all pipelines at once (docs/performance.md): resident bytes per raw byte in flight. */
+const MEMORY_FACTOR = 4
+const PROCESS_BASE_BYTES = 160 * 1024 * 1024
+
+/** One running process: its pipelines, its topic log, its status page. */
+export interface Running {
+  readonly runtime: Runtime
+  readonly health: Health
+  readonly status: StatusServer
+  /** Resolves when every pipeline stopped; rejects with the first failure, after all have stopped. */
+  readonly done: Promise<void>
+  stop(): void
+}
+
+export async function startProcess(pipelines: readonly PipelineConfig[], settings: Settings): Promise<Running> {
+  makeStateFolder(settings)
+  const log = createLog(settings.logLevel)
+  const metrics = createMetrics({ processMetrics: true })
+  const stop = new AbortController()
+  let opening: Promise<Topics> | undefined
+  const runtime: Runtime = {
+    settings,
+    log,
+    metrics,
+    clock: systemClock,
+    topics() {
+      opening ??= openTopics(settings, log, metrics)
+      return opening
+    },
+  }
+  const health = new Health(systemClock.now(), log)
+  const recent = new RecentEvents()
+  // The log is taken before anything listens: a second process must fail at once, not after it took the ports.
+  if (pipelines.some(usesTopics)) await runtime.topics()
+  const status = await serveStatus({
+    host: settings.statusHost,
+    port: settings.statusPort,
+    health,
+    metrics,
+    recent,
+    lag: async () => (opening ? (await opening).lag() : []),
+    now: () => systemClock.now(),
+  })
+  printCeiling(pipelines, log)
+  for (const { name, source, sinks } of pipelines) {
+    health.register(name, describe(source), sinks.map(describe).join(', '))
+  }
+  const done = runAll(pipelines, runtime, health, recent, stop).finally(async () => {
+    await status.close()
+    await (await opening)?.close()
+  })
+  return { runtime, health, status, done, stop: () => stop.abort() }
+}
+
+async function runAll(
+  pipelines: readonly PipelineConfig[],
+  runtime: Runtime,
+  health: Health,
+  recent: RecentEvents,
+  stop: AbortController,
+): Promise<void> {
+  const watched = pipelines.find(({ sinks }) => sinks.some(({ spec }) => spec.type !== 'topic'))
+  const observer: NamedSink = { name: 'status-page', sink: recent }
+  const results = await Promise.allSettled(
+    pipelines.map(async pipeline => {
+      try {
+        await runOne(pipeline, runtime, health, pipeline === watched ? [observer] : [], stop.signal)
+        health.set(pipeline.name, 'stopped')
+      } catch (thrown) {
+        health.set(pipeline.name, 'failed', asError(thrown).message)
+        // A process with half its pipelines would look alive while events pile up: end, and let it be restarted.
+        stop.abort()
+        throw thrown
+      }
+    }),
+  )
+  const failed = results.find(result => result.status === 'rejected')
+  if (failed) throw asError(failed.reason)
+}
+
+async function runOne(
+  pipeline: PipelineConfig,
+  runtime: Runtime,
+  health: Health,
+  observers: readonly NamedSink[],
+  signal: AbortSignal,
+): Promise<void> {
+  const { plan, close } = await openPipeline(pipeline, runtime, signal, observers)
+  health.set(pipeline.name, 'running')
+  try {
+    await run(plan, runtime, signal)
+  } finally {
+    await close()
+  }
+}
+
+function usesTopics({ source, sinks }: PipelineConfig): boolean {
+  return source.spec.type === 'topic' || sinks.some(({ spec }) => spec.type === 'topic')
+}
+
+function describe({ spec, config }: { readonly spec: { readonly type: string }; readonly config: unknown }): string {
+  const topic = typeof config === 'object' && config !== null && 'topic' in config ? ` ${String(config.topic)}` : ''
+  return `${spec.type}${topic}`
+}
+
+function printCeiling(pipelines: readonly PipelineConfig[], log: Runtime['log']): void {
+  const residentBytesMax = pipelines.reduce((sum, pipeline) => sum + pipeline.residentBytesMax + BATCH_BYTES_MAX, 0)
+  const ceilingBytes = PROCESS_BASE_BYTES + residentBytesMax * MEMORY_FACTOR
+  log.info('memory ceiling', { residentBytesMax, ceilingMiB: Math.round(ceilingBytes / 1024 ** 2) })
+}
+
+/** Aborts on SIGTERM or SIGINT; a second one, a moment later, ends the process without waiting for the drain. */
+export function stopOnSignals(stop: () => void, log: Runtime['log']): void {
+  let firstMs: number | undefined
+  const onSignal = (signal: NodeJS.Signals): void => {
+    const nowMs = systemClock.monotonicMs()
+    if (firstMs === undefined) {
+      firstMs = nowMs
+      log.info('stopping: what was read is being settled', { signal })
+      stop()
+    } else if (nowMs - firstMs > 500) process.exit(130)
+  }
+  process.on('SIGTERM', onSignal)
+  process.on('SIGINT', onSignal)
+}
+
+/** A pipeline that a person named must have what it requires. */
+export function demand(pipeline: PipelineConfig, env: NodeJS.ProcessEnv): void {
+  const missing = pipeline.requires.filter(name => !env[name])
+  if (missing.length === 0) return
+  throw new HaetaeError('CONFIG_INVALID', `${pipeline.file}: needs ${missing.join(', ')} in the environment`)
+}
