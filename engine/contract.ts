@@ -25,6 +25,8 @@ export interface Event {
   readonly raw: Buffer
   /** Identifies the set of records this one was received with; the topic sink stores it with them (topics/contract.ts). */
   readonly marker: string | undefined
+  /** Sent again on purpose from the dead letter: not a repeat, whatever was seen before. */
+  readonly replayed: boolean
   /** Partition key for the topic sink; set by the `key` stage. */
   key: string | undefined
   /** Arrival time until a parse stage sets the event's own time. */

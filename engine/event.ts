@@ -16,18 +16,20 @@ export class RecordEvent implements Event {
   readonly origin: Origin | undefined
   readonly raw: Buffer
   readonly marker: string | undefined
+  readonly replayed: boolean
   key: string | undefined = undefined
   timeMs: number
   body: OcsfEvent = {}
   encode: (() => Buffer) | undefined = undefined
   #id: string | undefined = undefined
 
-  constructor(kind: Kind, raw: Buffer, timeMs: number, origin?: Origin, marker?: string) {
+  constructor(kind: Kind, raw: Buffer, timeMs: number, origin?: Origin, marker?: string, replayed = false) {
     this.kind = kind
     this.raw = raw
     this.timeMs = timeMs
     this.origin = origin
     this.marker = marker
+    this.replayed = replayed
   }
 
   get id(): string {
@@ -37,7 +39,7 @@ export class RecordEvent implements Event {
 
   /** The same record before any stage touched it, for trying again one by one. */
   static untouched(event: Event, timeMs: number): RecordEvent {
-    return new RecordEvent(event.kind, event.raw, timeMs, event.origin, event.marker)
+    return new RecordEvent(event.kind, event.raw, timeMs, event.origin, event.marker, event.replayed)
   }
 }
 

@@ -23,6 +23,8 @@ export interface TopicRecord {
   readonly value: Buffer | null
   /** When it was received, milliseconds since the epoch. */
   readonly timeMs: number
+  /** Sent again on purpose from the dead letter: a dedupe stage must let it pass. */
+  readonly replayed?: boolean
 }
 
 export interface FetchedRecord extends TopicRecord {
