@@ -1,5 +1,6 @@
 import type { ZodType } from 'zod'
 import type { Source, Spec } from '../engine/contract.ts'
+import { http } from './http.ts'
 
 /** Every source, one line each. The order is that of docs/components.md. */
-export const sources: readonly Spec<ZodType, Source>[] = []
+export const sources: readonly Spec<ZodType, Source>[] = [http]
