@@ -19,10 +19,11 @@ const CHUNK_CHARS = 1 << 18
 /** The bundled sample: one day, small enough for the repository. Its times are moved when it is replayed (pipelines/sample.ts). */
 export const sampleOptions: WafOptions = {
   seed: 20_261_124,
-  count: 5000,
+  count: 4500,
   startMs: DEFAULT_START_MS,
   durationMs: DAY_MS,
-  people: 1500,
+  people: 900,
+  attackOdds: 2,
 }
 export const samplePath = fileURLToPath(new URL('../pipelines/sample/waf.ndjson.gz', import.meta.url))
 

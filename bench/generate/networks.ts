@@ -1,6 +1,6 @@
 /**
  * Networks that generated clients come from: ranges really announced by these operators, each wholly in one country
- * (test/bench/generate.test.ts compares them with the GeoIP and ASN databases Haetae ships with).
+ * (test/bench/networks.test.ts compares them with the GeoIP and ASN databases Haetae ships with).
  */
 import type { Random } from './random.ts'
 import { Weighted } from './random.ts'

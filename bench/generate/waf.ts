@@ -1,6 +1,7 @@
 /** A stretch of time at the shop's gate, as AWS WAF logs it. */
-import type { Episode } from './episodes.ts'
-import { episodesOf } from './episodes.ts'
+import type { Episode } from './episode.ts'
+import { burst, coupons, stuffing } from './floods.ts'
+import { probes, scanner, sqli, traversal, xss } from './injections.ts'
 import { Random } from './random.ts'
 import type { Request } from './record.ts'
 import { recordJson } from './record.ts'
@@ -15,6 +16,8 @@ export interface WafOptions {
   readonly durationMs: number
   /** How many different people visit. */
   readonly people?: number
+  /** Multiplies the odds that a request is part of an attack, for short samples that should still show every one. */
+  readonly attackOdds?: number
   /** Records that are delivered once more, byte for byte, some time later. */
   readonly repeatsPerMillion?: number
 }
@@ -29,10 +32,12 @@ const SLOTS = 2880
 
 /** Records as JSON text without line feed. Same options, same text. */
 export function* generateWaf(options: WafOptions): Generator<string> {
-  const { seed, count, startMs, durationMs, people = 20_000, repeatsPerMillion = 0 } = options
+  const { seed, count, startMs, durationMs, people = 20_000, attackOdds = 1, repeatsPerMillion = 0 } = options
   const random = new Random(seed)
   const visits = new Visits(seed, people)
-  const episodes = episodesOf(seed)
+  const episodes = [scanner, sqli, xss, traversal, stuffing, burst, coupons, probes]
+    .map(begin => begin(seed))
+    .map(each => ({ ...each, share: (each.share * attackOdds) / (1 + each.share * (attackOdds - 1)) }))
   const upTo = timetable(episodes)
   const again: string[] = []
   for (let index = 0; index < count; index++) {

@@ -1,76 +1,11 @@
-/**
- * Attacks on the shop: each has its hour, its addresses and tools, and what the web ACL makes of it. They are told apart in the
- * records only by what an analyst could see.
- */
-import type { Client } from './clients.ts'
-import { fakeJwt, tool } from './clients.ts'
-import { networkNamed } from './networks.ts'
-import { Random } from './random.ts'
-import type { Request } from './record.ts'
-import type { MatchDetail, Verdict } from './rules.ts'
-import {
-  acls,
-  allowed,
-  blockedByGroup,
-  blockedByRule,
-  countedByRule,
-  managed,
-  rateLimited,
-  tokenAsked,
-} from './rules.ts'
-import type { Ask } from './shop.ts'
+/** Attacks that show in the request itself: scanners, injections, path traversal. */
+import { ask, CHROME, type Episode, many, request } from './episode.ts'
+import { acls, allowed, blockedByGroup, blockedByRule, countedByRule, type MatchDetail, managed } from './rules.ts'
 
-export interface Episode {
-  readonly name: 'scanner' | 'sqli' | 'xss' | 'traversal' | 'stuffing' | 'burst' | 'coupons' | 'probes'
-  /** Begin and end as fractions of the generated time. */
-  readonly from: number
-  readonly to: number
-  /** Share of all requests meanwhile. */
-  readonly share: number
-  /** `progress`: 0 to 1 within the episode; `atMs`: the request's time. */
-  make(random: Random, progress: number, atMs: number): Request
-}
-
-const [front, api] = acls
-const CHROME =
-  'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/124.0.0.0 Safari/537.36'
+const [front] = acls
 const core = 'awswaf:managed:aws:core-rule-set'
 const bad = 'awswaf:managed:aws:known-bad-inputs'
 const sql = 'awswaf:managed:aws:sql-database'
-
-function many(
-  names: readonly string[],
-  count: number,
-  seed: number,
-  stream: number,
-  ua: string,
-  look: Partial<Client> = {},
-): Client[] {
-  const random = new Random(seed, stream)
-  const pairs = [
-    ['user-agent', ua],
-    ['accept', '*/*'],
-    ['accept-encoding', 'gzip, deflate'],
-  ] as const
-  return Array.from({ length: count }, (_, index) =>
-    tool(networkNamed(names[index % names.length]!), random, pairs, look),
-  )
-}
-
-const ask = (method: string, uri: string, args = '', bodyBytes = 0): Ask => ({
-  kind: 'page',
-  method,
-  uri,
-  args,
-  bodyBytes,
-})
-const request = (client: Client, what: Ask, verdict: Verdict, acl = front, extra: Request['extra'] = []): Request => ({
-  acl,
-  client,
-  ask: what,
-  verdict,
-  extra,
-})
 
 const scanPaths = [
   '/.git/config',
@@ -111,7 +46,7 @@ const scanBlocked = [
 ]
 
 /** A template scanner: a fixed list of paths from few addresses, some of them on Amazon's reputation list. */
-function scanner(seed: number): Episode {
+export function scanner(seed: number): Episode {
   const clients = [
     ...many(
       ['ip-volume'],
@@ -182,7 +117,7 @@ const sqliPayloads: readonly (readonly [payload: string, matched: readonly strin
 ]
 
 /** sqlmap against search and product pages: managed rule, own rule, counted rule; a few evasions pass. */
-function sqli(seed: number): Episode {
+export function sqli(seed: number): Episode {
   const clients = [
     ...many(['selectel', 'vnpt'], 2, seed, 21, 'sqlmap/1.9.10#stable (https://sqlmap.org)'),
     ...many(['tencent-hk'], 2, seed, 22, CHROME),
@@ -238,7 +173,7 @@ const xssPayloads = [
   '<a href="jav&#x09;ascript:alert(1)">',
 ]
 
-function xss(seed: number): Episode {
+export function xss(seed: number): Episode {
   const clients = many(['rostelecom', 'claro-br', 'frantech'], 4, seed, 31, CHROME)
   return {
     name: 'xss',
@@ -289,7 +224,7 @@ const traversals = [
   '/cgi-bin/.%2e/.%2e/.%2e/.%2e/bin/sh',
 ]
 
-function traversal(seed: number): Episode {
+export function traversal(seed: number): Episode {
   const clients = many(['frantech', 'tor-exit'], 3, seed, 41, 'curl/8.16.0', { case: 'title' })
   return {
     name: 'traversal',
@@ -321,103 +256,8 @@ function traversal(seed: number): Episode {
   }
 }
 
-/** Stolen passwords tried slowly from hundreds of addresses in four networks, all with the same TLS fingerprint. */
-function stuffing(seed: number): Episode {
-  const same = { ja3: '8d9f7747675e24454cd9b7ed35c58707', ja4: 't13d1812h1_85036bcba153_b26ce05bbdd6' }
-  const clients = many(['tencent-cn', 'vnpt', 'rostelecom', 'frantech'], 420, seed, 51, CHROME, same)
-  return {
-    name: 'stuffing',
-    from: 0.72,
-    to: 0.79,
-    share: 0.2,
-    make(random, progress) {
-      const client = random.pick(clients)
-      const what: Ask = {
-        kind: 'api',
-        method: 'POST',
-        uri: random.chance(0.7) ? '/login' : '/api/auth/login',
-        args: '',
-        bodyBytes: random.between(68, 132),
-      }
-      const extra: Request['extra'] = [
-        ['content-type', 'application/json'],
-        ['origin', 'https://www.haetae-shop.example'],
-      ]
-      if (progress > 0.35 && random.chance(0.55))
-        return request(client, what, tokenAsked(api, 'CHALLENGE', 'challenge-login', undefined), api, extra)
-      if (progress > 0.2 && random.chance(0.3))
-        return request(client, what, rateLimited(api, 'rate-login', 100, client.ip, true), api, extra)
-      return request(client, what, allowed(api, { labels: ['awswaf:managed:token:absent'] }), api, extra)
-    },
-  }
-}
-
-/** A flood of searches that no cache can answer. */
-function burst(seed: number): Episode {
-  const clients = many(['vnpt', 'viettel', 'telkom', 'jio', 'claro-br', 'pldt'], 160, seed, 61, CHROME, {
-    httpVersion: 'HTTP/2.0',
-    case: 'lower',
-    ja4: 't13d3112h2_e8f1e7e78f70_6bebaf5329ac',
-  })
-  return {
-    name: 'burst',
-    from: 0.871,
-    to: 0.877,
-    share: 0.85,
-    make(random, progress) {
-      const client = random.pick(clients)
-      const what = ask('GET', '/search', `q=${random.base64(4)}&nocache=${random.next()}`)
-      const limited = progress > 0.15 && random.chance(0.88)
-      return request(
-        client,
-        what,
-        progress > 0.1 ? rateLimited(front, 'rate-per-address', 2000, client.ip, limited) : allowed(front),
-      )
-    },
-  }
-}
-
-/** Guessing coupon codes with bought accounts, from Korean hosting: nothing in the request looks wrong. */
-function coupons(seed: number): Episode {
-  const clients = many(
-    ['vultr-seoul', 'aws-seoul', 'naver-cloud'],
-    24,
-    seed,
-    71,
-    'HaetaeShop/5.12.0 (Android 16; SM-S938N; ko_KR) okhttp/5.3.2',
-    { httpVersion: 'HTTP/2.0', case: 'lower' },
-  )
-  const tokens = clients.map((_, index) => fakeJwt(new Random(seed, 7100 + index)))
-  return {
-    name: 'coupons',
-    from: 0.625,
-    to: 0.68,
-    share: 0.06,
-    make(random, _progress, atMs) {
-      const who = random.below(clients.length)
-      const what: Ask = {
-        kind: 'api',
-        method: 'POST',
-        uri: '/api/coupons/redeem',
-        args: `code=BF26${random.hex(1).toUpperCase()}${random.hex(1).toUpperCase()}`,
-        bodyBytes: 44,
-      }
-      const extra: Request['extra'] = [['authorization', `Bearer ${tokens[who]!}`]]
-      const solved = random.chance(0.25) ? Math.floor(atMs / 1000) - random.between(5, 280) : undefined
-      if (random.chance(0.4)) return request(clients[who]!, what, allowed(api), api, extra)
-      return request(
-        clients[who]!,
-        what,
-        tokenAsked(api, 'CAPTCHA', 'captcha-coupons', solved, random.chance(0.3) ? 'TOKEN_EXPIRED' : 'TOKEN_MISSING'),
-        api,
-        extra,
-      )
-    },
-  }
-}
-
 /** The noise every public address hears all day: one question each from all over. */
-function probes(seed: number): Episode {
+export function probes(seed: number): Episode {
   const clients = many(
     ['censys', 'hetzner', 'digitalocean-us', 'tencent-hk', 'alibaba-cn', 'ip-volume'],
     300,
@@ -451,8 +291,4 @@ function probes(seed: number): Episode {
       )
     },
   }
-}
-
-export function episodesOf(seed: number): readonly Episode[] {
-  return [scanner, sqli, xss, traversal, stuffing, burst, coupons, probes].map(make => make(seed))
 }
