@@ -1,6 +1,6 @@
 import { isMap, isPair, isScalar, LineCounter, parseDocument, parse as parseScalar, Scalar, visit } from 'yaml'
 import { z } from 'zod'
-import { HaetaeError } from '../platform/errors.ts'
+import { asError, HaetaeError } from '../platform/errors.ts'
 import { expand, hasReference } from './template.ts'
 
 type Path = readonly PropertyKey[]
@@ -33,16 +33,27 @@ export function readDocument(file: string, text: string, env: NodeJS.ProcessEnv 
   })
   return {
     file,
-    value: document.toJS({ maxAliasCount: 100 }),
+    value: toValue(file, () => document.toJS({ maxAliasCount: 100 })),
     locate(path, key) {
       return at(offsetOf(document.contents, path, key))
     },
   }
 }
 
-function plain(text: string): unknown {
-  const value: unknown = parseScalar(text)
-  return typeof value === 'number' || typeof value === 'boolean' ? value : text
+function toValue(file: string, convert: () => unknown): unknown {
+  try {
+    return convert()
+  } catch (cause) {
+    // An alias without an anchor, or aliases that multiply without end.
+    throw new HaetaeError('CONFIG_UNREADABLE', `${file}:1:1: not usable YAML: ${asError(cause).message}`, { cause })
+  }
+}
+
+const NUMBER = /^-?(?:0|[1-9]\d{0,14})(?:\.\d{1,15})?$/
+
+function plain(text: string): string | number | boolean {
+  if (text === 'true' || text === 'false') return text === 'true'
+  return NUMBER.test(text) ? Number(text) : text
 }
 
 function offsetOf(root: unknown, path: Path, key: string | undefined): number {

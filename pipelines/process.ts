@@ -38,10 +38,7 @@ export async function startProcess(pipelines: readonly PipelineConfig[], setting
     log,
     metrics,
     clock: systemClock,
-    topics() {
-      opening ??= openTopics(settings, log, metrics)
-      return opening
-    },
+    topics: () => (opening ??= openTopics(settings, log, metrics)),
   }
   const health = new Health(systemClock.now(), log)
   const recent = new RecentEvents()

@@ -1,0 +1,124 @@
+import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { stages } from '../../enrichers/index.ts'
+import { asError, HaetaeError } from '../../platform/errors.ts'
+import type { Command } from '../cli.ts'
+import { openByType } from '../compose.ts'
+import { findDeadLetters } from '../dead-letters.ts'
+import { shippedPipelines } from '../files.ts'
+import { loadPipeline, requirementsOf } from '../load.ts'
+import { offlineDeps } from '../offline.ts'
+import { pipelineVariables, readSettings, type Settings } from '../settings.ts'
+import { formatOf, render } from '../terminal.ts'
+import { topicsOwner } from '../topics.ts'
+
+type State = 'ok' | 'warn' | 'fail'
+interface Finding {
+  readonly check: string
+  readonly state: State
+  readonly detail: string
+}
+
+const FREE_BYTES_MIN = 1024 ** 3
+
+/** Looks at everything a running Haetae needs and says what is wrong. Changes nothing. */
+export const doctor: Command = {
+  name: 'doctor',
+  usage: '[-o table|json|ndjson]',
+  summary: 'check this machine, the state, the configuration, GeoIP and OpenSearch (exit 1 when something is broken)',
+  async run(args) {
+    const { values } = parseArgs({ args: [...args], options: { output: { type: 'string', short: 'o' } } })
+    const format = formatOf(values.output)
+    const settings = readSettings()
+    const findings = [
+      nodeVersion(),
+      folder('state', settings.stateFolder, 0o700),
+      space(settings.stateFolder),
+      folder('lake', settings.lakeFolder),
+      await owner(settings),
+      ...pipelines(settings),
+      await geoip(settings),
+      await opensearch(),
+      await deadLetters(settings),
+    ]
+    console.log(render(findings.map(finding => ({ ...finding })), ['state', 'check', 'detail'], format))
+    return findings.some(({ state }) => state === 'fail') ? 1 : 0
+  },
+}
+
+function nodeVersion(): Finding {
+  const major = Number(process.versions.node.split('.')[0])
+  return { check: 'node', state: major >= 24 ? 'ok' : 'fail', detail: `Node ${process.versions.node}, 24 or newer is needed` }
+}
+
+function folder(check: string, path: string, mode?: number): Finding {
+  if (!existsSync(path)) return { check, state: 'ok', detail: `${path} will be made at the first start` }
+  try {
+    accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK)
+  } catch {
+    return { check, state: 'fail', detail: `${path} cannot be written by this user: change its owner or choose another` }
+  }
+  if (mode !== undefined && (statSync(path).mode & 0o077) !== 0) {
+    return { check, state: 'warn', detail: `${path} is open to other users: it holds unredacted records; chmod 700 it` }
+  }
+  return { check, state: 'ok', detail: path }
+}
+
+function space(path: string): Finding {
+  const existing = existsSync(path) ? path : '.'
+  const { bavail, bsize } = statfsSync(existing)
+  const free = bavail * bsize
+  const detail = `${(free / 1024 ** 3).toFixed(1)} GiB free where the state is`
+  return { check: 'disk', state: free < FREE_BYTES_MIN ? 'warn' : 'ok', detail }
+}
+
+async function owner(settings: Settings): Promise<Finding> {
+  const found = await topicsOwner(settings)
+  return { check: 'topics', state: 'ok', detail: found ?? 'no process owns the topic log: Haetae is not running here' }
+}
+
+function pipelines(settings: Settings): Finding[] {
+  return shippedPipelines().map(file => {
+    const missing = requirementsOf(file).filter(name => !process.env[name])
+    if (missing.length > 0) return { check: file, state: 'ok', detail: `not started: ${missing.join(', ')} is not set` }
+    try {
+      loadPipeline(file, pipelineVariables(settings))
+      return { check: file, state: 'ok', detail: 'valid' }
+    } catch (thrown) {
+      return { check: file, state: 'fail', detail: asError(thrown).message }
+    }
+  })
+}
+
+async function geoip(settings: Settings): Promise<Finding> {
+  const spec = stages.find(({ type }) => type === 'geoip')
+  if (!spec) return { check: 'geoip', state: 'fail', detail: 'this build has no geoip stage' }
+  try {
+    const stage = await openByType(stages, 'geoip', {}, offlineDeps('doctor', settings))
+    await stage.close?.()
+    return { check: 'geoip', state: 'ok', detail: 'the databases open' }
+  } catch (thrown) {
+    const error = asError(thrown)
+    return { check: 'geoip', state: 'fail', detail: error instanceof HaetaeError ? error.message : String(error) }
+  }
+}
+
+async function opensearch(): Promise<Finding> {
+  const url = process.env['OPENSEARCH_URL']
+  if (!url) return { check: 'opensearch', state: 'ok', detail: 'OPENSEARCH_URL is not set: events go to the lake only' }
+  try {
+    const response = await fetch(new URL('/', url), { signal: AbortSignal.timeout(5_000) })
+    await response.arrayBuffer()
+    const state = response.status === 200 ? 'ok' : response.status === 401 || response.status === 403 ? 'warn' : 'fail'
+    return { check: 'opensearch', state, detail: `answers ${response.status}` }
+  } catch (thrown) {
+    return { check: 'opensearch', state: 'fail', detail: `does not answer: ${asError(thrown).message}` }
+  }
+}
+
+async function deadLetters(settings: Settings): Promise<Finding> {
+  let count = 0
+  for await (const _ of findDeadLetters(settings.deadLetterFolder, { replayed: false })) count++
+  const detail = count === 0 ? 'empty' : `${count} records wait: haetae deadletter list`
+  return { check: 'deadletter', state: count === 0 ? 'ok' : 'warn', detail }
+}
