@@ -21,7 +21,12 @@ export function offlineDeps(pipeline: string, settings: Settings): Deps {
     clock: systemClock,
     stateFolder,
     topics: none('topics'),
-    positions: { note: () => undefined, committed: () => undefined, setNote: none('positions'), onRevoked: () => undefined },
+    positions: {
+      note: () => undefined,
+      committed: () => undefined,
+      setNote: none('positions'),
+      onRevoked: () => undefined,
+    },
     deadLetter: none('dead letter'),
   }
 }

@@ -10,7 +10,7 @@ import { Health } from './health.ts'
 import type { PipelineConfig } from './load.ts'
 import { RecentEvents } from './recent.ts'
 import { makeStateFolder, type Settings } from './settings.ts'
-import { serveStatus, type StatusServer } from './status.ts'
+import { type StatusServer, serveStatus } from './status.ts'
 import { openTopics } from './topics.ts'
 
 /** Measured with the sample over all pipelines at once (docs/performance.md): resident bytes per raw byte in flight. */

@@ -27,7 +27,9 @@ async function holdsSomething(folder: string): Promise<boolean> {
  */
 export function feedSample(running: Running, ingestUrl: string, key: string): void {
   const { log } = running.runtime
-  running.health.notice('The events labelled “sample” are made up. Delete the state folder and the lake to start clean.')
+  running.health.notice(
+    'The events labelled “sample” are made up. Delete the state folder and the lake to start clean.',
+  )
   void replay(ingestUrl, key, running).then(
     count => log.info('the sample was replayed', { records: count }),
     error => log.warn('the sample was not replayed', { error: asError(error).message }),
@@ -36,9 +38,11 @@ export function feedSample(running: Running, ingestUrl: string, key: string): vo
 
 async function replay(ingestUrl: string, key: string, running: Running): Promise<number> {
   let ended = false
-  void running.done.catch(() => undefined).finally(() => {
-    ended = true
-  })
+  void running.done
+    .catch(() => undefined)
+    .finally(() => {
+      ended = true
+    })
   let batch: string[] = []
   let sent = 0
   for await (const record of sampleRecords(running.runtime.clock.now())) {

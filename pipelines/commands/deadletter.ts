@@ -14,7 +14,8 @@ const LISTED_MAX = 10_000
 /** What could not be processed: why, and the bytes as they were received. */
 export const deadletter: Command = {
   name: 'deadletter',
-  usage: 'list|show ID|replay [ID …|--all] [--pipeline NAME] [--reason CODE] [--replayed] [--raw] [-o table|json|ndjson]',
+  usage:
+    'list|show ID|replay [ID …|--all] [--pipeline NAME] [--reason CODE] [--replayed] [--raw] [-o table|json|ndjson]',
   summary: 'list what was rejected, show one record (redacted unless --raw), or send records through again',
   async run(args) {
     const { values, positionals } = parseArgs({

@@ -41,14 +41,24 @@ export const doctor: Command = {
       await opensearch(),
       await deadLetters(settings),
     ]
-    console.log(render(findings.map(finding => ({ ...finding })), ['state', 'check', 'detail'], format))
+    console.log(
+      render(
+        findings.map(finding => ({ ...finding })),
+        ['state', 'check', 'detail'],
+        format,
+      ),
+    )
     return findings.some(({ state }) => state === 'fail') ? 1 : 0
   },
 }
 
 function nodeVersion(): Finding {
   const major = Number(process.versions.node.split('.')[0])
-  return { check: 'node', state: major >= 24 ? 'ok' : 'fail', detail: `Node ${process.versions.node}, 24 or newer is needed` }
+  return {
+    check: 'node',
+    state: major >= 24 ? 'ok' : 'fail',
+    detail: `Node ${process.versions.node}, 24 or newer is needed`,
+  }
 }
 
 function folder(check: string, path: string, mode?: number): Finding {
@@ -56,7 +66,11 @@ function folder(check: string, path: string, mode?: number): Finding {
   try {
     accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK)
   } catch {
-    return { check, state: 'fail', detail: `${path} cannot be written by this user: change its owner or choose another` }
+    return {
+      check,
+      state: 'fail',
+      detail: `${path} cannot be written by this user: change its owner or choose another`,
+    }
   }
   if (mode !== undefined && (statSync(path).mode & 0o077) !== 0) {
     return { check, state: 'warn', detail: `${path} is open to other users: it holds unredacted records; chmod 700 it` }

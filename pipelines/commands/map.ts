@@ -35,9 +35,13 @@ export const map: Command = {
 /** How many records were rejected. */
 async function mapFile(kind: Kind, path: string): Promise<number> {
   const refused = new RejectedLines()
-  const deps = { ...offlineDeps('map', readSettings()), deadLetter: (letters: readonly DeadLetter[]) => refused.write(letters) }
+  const deps = {
+    ...offlineDeps('map', readSettings()),
+    deadLetter: (letters: readonly DeadLetter[]) => refused.write(letters),
+  }
   const opened: NamedStage[] = []
-  for (const name of [`parse-${kind}`, 'geoip', 'redact']) opened.push({ name, stage: await openByType(stages, name, {}, deps) })
+  for (const name of [`parse-${kind}`, 'geoip', 'redact'])
+    opened.push({ name, stage: await openByType(stages, name, {}, deps) })
   const sink = await openByType(sinks, 'stdout', {}, deps)
   const source = await openByType(sources, 'file', { path, kind }, deps)
   const stop = new AbortController()
@@ -67,7 +71,9 @@ class RejectedLines implements DeadLetterStore {
 
   write(letters: readonly DeadLetter[]): Promise<void> {
     this.count += letters.length
-    const lines = letters.map(({ origin, reason }) => JSON.stringify({ line: origin ? Number(origin.position) : null, reason }))
+    const lines = letters.map(({ origin, reason }) =>
+      JSON.stringify({ line: origin ? Number(origin.position) : null, reason }),
+    )
     return new Promise((resolve, reject) => {
       process.stderr.write(`${lines.join('\n')}\n`, error => (error ? reject(error) : resolve()))
     })

@@ -58,7 +58,10 @@ describe('an error names its place', () => {
 
 describe('the environment', () => {
   test('a plain reference takes the type of its value, a quoted one stays text', () => {
-    const { value } = readDocument('a.yaml', 'a: ${PORT}\nb: "${PORT}"\nc: ${ON}\nd: x${PORT}\n', { PORT: '7078', ON: 'true' })
+    const { value } = readDocument('a.yaml', 'a: ${PORT}\nb: "${PORT}"\nc: ${ON}\nd: x${PORT}\n', {
+      PORT: '7078',
+      ON: 'true',
+    })
     expect(value).toEqual({ a: 7078, b: '7078', c: true, d: 'x7078' })
   })
 

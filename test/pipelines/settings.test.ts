@@ -1,0 +1,62 @@
+import { mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { ingestKey, makeStateFolder, pipelineVariables, readSettings } from '../../pipelines/settings.ts'
+
+const temporary = (): string => mkdtempSync(join(tmpdir(), 'haetae-settings-'))
+
+test('HAETAE_STATE moves everything, HAETAE_LAKE the lake alone', () => {
+  const folder = temporary()
+  const settings = readSettings({ HAETAE_STATE: folder })
+  expect(settings.topicsFolder).toBe(join(folder, 'topics'))
+  expect(settings.lakeFolder).toBe(join(folder, 'lake'))
+  expect(readSettings({ HAETAE_STATE: folder, HAETAE_LAKE: '/srv/lake' }).lakeFolder).toBe('/srv/lake')
+})
+
+test('without a configured destination the process counts as unconnected; any one of them connects it', () => {
+  expect(readSettings({}).connected).toBe(false)
+  expect(readSettings({ HAETAE_LAKE: '/srv/lake' }).connected).toBe(false)
+  expect(readSettings({ OPENSEARCH_URL: 'http://x' }).connected).toBe(true)
+  expect(readSettings({ HAETAE_KAFKA_BROKERS: 'x:9092' }).connected).toBe(true)
+  expect(readSettings({ HAETAE_LAKE: 's3://bucket/x' }).connected).toBe(true)
+})
+
+test('a number that is not one falls back to the default', () => {
+  expect(readSettings({ HAETAE_STATUS_PORT: 'many' }).statusPort).toBe(7077)
+  expect(readSettings({ HAETAE_STATUS_PORT: '0' }).statusPort).toBe(0)
+})
+
+test('pipeline files see the defaults as variables', () => {
+  const settings = readSettings({ HAETAE_STATE: '/srv/haetae' })
+  expect(pipelineVariables(settings, { X: 'y' })).toEqual({
+    X: 'y',
+    HAETAE_STATE: '/srv/haetae',
+    HAETAE_LAKE: '/srv/haetae/lake',
+  })
+})
+
+test('the ingest key is made once, kept 0600 in a 0700 folder, and given to the pipelines by its variable', () => {
+  const settings = readSettings({ HAETAE_STATE: join(temporary(), 'state') })
+  makeStateFolder(settings)
+  expect(statSync(settings.stateFolder).mode & 0o777).toBe(0o700)
+  const env: NodeJS.ProcessEnv = {}
+  const first = ingestKey(settings, env)
+  expect(first.made).toBe(true)
+  expect(first.key).toMatch(/^[A-Za-z0-9_-]{32}$/)
+  expect(env['HAETAE_FIREHOSE_KEY']).toBe(first.key)
+  expect(statSync(join(settings.stateFolder, 'ingest.key')).mode & 0o777).toBe(0o600)
+  expect(ingestKey(settings, {}).key).toBe(first.key)
+})
+
+test('a given key is used and nothing is written', () => {
+  const settings = readSettings({ HAETAE_STATE: temporary() })
+  expect(ingestKey(settings, { HAETAE_FIREHOSE_KEY: 'given' })).toEqual({ key: 'given', made: false })
+  expect(() => readFileSync(join(settings.stateFolder, 'ingest.key'))).toThrow()
+})
+
+test('an empty key file is replaced by a new key, never used as an empty key', () => {
+  const settings = readSettings({ HAETAE_STATE: temporary() })
+  writeFileSync(join(settings.stateFolder, 'ingest.key'), '\n')
+  expect(ingestKey(settings, {}).key).toMatch(/^[A-Za-z0-9_-]{32}$/)
+})

@@ -1,0 +1,172 @@
+import { request } from 'node:http'
+import { afterEach, expect, test } from 'vitest'
+import type { Encoded } from '../../engine/contract.ts'
+import { Health } from '../../pipelines/health.ts'
+import { RecentEvents } from '../../pipelines/recent.ts'
+import { type StatusServer, serveStatus } from '../../pipelines/status.ts'
+import { escapeHtml } from '../../pipelines/status-page.ts'
+import { hasCode } from '../../platform/errors.ts'
+import { silentLog } from '../../platform/log.ts'
+import { createMetrics } from '../../platform/metrics.ts'
+import type { OcsfEvent } from '../../platform/ocsf/event.ts'
+import { eventOf } from '../support/deps.ts'
+
+const open: StatusServer[] = []
+afterEach(async () => {
+  for (const server of open.splice(0)) await server.close()
+})
+
+async function start(events: readonly OcsfEvent[] = []) {
+  const health = new Health(0, silentLog)
+  const metrics = createMetrics()
+  const recent = new RecentEvents()
+  const records = events.map((body): Encoded => {
+    const event = eventOf('{}')
+    event.body = body
+    return { event, json: Buffer.alloc(0) }
+  })
+  await recent.write(records)
+  const lag = [{ group: 'waf-lake', topic: 'events.waf', partition: 0, committed: 5n, end: 12n }]
+  const server = await serveStatus({
+    host: '127.0.0.1',
+    port: 0,
+    health,
+    metrics,
+    recent,
+    lag: () => Promise.resolve(lag),
+    now: () => 120_000,
+  })
+  open.push(server)
+  return { server, health, metrics, recent }
+}
+
+/** fetch() refuses to set Host and Origin, so the plain client. */
+function get(
+  url: string,
+  headers: Record<string, string> = {},
+  method = 'GET',
+): Promise<{ status: number; body: string }> {
+  return new Promise((resolve, reject) => {
+    const sent = request(url, { headers, method }, response => {
+      let body = ''
+      response.setEncoding('utf8')
+      response.on('data', text => {
+        body += text
+      })
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, body }))
+    })
+    sent.on('error', reject)
+    sent.end()
+  })
+}
+
+test('ready only when every pipeline runs; what is missing is named', async () => {
+  const { server, health } = await start()
+  health.register('ingest', 'http', 'topic')
+  health.register('waf', 'topic', 'opensearch')
+  health.set('ingest', 'running')
+  const waiting = await get(`${server.url}/readyz`)
+  expect(waiting.status).toBe(503)
+  expect(JSON.parse(waiting.body)).toEqual({ ready: false, missing: ['pipeline waf is starting'] })
+  health.set('waf', 'running')
+  expect((await get(`${server.url}/readyz`)).status).toBe(200)
+})
+
+test('alive while it starts, not alive once a pipeline failed for good', async () => {
+  const { server, health } = await start()
+  health.register('waf', 'topic', 'opensearch')
+  expect((await get(`${server.url}/healthz`)).status).toBe(200)
+  health.set('waf', 'failed', 'a fault in the sink')
+  const answer = await get(`${server.url}/healthz`)
+  expect(answer.status).toBe(503)
+  expect(answer.body).toContain('a fault in the sink')
+})
+
+test('metrics are in the exposition format', async () => {
+  const { server, metrics } = await start()
+  metrics.counter('haetae_events_read_total', 'Events', ['pipeline']).add({ pipeline: 'waf' }, 3)
+  expect((await get(`${server.url}/metrics`)).body).toContain('haetae_events_read_total{pipeline="waf"} 3')
+})
+
+test('the page shows who, from where, what was blocked, and what waits', async () => {
+  const blocked: OcsfEvent = {
+    action_id: 2,
+    disposition: 'Blocked',
+    src_endpoint: {
+      ip: '203.0.113.9',
+      location: { country: 'KR', city: 'Seoul' },
+      autonomous_system: { number: 4766, name: 'KT' },
+    },
+    http_request: { http_method: 'GET', url: { hostname: 'shop.example', path: '/.env' } },
+    firewall_rule: { uid: 'block-scanners' },
+  }
+  const { server } = await start([blocked, { disposition: 'Allowed', action_id: 1 }])
+  const { body } = await get(`${server.url}/`)
+  for (const text of ['203.0.113.9', 'Seoul', 'KT', 'shop.example/.env', 'block-scanners']) expect(body).toContain(text)
+  expect(body).toContain('<strong>7</strong><span>waiting in the topics</span>')
+})
+
+test('what an attacker wrote is shown, not run', async () => {
+  const hostile = '<script>alert(1)</script>"\'&\u202e\u0000'
+  const { server } = await start([
+    {
+      disposition: hostile,
+      src_endpoint: { ip: hostile },
+      http_request: { url: { path: hostile } },
+      firewall_rule: { uid: hostile },
+    },
+  ])
+  const { body } = await get(`${server.url}/`)
+  expect(body).not.toContain('<script')
+  expect(body).not.toContain('\u202e')
+  expect(body).not.toContain('\u0000')
+  expect(escapeHtml(hostile)).toBe('&#60;script&#62;alert(1)&#60;/script&#62;&#34;&#39;&#38;\\u202e\\u0000')
+})
+
+test('requests of other sites, other hosts, other methods and other paths are refused', async () => {
+  const { server } = await start()
+  expect((await get(`${server.url}/`, { origin: 'http://evil.example' })).status).toBe(403)
+  expect((await get(`${server.url}/`, { host: 'evil.example' })).status).toBe(403)
+  expect((await get(`${server.url}/`, { host: 'localhost:7077' })).status).toBe(200)
+  expect((await get(`${server.url}/`, {}, 'POST')).status).toBe(405)
+  expect((await get(`${server.url}/nothing`)).status).toBe(404)
+})
+
+test('a taken port says which one and what to do', async () => {
+  const { server, health, metrics, recent } = await start()
+  const port = Number(new URL(server.url).port)
+  const second = serveStatus({
+    host: '127.0.0.1',
+    port,
+    health,
+    metrics,
+    recent,
+    lag: () => Promise.resolve([]),
+    now: () => 0,
+  })
+  const error: unknown = await second.catch((thrown: unknown) => thrown)
+  expect(hasCode(error, 'LISTEN_FAILED')).toBe(true)
+  expect(String(error)).toContain('HAETAE_STATUS_PORT')
+})
+
+test('what is remembered stays bounded, and the clients with most refusals come first', async () => {
+  const recent = new RecentEvents()
+  const record = (body: OcsfEvent): Encoded => {
+    const event = eventOf('{}')
+    event.body = body
+    return { event, json: Buffer.alloc(0) }
+  }
+  for (let at = 0; at < 12_000; at += 500) {
+    await recent.write(
+      Array.from({ length: 500 }, (_, i) =>
+        record({ action_id: 1, disposition: 'Allowed', src_endpoint: { ip: `client-${at + i}` } }),
+      ),
+    )
+  }
+  await recent.write([record({ action_id: 2, disposition: 'Blocked', src_endpoint: { ip: 'attacker' } })])
+  expect(recent.total).toBe(12_001)
+  expect(recent.newest()).toHaveLength(40)
+  expect(recent.newest()[0]?.ip).toBe('attacker')
+  expect(recent.top(1)[0]).toMatchObject({ ip: 'attacker', blocked: 1 })
+  expect(recent.top(20_000)).toHaveLength(10_000)
+})
