@@ -18,20 +18,23 @@ export type Words = readonly [number, number, number, number]
 /** Longest text form: an IPv6 address with an IPv4 tail. */
 export const ADDRESS_LENGTH_MAX = 45
 
-export function parseAddress(text: string): Address | undefined {
-  if (text.length > ADDRESS_LENGTH_MAX) return undefined
-  if (text.includes(':')) return parseIpv6(text)
-  const value = parseIpv4(text, 0)
-  return value === undefined ? undefined : { family: 4, value }
+const DOT = 0x2e
+const COLON = 0x3a
+const ZERO = 0x30
+
+/** The address that is the whole of `text` from `from` up to `to`. */
+export function parseAddress(text: string, from = 0, to = text.length): Address | undefined {
+  if (to - from > ADDRESS_LENGTH_MAX) return undefined
+  const value = parseIpv4(text, from, to)
+  return value === undefined ? parseIpv6(text, from, to) : { family: 4, value }
 }
 
-/** The dotted quad that fills `text` from `from` to its end. */
-export function parseIpv4(text: string, from: number): number | undefined {
+export function parseIpv4(text: string, from = 0, to = text.length): number | undefined {
   let value = 0
   let part = 0
   let digits = 0
   let dots = 0
-  for (let at = from; at < text.length; at++) {
+  for (let at = from; at < to; at++) {
     const code = text.charCodeAt(at)
     if (code === DOT) {
       if (digits === 0 || ++dots > 3) return undefined
@@ -48,46 +51,58 @@ export function parseIpv4(text: string, from: number): number | undefined {
   return dots === 3 && digits > 0 ? value * 256 + part : undefined
 }
 
-function parseIpv6(text: string): Address | undefined {
-  const groups: number[] = []
+/** Groups of the address being read; one for all, as reading is synchronous. */
+const groups = new Uint16Array(8)
+
+function parseIpv6(text: string, from: number, to: number): Address | undefined {
+  let count = 0
   let gap = -1
-  let at = 0
-  if (text.startsWith('::')) {
+  let at = from
+  if (text.startsWith('::', from)) {
     gap = 0
-    at = 2
+    at += 2
   }
-  while (at < text.length) {
-    const end = groupEnd(text, at)
-    if (text.charCodeAt(end) === DOT) {
-      const tail = parseIpv4(text, at)
-      if (tail === undefined) return undefined
-      groups.push(tail >>> 16, tail & 0xffff)
-      at = text.length
+  while (at < to) {
+    let group = 0
+    let end = at
+    for (let digit = hexDigit(text, end, to); digit >= 0; digit = hexDigit(text, ++end, to)) group = group * 16 + digit
+    if (end < to && text.charCodeAt(end) === DOT) {
+      const tail = parseIpv4(text, at, to)
+      if (tail === undefined || count > 6) return undefined
+      groups[count++] = tail >>> 16
+      groups[count++] = tail & 0xffff
       break
     }
-    if (end === at || end - at > 4 || groups.length === 8) return undefined
-    groups.push(Number.parseInt(text.slice(at, end), 16))
+    if (end === at || end - at > 4 || count === 8) return undefined
+    groups[count++] = group
     at = end
-    if (at === text.length) break
-    if (text.charCodeAt(at++) !== COLON) return undefined
+    if (at === to) break
+    if (text.charCodeAt(at++) !== COLON || at === to) return undefined
     if (text.charCodeAt(at) === COLON) {
       if (gap >= 0) return undefined
-      gap = groups.length
+      gap = count
       at++
-    } else if (at === text.length) return undefined
+    }
   }
   // RFC 4291 lets '::' stand for one or more groups.
-  if (gap < 0 ? groups.length !== 8 : groups.length > 7) return undefined
-  return fromGroups(gap < 0 ? groups : [...groups.slice(0, gap), ...zeros(8 - groups.length), ...groups.slice(gap)])
+  if (at > to || (gap < 0 ? count !== 8 : count > 7)) return undefined
+  if (gap >= 0) {
+    groups.copyWithin(gap + 8 - count, gap, count)
+    groups.fill(0, gap, gap + 8 - count)
+  }
+  return fromGroups()
 }
 
-function groupEnd(text: string, from: number): number {
-  let end = from
-  while (end < text.length && isHex(text.charCodeAt(end))) end++
-  return end
+/** -1 where there is no digit. */
+function hexDigit(text: string, at: number, to: number): number {
+  if (at >= to) return -1
+  const code = text.charCodeAt(at)
+  if (code >= ZERO && code <= 0x39) return code - ZERO
+  const letter = (code | 0x20) - 0x61
+  return letter >= 0 && letter < 6 ? letter + 10 : -1
 }
 
-function fromGroups(groups: readonly number[]): Address {
+function fromGroups(): Address {
   const word = (index: number) => (groups[index * 2]! * 0x10000 + groups[index * 2 + 1]!) >>> 0
   const words: Words = [word(0), word(1), word(2), word(3)]
   if (words[0] === 0 && words[1] === 0 && words[2] === 0xffff) return { family: 4, value: words[3] }
@@ -174,9 +189,3 @@ function hostBitsAreZero(cidr: Cidr): boolean {
     return bits === 32 || (word & (0xffffffff >>> bits)) === 0
   })
 }
-
-const DOT = 0x2e
-const COLON = 0x3a
-const ZERO = 0x30
-const zeros = (count: number): number[] => new Array<number>(count).fill(0)
-const isHex = (code: number) => (code >= ZERO && code <= 0x39) || ((code | 0x20) >= 0x61 && (code | 0x20) <= 0x66)

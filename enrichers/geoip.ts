@@ -1,0 +1,84 @@
+import { z } from 'zod'
+import { type Batch, defineStage, type Event, type Stage } from '../engine/contract.ts'
+import { type Answer, answerKinds, type GeoIp } from '../platform/geoip/geoip.ts'
+import { embeddedDatabases, shareGeoIp } from '../platform/geoip/shared.ts'
+import type { Counter } from '../platform/metrics.ts'
+import type { JsonObject, Location } from '../platform/ocsf/event.ts'
+
+const config = z.strictObject({
+  /** MaxMind DB files with places, asked in order. Without it: DB-IP City Lite from npm. */
+  city: z.array(z.string().min(1)).min(1).max(8).optional(),
+  /** MaxMind DB files or sorted CSV ranges with autonomous systems. Without it: ip-location-db ASN from npm. */
+  asn: z.array(z.string().min(1)).min(1).max(8).optional(),
+  /** Older databases are used, and reported as `old`. */
+  ageDaysMax: z.int().min(1).default(60),
+  addressesMax: z.int().min(1).max(1_000_000).default(100_000),
+  /** How often the files are looked at; a new file is in use after two looks. */
+  checkMs: z.int().min(100).default(10_000),
+})
+
+/**
+ * Where the client is and whose network it uses: `src_endpoint.location` and `.autonomous_system` (OCSF location,
+ * autonomous_system) from `src_endpoint.ip`. The database's location replaces the one that came with the record; a country the
+ * record names differently is kept in `unmapped.httpRequest.country`. What no database knows stays as it came.
+ */
+export const geoip = defineStage({
+  type: 'geoip',
+  summary: 'Adds country, region, city, coordinates, AS number and organisation of the client address',
+  config,
+  example: `
+city: [/var/lib/haetae/GeoLite2-City.mmdb]
+asn: [/var/lib/haetae/GeoLite2-ASN.mmdb]
+ageDaysMax: 60
+addressesMax: 100000
+checkMs: 10000
+`,
+  async open(settings, deps): Promise<Stage> {
+    const { city, asn, ...rest } = settings
+    const options = { city: city ?? embeddedDatabases('city'), asn: asn ?? embeddedDatabases('asn'), ...rest }
+    const { geoIp, release } = await shareGeoIp(options, deps)
+    const events = deps.metrics.counter('haetae_geoip_events_total', 'events by what GeoIP answered', [
+      'pipeline',
+      'answer',
+    ])
+    return { apply: batch => enrichBatch(batch, geoIp, events, deps.pipeline), close: release }
+  },
+})
+
+function enrichBatch(batch: Batch, geoIp: GeoIp, events: Counter, pipeline: string): Batch {
+  const counts: Record<Answer['kind'], number> = { found: 0, unknown: 0, special: 0, invalid: 0, failed: 0 }
+  for (const event of batch) {
+    const ip = event.body.src_endpoint?.ip
+    if (ip === undefined) continue
+    const answer = geoIp.lookup(ip)
+    counts[answer.kind]++
+    place(event, answer)
+  }
+  for (const answer of answerKinds) if (counts[answer] > 0) events.add({ pipeline, answer }, counts[answer])
+  return batch
+}
+
+function place(event: Event, answer: Answer): void {
+  const endpoint = event.body.src_endpoint
+  if (!endpoint) return
+  if (answer.autonomousSystem) endpoint.autonomous_system = answer.autonomousSystem
+  if (!answer.location) return
+  const before = endpoint.location?.country
+  if (before === undefined || before === answer.location.country) {
+    endpoint.location = answer.location
+  } else if (answer.location.country === undefined && answer.kind !== 'special') {
+    endpoint.location = { ...answer.location, country: before }
+  } else {
+    endpoint.location = answer.location
+    keepCountry(event, before)
+  }
+}
+
+/** Beside what is unmapped already, never instead of it. */
+function keepCountry(event: Event, country: NonNullable<Location['country']>): void {
+  const unmapped = event.body.unmapped ?? {}
+  const request = unmapped['httpRequest'] ?? {}
+  if (typeof request !== 'object' || Array.isArray(request) || Object.hasOwn(request, 'country')) return
+  const kept: JsonObject = { ...request, country }
+  event.body.unmapped = { ...unmapped, httpRequest: kept }
+}

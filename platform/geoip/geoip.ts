@@ -1,0 +1,175 @@
+import { parseAddress } from '../address.ts'
+import type { Clock } from '../clock.ts'
+import type { Log } from '../log.ts'
+import type { Metrics } from '../metrics.ts'
+import type { AutonomousSystem, Location } from '../ocsf/event.ts'
+import { fragment } from '../ocsf/fragment.ts'
+import type { Answers } from './database.ts'
+import { Recent } from './recent.ts'
+import type { Topic } from './records.ts'
+import { type Special, specialPurpose } from './special.ts'
+import { type DatabaseState, type DatabaseStatus, databaseStates, WatchedDatabase } from './watched.ts'
+
+export interface GeoIpOptions {
+  /** Database files, asked in this order until one knows the address. */
+  readonly city: readonly string[]
+  readonly asn: readonly string[]
+  readonly ageDaysMax: number
+  readonly addressesMax: number
+  readonly checkMs: number
+}
+
+export interface GeoIpDeps {
+  readonly log: Log
+  readonly metrics: Metrics
+  readonly clock: Clock
+}
+
+/**
+ * `found`: a database knows a place or a system. `unknown`: none does. `special`: private, reserved … and not looked up; the location
+ * says which. `invalid`: not an IP address. `failed`: a database is damaged where this address is; what the others know is there.
+ */
+export const answerKinds = ['found', 'unknown', 'special', 'invalid', 'failed'] as const
+export interface Answer {
+  readonly kind: (typeof answerKinds)[number]
+  /** Frozen and shared between addresses, as is the system. */
+  readonly location: Location | undefined
+  readonly autonomousSystem: AutonomousSystem | undefined
+}
+
+const invalid: Answer = { kind: 'invalid', location: undefined, autonomousSystem: undefined }
+const unknown: Answer = { kind: 'unknown', location: undefined, autonomousSystem: undefined }
+
+/** Address → place and autonomous system, from files that may be replaced while it runs. */
+export class GeoIp {
+  readonly #options: GeoIpOptions
+  readonly #deps: GeoIpDeps
+  readonly #city: readonly WatchedDatabase<'city'>[]
+  readonly #asn: readonly WatchedDatabase<'asn'>[]
+  readonly #answers: Recent<string, Answer>
+  readonly #specials = new Map<Special, Answer>()
+  readonly #stop = new AbortController()
+  readonly #watching: Promise<void>
+  #states = new Map<string, DatabaseState>()
+
+  /** Throws GEOIP_MISSING or GEOIP_CORRUPT; a database that is merely old is used, and said to be old. */
+  static async open(options: GeoIpOptions, deps: GeoIpDeps): Promise<GeoIp> {
+    const city = await Promise.all(options.city.map(path => WatchedDatabase.open('city', path)))
+    const asn = await Promise.all(options.asn.map(path => WatchedDatabase.open('asn', path)))
+    return new GeoIp(options, deps, city, asn)
+  }
+
+  private constructor(
+    options: GeoIpOptions,
+    deps: GeoIpDeps,
+    city: readonly WatchedDatabase<'city'>[],
+    asn: readonly WatchedDatabase<'asn'>[],
+  ) {
+    this.#options = options
+    this.#deps = deps
+    this.#city = city
+    this.#asn = asn
+    this.#answers = new Recent(options.addressesMax)
+    this.#report()
+    this.#watching = this.#watch()
+  }
+
+  /** Never throws, whatever the text. */
+  lookup(text: string): Answer {
+    return this.#answers.get(text) ?? this.#find(text)
+  }
+
+  status(): DatabaseStatus[] {
+    const nowMs = this.#deps.clock.now()
+    return [...this.#city, ...this.#asn].map(database => database.status(nowMs, this.#options.ageDaysMax))
+  }
+
+  /** Looks at the files now; also happens by itself every `checkMs`. */
+  async check(): Promise<void> {
+    const swapped = await Promise.all([...this.#city, ...this.#asn].map(database => database.check()))
+    if (swapped.includes(true)) {
+      this.#answers.clear()
+      this.#deps.log.info('GeoIP database reloaded', { databases: this.status().map(describe) })
+    }
+    this.#report()
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort()
+    await this.#watching
+  }
+
+  async #watch(): Promise<void> {
+    const { signal } = this.#stop
+    while (!signal.aborted) {
+      await this.#deps.clock.wait(this.#options.checkMs, signal)
+      if (!signal.aborted) await this.check()
+    }
+  }
+
+  #find(text: string): Answer {
+    const address = parseAddress(text)
+    if (!address) return invalid
+    const special = specialPurpose(address)
+    const answer = special ? this.#special(special) : this.#ask(address)
+    // A key of its own: `text` may be a slice that keeps a whole batch of input in memory.
+    this.#answers.add(Buffer.from(text, 'latin1').toString('latin1'), answer)
+    return answer
+  }
+
+  #special(special: Special): Answer {
+    const known = this.#specials.get(special)
+    if (known) return known
+    const answer: Answer = { kind: 'special', location: fragment({ desc: special }), autonomousSystem: undefined }
+    this.#specials.set(special, answer)
+    return answer
+  }
+
+  #ask(address: NonNullable<ReturnType<typeof parseAddress>>): Answer {
+    let failed = false
+    const first = <T extends Topic>(databases: readonly WatchedDatabase<T>[]): Answers[T] | undefined => {
+      for (const database of databases) {
+        try {
+          const answer = database.lookup(address)
+          if (answer) return answer
+        } catch {
+          failed = true
+        }
+      }
+      return undefined
+    }
+    const location = first(this.#city)
+    const autonomousSystem = first(this.#asn)
+    if (failed) return { kind: 'failed', location, autonomousSystem }
+    return location || autonomousSystem ? { kind: 'found', location, autonomousSystem } : unknown
+  }
+
+  /** Metrics always; the log only when a state changed. */
+  #report(): void {
+    const { log, metrics } = this.#deps
+    const state = metrics.gauge('haetae_geoip_database_state', 'GeoIP databases by state', ['database', 'state'])
+    const built = metrics.gauge('haetae_geoip_database_built_seconds', 'when the GeoIP database was built', [
+      'database',
+    ])
+    const states = new Map<string, DatabaseState>()
+    const seen = new Map<Topic, number>()
+    for (const status of this.status()) {
+      const index = seen.get(status.topic) ?? 0
+      seen.set(status.topic, index + 1)
+      const database = `${status.topic}_${index}`
+      states.set(database, status.state)
+      for (const each of databaseStates) state.set(each === status.state ? 1 : 0, { database, state: each })
+      built.set(status.builtMs / 1000, { database })
+      if (this.#states.get(database) === status.state) continue
+      if (status.state === 'ok') log.info('GeoIP database in use', describe(status))
+      else if (status.state === 'old') log.warn(status.message ?? status.state, describe(status))
+      else log.error(status.message ?? status.state, describe(status))
+    }
+    this.#states = states
+  }
+}
+
+function describe(status: DatabaseStatus): Record<string, string> {
+  const { path, state, type } = status
+  return { path, state, type, built: new Date(status.builtMs).toISOString() }
+}
