@@ -1,5 +1,6 @@
 import type { Clock } from '../platform/clock.ts'
 import type { Encoded, Sink, Verdict } from './contract.ts'
+import { checkPositions } from './write.ts'
 
 export interface Limits {
   readonly recordsMax: number
@@ -36,13 +37,19 @@ export function coalesce(limits: Limits, flush: Sink['write'], clock: Clock): Re
     bytes = 0
     if (calls.length === 0) return
     const all = calls.length === 1 ? calls[0]!.records : calls.flatMap(call => call.records)
-    // One signal serves the request: all calls come from one pipeline and are given up together.
-    flush(all, calls[0]!.signal).then(
-      verdict => share(calls, verdict),
-      error => {
-        for (const call of calls) call.reject(error)
-      },
-    )
+    void request(calls, all)
+  }
+
+  const request = async (calls: readonly Call[], all: readonly Encoded[]): Promise<void> => {
+    try {
+      // One signal serves the request: all calls come from one pipeline and are given up together.
+      const verdict = await flush(all, calls[0]!.signal)
+      // Here, because a position outside the request is inside no call: sharing would lose it.
+      checkPositions(verdict, all.length, 'a coalesced request')
+      share(calls, verdict)
+    } catch (error) {
+      for (const call of calls) call.reject(error)
+    }
   }
 
   return {

@@ -28,15 +28,18 @@ const line = z.strictObject({
   pipeline: z.string(),
   stage: z.string(),
   reason: z.string(),
-  time: z.string(),
+  time: z.iso.datetime(),
   stream: z.string().optional(),
-  position: z.string().optional(),
-  raw: z.string(),
+  position: z
+    .string()
+    .regex(/^\d{1,20}$/)
+    .optional(),
+  raw: z.base64(),
 })
 
 export function encodeDeadLetter(letter: DeadLetter): string {
   const { id, kind, pipeline, stage, reason, timeMs, origin, raw } = letter
-  return JSON.stringify({
+  const text = JSON.stringify({
     id,
     kind,
     pipeline,
@@ -46,7 +49,11 @@ export function encodeDeadLetter(letter: DeadLetter): string {
     ...(origin ? { stream: origin.stream, position: String(origin.position) } : {}),
     raw: raw.toString('base64'),
   })
+  return text.replace(OTHER_LINE_ENDS, end => `\\u${end.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
+
+/** Line ends to some readers (node:readline among them), and legal inside a JSON string: a reason may quote an attacker. */
+const OTHER_LINE_ENDS = /[\u0085\u2028\u2029]/g
 
 /** undefined for a line that is not a dead letter (a torn tail, a foreign edit). */
 export function decodeDeadLetter(text: string): DeadLetter | undefined {
@@ -95,9 +102,7 @@ export class DeadLetterFile implements DeadLetterStore {
     const bytes = Buffer.from(letters.map(letter => `${encodeDeadLetter(letter)}\n`).join(''))
     return new Promise((resolve, reject) => {
       this.#waiting.push({ bytes, resolve, reject })
-      this.#busy ??= this.#appendWaiting().finally(() => {
-        this.#busy = undefined
-      })
+      this.#busy ??= this.#appendWaiting()
     })
   }
 
@@ -118,6 +123,8 @@ export class DeadLetterFile implements DeadLetterStore {
         for (const waiting of group) waiting.reject(error)
       }
     }
+    // In the same turn as the look at the queue: a write in between would wait for an append that never comes.
+    this.#busy = undefined
   }
 
   async #append(bytes: Buffer): Promise<void> {
@@ -145,11 +152,16 @@ export class DeadLetterFile implements DeadLetterStore {
     await mkdir(folder, { recursive: true, mode: 0o700 })
     const path = join(folder, `${day}.ndjson`)
     const handle = await open(path, constants.O_RDWR | constants.O_CREAT, 0o600)
-    await chmod(path, 0o600)
-    const size = await wholeLines(handle)
-    await handle.truncate(size)
-    await syncFolder(folder)
-    this.#file = { day, handle, size }
+    try {
+      await chmod(path, 0o600)
+      const size = await wholeLines(handle)
+      await handle.truncate(size)
+      await syncFolder(folder)
+      this.#file = { day, handle, size }
+    } catch (error) {
+      await handle.close().catch(() => undefined)
+      throw error
+    }
     await removeOlder(folder, this.#options.now() - this.#options.retentionDays * 86_400_000)
     return this.#file
   }

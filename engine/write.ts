@@ -71,7 +71,7 @@ function rejectedRecords(
 }
 
 /** Every position in range and named once; a wrong one could lose or double an event, so it is never tolerated. */
-function checkPositions(verdict: Verdict, count: number, name: string): void {
+export function checkPositions(verdict: Verdict, count: number, name: string): void {
   if (verdict.retry.length === 0 && verdict.reject.length === 0) return
   const seen = new Set<number>()
   for (const index of [...verdict.retry, ...verdict.reject.map(rejection => rejection.index)]) {
