@@ -15,6 +15,8 @@ export const errorCodes = {
   TOPIC_FULL: 'the topic log reached its size bound or the disk is full',
   TOPIC_OWNED: 'another process owns the topic log in this state folder',
   TOPIC_CORRUPT: 'the topic log holds something that this version cannot read',
+  TOPIC_UNWRITABLE: 'the topic log cannot be written for another reason than a full disk',
+  TOPIC_MISMATCH: 'the topic, group or position is not as asked for, or cannot be',
   TOPIC_CLOSED: 'the topic log was closed',
   GEOIP_MISSING: 'a GeoIP database file is missing',
   GEOIP_CORRUPT: 'a GeoIP database cannot be read',
@@ -23,6 +25,7 @@ export const errorCodes = {
   DEADLETTER_UNWRITABLE: 'the dead letter cannot be written',
   LAKE_UNWRITABLE: 'the lake cannot be written',
   LAKE_QUERY: 'the lake query failed',
+  OUTPUT_CLOSED: 'the reader of standard output went away',
   SOURCE_UNREADABLE: 'the input cannot be read',
   LISTEN_FAILED: 'the address to listen on is taken or not allowed',
 } as const

@@ -1,0 +1,125 @@
+import { createConnection, type Socket } from 'node:net'
+import type { output } from 'zod'
+import { type ErrorCode, errorCodes, HaetaeError } from '../errors.ts'
+import type { GroupLag, TopicRecord } from './contract.ts'
+import type { PartitionState } from './embedded.ts'
+import { APPEND_BYTES_MAX, answers, type Request, reply } from './protocol.ts'
+import { socketPath } from './socket.ts'
+
+export interface Description {
+  readonly pid: number
+  readonly full: boolean
+  readonly partitions: readonly PartitionState[]
+}
+
+/** What another process can ask of the owner of a topic log. Errors are those of the owner. */
+export interface TopicsClient {
+  /** Resolves when durable. A long list is sent in parts: after an error a first part may be there. */
+  append(topic: string, records: readonly TopicRecord[]): Promise<void>
+  lag(): Promise<readonly GroupLag[]>
+  describe(): Promise<Description>
+  forgetGroup(group: string): Promise<void>
+  moveGroup(group: string, topic: string, partition: number, offset: bigint): Promise<void>
+  close(): void
+}
+
+/** undefined when no process owns the log in this folder. */
+export async function connectOwner(folder: string): Promise<TopicsClient | undefined> {
+  const socket = await connect(folder)
+  if (!socket) return undefined
+  const ask = asker(socket)
+  return {
+    async append(topic, records) {
+      for (const part of parts(records)) await ask({ op: 'append', topic, records: part })
+    },
+    async lag() {
+      const lags = await ask({ op: 'lag' })
+      return lags.map(lag => ({ ...lag, committed: BigInt(lag.committed), end: BigInt(lag.end) }))
+    },
+    async describe() {
+      const { pid, full, partitions } = await ask({ op: 'describe' })
+      return {
+        pid,
+        full,
+        partitions: partitions.map(state => ({ ...state, start: BigInt(state.start), end: BigInt(state.end) })),
+      }
+    },
+    async forgetGroup(group) {
+      await ask({ op: 'forget', group })
+    },
+    async moveGroup(group, topic, partition, offset) {
+      await ask({ op: 'move', group, topic, partition, offset: String(offset) })
+    },
+    close: () => socket.destroy(),
+  }
+}
+
+function connect(folder: string): Promise<Socket | undefined> {
+  let address: ReturnType<typeof socketPath>
+  try {
+    address = socketPath(folder)
+  } catch (error) {
+    if (error instanceof HaetaeError) return Promise.reject(error)
+    return Promise.resolve(undefined) // The folder does not exist: nobody owns it.
+  }
+  return new Promise((resolve, reject) => {
+    const socket = createConnection(address.path)
+    const settle = (then: () => void): void => {
+      address.close()
+      then()
+    }
+    socket.once('connect', () => settle(() => resolve(socket)))
+    socket.once('error', (error: NodeJS.ErrnoException) => {
+      const nobody = error.code === 'ENOENT' || error.code === 'ECONNREFUSED'
+      settle(() => (nobody ? resolve(undefined) : reject(error)))
+    })
+  })
+}
+
+/** Sends requests one after another and gives each its answer. */
+function asker(socket: Socket) {
+  const waiting: { readonly resolve: (line: string) => void; readonly reject: (error: Error) => void }[] = []
+  let rest = ''
+  socket.setEncoding('utf8')
+  socket.on('data', (chunk: string) => {
+    const lines = (rest + chunk).split('\n')
+    rest = lines.pop() ?? ''
+    for (const line of lines) waiting.shift()?.resolve(line)
+  })
+  socket.on('error', () => socket.destroy())
+  socket.on('close', () => {
+    const gone = new HaetaeError('TOPIC_CLOSED', 'the owner of the topic log went away before it answered: try again')
+    for (const { reject } of waiting.splice(0)) reject(gone)
+  })
+  return async <Op extends Request['op']>(asked: Request & { op: Op }): Promise<output<(typeof answers)[Op]>> => {
+    const line = await new Promise<string>((resolve, reject) => {
+      waiting.push({ resolve, reject })
+      socket.write(`${JSON.stringify(asked)}\n`)
+    })
+    const said = reply.parse(JSON.parse(line))
+    if ('error' in said) throw new HaetaeError(knownCode(said.error.code), said.error.message)
+    return answers[asked.op as Op].parse(said.result) as output<(typeof answers)[Op]>
+  }
+}
+
+function knownCode(code: string): ErrorCode {
+  return Object.hasOwn(errorCodes, code) ? (code as ErrorCode) : 'USAGE'
+}
+
+type SentRecord = Extract<Request, { op: 'append' }>['records'][number]
+
+function* parts(records: readonly TopicRecord[]): Generator<SentRecord[]> {
+  let part: SentRecord[] = []
+  let bytes = 0
+  for (const { key, value, timeMs } of records) {
+    const size = (value?.length ?? 0) + (key?.length ?? 0)
+    if (part.length > 0 && bytes + size > APPEND_BYTES_MAX) {
+      yield part
+      part = []
+      bytes = 0
+    }
+    part.push({ ...(key === undefined ? {} : { key }), value: value?.toString('base64') ?? null, timeMs })
+    bytes += size
+  }
+  if (part.length > 0) yield part
+}

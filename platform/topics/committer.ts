@@ -1,0 +1,98 @@
+import { asError } from '../errors.ts'
+import type { Store, Transaction } from './store.ts'
+
+/** One part of a group that is committed together. */
+export interface Write {
+  readonly bytes: number
+  /** An append may be given up when the disk is full; upkeep (positions, deletions) is tried once more by itself. */
+  readonly kind: 'append' | 'upkeep'
+  /** Called once the group is being written, in the order of submission; must not throw. */
+  apply(transaction: Transaction): void
+  /** Durable and visible; called before the promise resolves, in the order of submission. */
+  committed?(): void
+  /** Nothing of it was written. Called in reverse order of submission. */
+  undone?(): void
+}
+
+interface Waiting {
+  readonly write: Write
+  readonly resolve: () => void
+  readonly reject: (error: Error) => void
+}
+
+/** Transactions stay well below what LMDB keeps in memory before it spills. */
+const GROUP_BYTES_MAX = 16 * 1024 * 1024
+
+/**
+ * Group commit: what is submitted while a transaction is being synced shares the next one. A promise resolves only
+ * after the sync of the transaction that holds its write.
+ */
+export class Committer {
+  readonly #store: Store
+  readonly #onFailure: (error: Error) => void
+  #queue: Waiting[] = []
+  #running = false
+
+  constructor(store: Store, onFailure: (error: Error) => void) {
+    this.#store = store
+    this.#onFailure = onFailure
+  }
+
+  submit(write: Write): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ write, resolve, reject })
+      if (!this.#running) void this.#run()
+    })
+  }
+
+  /** Resolves when everything submitted until now is settled. */
+  barrier(): Promise<void> {
+    return this.submit({ kind: 'upkeep', bytes: 0, apply: () => undefined })
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true
+    // One turn, so that what arrives together is committed together.
+    await Promise.resolve()
+    while (this.#queue.length > 0) await this.#commit(this.#takeGroup())
+    this.#running = false
+  }
+
+  #takeGroup(): readonly Waiting[] {
+    let bytes = 0
+    let count = 0
+    while (count < this.#queue.length && (count === 0 || bytes + this.#queue[count]!.write.bytes <= GROUP_BYTES_MAX)) {
+      bytes += this.#queue[count]!.write.bytes
+      count++
+    }
+    return this.#queue.splice(0, count)
+  }
+
+  async #commit(group: readonly Waiting[]): Promise<void> {
+    const error = await this.#tryCommit(group)
+    if (!error) return
+    const upkeep = group.filter(({ write }) => write.kind === 'upkeep')
+    for (const { write, reject } of group) if (write.kind === 'append') reject(error)
+    const again = upkeep.length === 0 ? undefined : await this.#tryCommit(upkeep)
+    if (again) for (const { reject } of upkeep) reject(again)
+  }
+
+  async #tryCommit(group: readonly Waiting[]): Promise<Error | undefined> {
+    try {
+      await this.#store.commit(transaction => {
+        for (const { write } of group) write.apply(transaction)
+      })
+    } catch (error) {
+      for (const { write } of [...group].reverse()) write.undone?.()
+      this.#onFailure(asError(error))
+      // Should this fail too, the next commit tries it again.
+      await this.#store.reopen().catch(() => undefined)
+      return asError(error)
+    }
+    for (const { write, resolve } of group) {
+      write.committed?.()
+      resolve()
+    }
+    return undefined
+  }
+}

@@ -1,0 +1,56 @@
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { HaetaeError } from '../errors.ts'
+
+const LOCK_FILE = 'owner.lock'
+const PID_FILE = 'owner.pid'
+
+export interface Lock {
+  release(): void
+}
+
+/**
+ * Makes this process the owner of the topic log, or throws TOPIC_OWNED. The lock is the kernel's: SQLite takes it on
+ * its (empty) database file with fcntl, and the kernel drops it with the process, however that ends. So nothing is ever
+ * stale, and of two processes that start at once exactly one wins. Nobody else may open and close that file in this
+ * process: POSIX would drop the lock.
+ */
+export function lockFolder(folder: string): Lock {
+  const database = new DatabaseSync(join(folder, LOCK_FILE), { timeout: 0 })
+  try {
+    database.exec('BEGIN EXCLUSIVE')
+  } catch (cause) {
+    database.close()
+    throw owned(folder, cause)
+  }
+  const pidFile = join(folder, PID_FILE)
+  try {
+    writeFileSync(pidFile, `${process.pid}\n`, { mode: 0o600 })
+  } catch {
+    // Only told to people; on a full disk the lock holds without it.
+  }
+  return {
+    release() {
+      rmSync(pidFile, { force: true })
+      database.close()
+    },
+  }
+}
+
+function owned(folder: string, cause: unknown): HaetaeError {
+  return new HaetaeError(
+    'TOPIC_OWNED',
+    `the topic log in ${folder} belongs to another process (${ownerPid(folder)}): stop it, or set HAETAE_STATE to a ` +
+      'folder of its own for this one; the commands that only ask or append talk to the owner by themselves',
+    { cause },
+  )
+}
+
+function ownerPid(folder: string): string {
+  try {
+    return `pid ${readFileSync(join(folder, PID_FILE), 'utf8').trim()}`
+  } catch {
+    return 'its pid is unknown'
+  }
+}

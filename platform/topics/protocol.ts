@@ -1,0 +1,69 @@
+import { z } from 'zod'
+
+/**
+ * What the CLI and the owner of the log say to each other over `topics.sock`: one JSON object a line, answers in the
+ * order of the requests. Values are base64, offsets decimal strings.
+ */
+const record = z.strictObject({
+  key: z.string().optional(),
+  value: z.base64().nullable(),
+  timeMs: z.number(),
+})
+
+export const request = z.discriminatedUnion('op', [
+  z.strictObject({
+    op: z.literal('append'),
+    topic: z.string(),
+    records: z.array(record),
+    marker: z.string().optional(),
+  }),
+  z.strictObject({ op: z.literal('lag') }),
+  z.strictObject({ op: z.literal('describe') }),
+  z.strictObject({ op: z.literal('forget'), group: z.string() }),
+  z.strictObject({
+    op: z.literal('move'),
+    group: z.string(),
+    topic: z.string(),
+    partition: z.number().int().min(0),
+    offset: z.string().regex(/^\d{1,16}$/),
+  }),
+])
+export type Request = z.output<typeof request>
+
+const lag = z.object({
+  group: z.string(),
+  topic: z.string(),
+  partition: z.number(),
+  committed: z.string(),
+  end: z.string(),
+})
+const state = z.object({
+  topic: z.string(),
+  partition: z.number(),
+  start: z.string(),
+  end: z.string(),
+  bytes: z.number(),
+})
+const description = z.object({
+  pid: z.number(),
+  full: z.boolean(),
+  partitions: z.array(state),
+})
+
+/** What each request is answered with. */
+export const answers = {
+  append: z.object({ repeated: z.boolean() }),
+  lag: z.array(lag),
+  describe: description,
+  forget: z.object({}),
+  move: z.object({}),
+}
+
+export const reply = z.union([
+  z.strictObject({ result: z.unknown() }),
+  z.strictObject({ error: z.strictObject({ code: z.string(), message: z.string() }) }),
+])
+
+/** A longer line is not read: the connection is closed. An append is split well before. */
+export const LINE_BYTES_MAX = 8 * 1024 * 1024
+export const APPEND_BYTES_MAX = 2 * 1024 * 1024
