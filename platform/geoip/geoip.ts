@@ -54,8 +54,8 @@ export class GeoIp {
 
   /** Throws GEOIP_MISSING or GEOIP_CORRUPT; a database that is merely old is used, and said to be old. */
   static async open(options: GeoIpOptions, deps: GeoIpDeps): Promise<GeoIp> {
-    const city = await Promise.all(options.city.map(path => WatchedDatabase.open('city', path)))
-    const asn = await Promise.all(options.asn.map(path => WatchedDatabase.open('asn', path)))
+    const asn = await openAll('asn', options.asn)
+    const city = await openAll('city', options.city)
     return new GeoIp(options, deps, city, asn)
   }
 
@@ -167,6 +167,13 @@ export class GeoIp {
     }
     this.#states = states
   }
+}
+
+/** One after the other: CSV files take several times their final size while they are read. */
+async function openAll<T extends Topic>(topic: T, paths: readonly string[]): Promise<WatchedDatabase<T>[]> {
+  const opened: WatchedDatabase<T>[] = []
+  for (const path of paths) opened.push(await WatchedDatabase.open(topic, path))
+  return opened
 }
 
 function describe(status: DatabaseStatus): Record<string, string> {

@@ -37,7 +37,7 @@ const open = new Map<string, Shared>()
 export async function shareGeoIp(
   options: GeoIpOptions,
   deps: GeoIpDeps,
-): Promise<{ readonly geoIp: GeoIp; release(): Promise<void> }> {
+): Promise<{ readonly geoIp: GeoIp; readonly release: () => Promise<void> }> {
   const key = JSON.stringify(options)
   const shared = open.get(key) ?? { geoIp: GeoIp.open(options, deps), users: 0 }
   open.set(key, shared)
