@@ -68,6 +68,7 @@ function admitBody(route: Route, kind: Kind, headers: IncomingHttpHeaders, bytes
   }
   if (requestId !== undefined && !REQUEST_ID.test(requestId))
     return refusal(400, 'the request id must be 1 to 128 visible ASCII characters')
+  if (!/^(100-continue)?$/i.test(headers.expect ?? '')) return refusal(417, 'Expect can only be 100-continue')
   const encoding = (headers['content-encoding'] ?? 'identity').trim().toLowerCase()
   const gzip = encoding === 'gzip' || encoding === 'x-gzip'
   if (!gzip && encoding !== 'identity')

@@ -32,6 +32,8 @@ export function makeServer({ tls, receiveMs, connectionsMax }: ServerSettings): 
     requestTimeout: receiveMs,
     connectionsCheckingInterval: 1000,
     keepAliveTimeout: KEEP_ALIVE_MS,
+    // A missing Host gets our answer, as a wrong one does.
+    requireHostHeader: false,
   }
   const server = tls ? createTlsServer({ ...options, ...readTls(tls) }) : createServer(options)
   server.maxConnections = connectionsMax
@@ -53,6 +55,10 @@ export function serve(server: Server, context: Exchange): void {
   }
   server.on(
     'request',
+    handle(() => undefined),
+  )
+  server.on(
+    'checkExpectation',
     handle(() => undefined),
   )
   server.on(

@@ -22,10 +22,13 @@ export interface Running {
   close(): Promise<void>
 }
 
-/** The source on a free port, with an engine that reads all the time and settles as told (acks at once by default). */
+/**
+ * The source on a free port, with an engine that reads all the time and settles as told (acks at once by default), or
+ * one that never reads.
+ */
 export async function startHttp(
   config: Readonly<Record<string, unknown>> = {},
-  settle: Settle = delivery => delivery.ack(),
+  settle: Settle | 'never reads' = delivery => delivery.ack(),
   overrides: Partial<Deps> = {},
 ): Promise<Running> {
   process.env['HAETAE_TEST_KEY'] = KEY
@@ -38,7 +41,7 @@ export async function startHttp(
   const deliveries: Delivery[] = []
   const stop = new AbortController()
   const engine = (async () => {
-    for (;;) {
+    while (settle !== 'never reads') {
       const delivery = await source.read(stop.signal)
       if (!delivery) return
       deliveries.push(delivery)
