@@ -1,5 +1,5 @@
 import type { Clock } from '../platform/clock.ts'
-import { asError, HaetaeError } from '../platform/errors.ts'
+import { asError } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import { type Backoff, writeBackoff } from './backoff.ts'
@@ -7,6 +7,7 @@ import type { Alert, Batch, DeadLetter, Delivery, Detector, Encoded, Event, Sink
 import { deadLetterOf } from './dead-letter.ts'
 import { engineMetrics } from './measures.ts'
 import { Room } from './room.ts'
+import { orGiveUp, type Settle, settleOnce } from './settle.ts'
 import { type NamedStage, type Rejected, runStages } from './stages.ts'
 import { type DeadLetterStore, GaveUp, type WriteContext, writeAll, writeDeadLetters } from './write.ts'
 
@@ -55,7 +56,11 @@ export async function run(plan: Plan, deps: RunDeps, signal: AbortSignal): Promi
 /** How long the loop may run without letting timers and sockets have their turn. */
 const TURN_MS_MAX = 20
 
+/** While draining: a record that was tried again after the last call of `drain` may be held back anew. */
 const DRAIN_AGAIN_MS = 250
+
+/** How long a sink may take to end a write that was given up, before its delivery is given back without it. */
+const GIVE_UP_MS = 5_000
 
 const EMPTY = Buffer.alloc(0)
 
@@ -66,8 +71,12 @@ class Run {
   readonly #measure: ReturnType<typeof engineMetrics>
   readonly #encodes: boolean
   readonly #stopReading = new AbortController()
+  /** Nothing is waited for or tried again any more; a write under way may end. */
   readonly #giveUp = new AbortController()
-  readonly #open = new Set<Promise<void>>()
+  /** Nor is a write that does not end. */
+  readonly #abandon = new AbortController()
+  #open = 0
+  #whenSettled = (): void => undefined
   readonly #failedDetectors = new Set<string>()
   #failure: Error | undefined
 
@@ -86,7 +95,7 @@ class Run {
     try {
       await this.#readAll()
     } catch (thrown) {
-      this.#fail(asError(thrown))
+      this.#fail(thrown)
     }
     signal.removeEventListener('abort', stop)
     await this.#drain(signal)
@@ -122,37 +131,41 @@ class Run {
       const staged = await runStages(this.#plan.stages, batch, this.#deps.clock.now())
       for (const [at, count] of staged.dropped.entries()) this.#measure.dropped(this.#plan.stages[at]!.name, count)
       const rejected = [...staged.rejected]
-      const alerts = this.#detect(staged.events)
-      const records = this.#encode(staged.events, rejected)
+      const alerts = encodeAll(this.#detect(staged.events), rejected)
+      const records = this.#encodes ? encodeAll(staged.events, rejected) : staged.events.map(withoutJson)
       const written = this.#write(records, alerts, rejected, bytes)
-      this.#track(written, settle, batch.length)
+      void this.#follow(written, settle, batch.length)
     } catch (thrown) {
       this.#room.leave(bytes)
+      this.#fail(thrown)
       settle.nack(asError(thrown))
-      throw thrown
     }
   }
 
-  /** Follows a delivery until it is settled. A failure, whenever it comes, stops the loop and is what run() throws. */
-  #track(written: Promise<readonly Promise<void>[]>, settle: Settle, count: number): void {
-    const settled = this.#settle(written, settle, count)
-    this.#open.add(settled)
-    void settled.finally(() => this.#open.delete(settled))
+  /** Follows a delivery until it is settled. Never rejects: a failure, whenever it comes, is what run() throws. */
+  async #follow(written: Promise<readonly Promise<void>[]>, settle: Settle, count: number): Promise<void> {
+    this.#open++
+    try {
+      const cause = await this.#failureOf(written)
+      if (cause) settle.nack(cause)
+      else {
+        settle.ack()
+        this.#measure.acked(count)
+      }
+    } catch (thrown) {
+      this.#fail(thrown)
+    }
+    this.#open--
+    this.#whenSettled()
   }
 
-  async #settle(written: Promise<readonly Promise<void>[]>, settle: Settle, count: number): Promise<void> {
+  async #failureOf(written: Promise<readonly Promise<void>[]>): Promise<Error | undefined> {
     try {
-      await orGiveUp(Promise.all(await written), this.#giveUp.signal)
+      const promised = await orGiveUp(written, this.#abandon.signal)
+      await orGiveUp(Promise.all(promised), this.#giveUp.signal)
+      return undefined
     } catch (thrown) {
-      const error = asError(thrown)
-      if (!(error instanceof GaveUp)) this.#fail(error)
-      return settle.nack(error)
-    }
-    try {
-      settle.ack()
-      this.#measure.acked(count)
-    } catch (thrown) {
-      this.#fail(asError(thrown))
+      return asError(thrown)
     }
   }
 
@@ -170,6 +183,8 @@ class Run {
         ...(alerts.length > 0 ? alertSinks.map(named => this.#writeTo(named, alerts)) : []),
       ]
       if (rejected.length > 0) writes.push(this.#writeRejected(rejected).then(() => []))
+      // At once, not when the slowest is done: another destination of this delivery may be down for hours.
+      for (const write of writes) write.catch(thrown => this.#fail(thrown))
       // allSettled: a delivery is settled only when nothing of it is still being written.
       const results = await Promise.allSettled(writes)
       const failed = results.find(result => result.status === 'rejected')
@@ -205,12 +220,13 @@ class Run {
       backoff,
       signal: this.#giveUp.signal,
       retries: this.#measure.retries,
+      broken: thrown => this.#fail(thrown),
       deadLetter: refused =>
         this.#writeRejected(refused.map(({ record, reason }) => ({ event: record.event, stage: name, reason }))),
     }
   }
 
-  #detect(events: Batch): Encoded[] {
+  #detect(events: Batch): Alert[] {
     const alerts: Alert[] = []
     for (const { name, detector } of this.#plan.detectors) {
       try {
@@ -223,24 +239,13 @@ class Run {
         this.#deps.log.error('a detector failed; its events go on', { detector: name, error: asError(thrown).message })
       }
     }
-    return alerts.map(event => ({ event, json: jsonOf(event) }))
+    return alerts
   }
 
-  #encode(events: Batch, rejected: Rejected[]): Encoded[] {
-    if (!this.#encodes) return events.map(event => ({ event, json: EMPTY }))
-    const records: Encoded[] = []
-    for (const event of events) {
-      try {
-        records.push({ event, json: jsonOf(event) })
-      } catch (thrown) {
-        rejected.push({ event, stage: 'encode', reason: `not_encodable: ${asError(thrown).message.slice(0, 500)}` })
-      }
-    }
-    return records
-  }
-
-  #fail(error: Error): void {
-    this.#failure ??= error
+  /** The first failure is what run() throws; giving up is none. */
+  #fail(thrown: unknown): void {
+    if (thrown instanceof GaveUp) return
+    this.#failure ??= asError(thrown)
     this.#stopReading.abort()
     // Deliveries that wait for a destination would wait for ever: give them back now.
     this.#giveUp.abort()
@@ -248,24 +253,32 @@ class Run {
 
   /** Nothing more is read: lets spooling sinks finish, and after `drainMs` gives back what has not settled. */
   async #drain(signal: AbortSignal): Promise<void> {
-    const timer = new AbortController()
-    const settled = async (): Promise<void> => {
-      while (this.#open.size > 0) {
+    const idle = new AbortController()
+    this.#whenSettled = () => {
+      if (this.#open === 0) idle.abort()
+    }
+    this.#whenSettled()
+    const deadline = this.#deadline(signal, idle.signal)
+    while (!idle.signal.aborted) {
+      try {
         for (const { sink } of [...this.#plan.sinks, ...this.#plan.alertSinks]) sink.drain?.()
-        // Again now and then: a record that was tried again after the last call may be held back anew.
-        await Promise.race([...this.#open, this.#deps.clock.wait(DRAIN_AGAIN_MS, timer.signal)])
+      } catch (thrown) {
+        this.#fail(thrown)
       }
+      await this.#deps.clock.wait(DRAIN_AGAIN_MS, idle.signal)
     }
-    const done = settled()
-    const deadline = async (): Promise<void> => {
-      if (!signal.aborted) await new Promise<void>(resolve => whenAborted(resolve, signal, timer.signal))
-      await this.#deps.clock.wait(this.#plan.drainMs, timer.signal)
-      if (!timer.signal.aborted) this.#giveUp.abort()
-    }
-    const waiting = deadline()
-    await done
-    timer.abort()
-    await waiting
+    await deadline
+  }
+
+  async #deadline(signal: AbortSignal, idle: AbortSignal): Promise<void> {
+    const { clock } = this.#deps
+    const giveUp = this.#giveUp.signal
+    await aborted(AbortSignal.any([signal, giveUp, idle]))
+    await clock.wait(this.#plan.drainMs, AbortSignal.any([giveUp, idle]))
+    if (idle.aborted) return
+    this.#giveUp.abort()
+    await clock.wait(GIVE_UP_MS, idle)
+    if (!idle.aborted) this.#abandon.abort()
   }
 
   async #close(): Promise<void> {
@@ -285,51 +298,26 @@ class Run {
   }
 }
 
-function jsonOf(event: Event): Buffer {
-  return event.encode ? event.encode() : Buffer.from(JSON.stringify(event.body))
+function withoutJson(event: Event): Encoded {
+  return { event, json: EMPTY }
 }
 
-interface Settle {
-  ack(): void
-  nack(cause: Error): void
-}
-
-/** Holds the closures only, so that a spooled delivery does not keep its batch alive; a second call is a fault of ours. */
-function settleOnce({ ack, nack }: Delivery): Settle {
-  let settled = false
-  const first = (): void => {
-    if (settled) throw new HaetaeError('ACK_TWICE', 'a delivery was settled twice: a fault in the engine')
-    settled = true
+function encodeAll(events: readonly Event[], rejected: Rejected[]): Encoded[] {
+  const records: Encoded[] = []
+  for (const event of events) {
+    try {
+      const json = event.encode ? event.encode() : Buffer.from(JSON.stringify(event.body))
+      records.push({ event, json })
+    } catch (thrown) {
+      rejected.push({ event, stage: 'encode', reason: `not_encodable: ${asError(thrown).message.slice(0, 500)}` })
+    }
   }
-  return {
-    ack() {
-      first()
-      ack()
-    },
-    nack(cause) {
-      first()
-      nack(cause)
-    },
-  }
+  return records
 }
 
-async function orGiveUp<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  let giveUp = (): void => undefined
-  const gaveUp = new Promise<never>((_, reject) => {
-    giveUp = () => reject(new GaveUp('stopped before everything held back was durable'))
-    if (signal.aborted) giveUp()
-    signal.addEventListener('abort', giveUp, { once: true })
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise(resolve => {
+    if (signal.aborted) resolve()
+    signal.addEventListener('abort', () => resolve(), { once: true })
   })
-  try {
-    return await Promise.race([promise, gaveUp])
-  } finally {
-    signal.removeEventListener('abort', giveUp)
-  }
-}
-
-function whenAborted(then: () => void, ...signals: readonly AbortSignal[]): void {
-  for (const signal of signals) {
-    if (signal.aborted) then()
-    signal.addEventListener('abort', () => then(), { once: true })
-  }
 }

@@ -14,6 +14,8 @@ export interface WriteContext {
   /** Aborts when the engine gives up waiting: the drain deadline passed or another delivery failed for good. */
   readonly signal: AbortSignal
   readonly retries: Counter
+  /** Called at once when a promise for later is broken: the write that it came from may still go on for hours. */
+  broken(thrown: unknown): void
   /** Resolves when the rejected records are durable in the dead letter. */
   deadLetter(rejected: readonly { readonly record: Encoded; readonly reason: string }[]): Promise<void>
 }
@@ -36,7 +38,7 @@ export async function writeAll(
     if (context.signal.aborted) throw new GaveUp(`${context.name}: stopped before every record was written`)
     const verdict = await tryWrite(sink, pending, context, attempt)
     checkPositions(verdict, pending.length, context.name)
-    if (verdict.later) promised.push(observed(verdict.later))
+    if (verdict.later) promised.push(observed(verdict.later, context))
     if (verdict.reject.length > 0) await context.deadLetter(rejectedRecords(pending, verdict.reject))
     if (verdict.retry.length === 0) return promised
     context.retries.add({ component: context.name }, verdict.retry.length)
@@ -85,9 +87,8 @@ export function checkPositions(verdict: Verdict, count: number, name: string): v
   }
 }
 
-/** Keeps a promise that is awaited later from being an unhandled rejection in the meantime. */
-function observed(promise: Promise<void>): Promise<void> {
-  promise.catch(() => undefined)
+function observed(promise: Promise<void>, { broken }: WriteContext): Promise<void> {
+  promise.catch(broken)
   return promise
 }
 

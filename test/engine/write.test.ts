@@ -27,6 +27,8 @@ class Context implements WriteContext {
       this.retried += by
     },
   }
+  readonly broke: unknown[] = []
+  readonly broken = (thrown: unknown): void => void this.broke.push(thrown)
   deadLetter: WriteContext['deadLetter'] = refused => {
     this.dead.push(...refused.map(({ record, reason }) => ({ text: textOf(record), reason })))
     return Promise.resolve()
@@ -182,6 +184,7 @@ describe('writeAll', () => {
     )
     const promised = await finished(context, writeAll(sink, recordsOf(2), context))
     expect(promised).toHaveLength(2)
+    expect(context.broke).toEqual([new Error('spool lost')])
     await expect(promised[0]).rejects.toThrow('spool lost')
     await expect(promised[1]).resolves.toBeUndefined()
   })

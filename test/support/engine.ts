@@ -38,6 +38,8 @@ export class TestDelivery implements Delivery {
 /** Gives the deliveries that the test pushes, in order, and waits in between as a real source does. */
 export class TestSource implements Source {
   reads = 0
+  /** Deliveries that were handed to the engine. */
+  given = 0
   aborted = 0
   closed = 0
   #waiting: (Delivery | Error)[] = []
@@ -63,14 +65,17 @@ export class TestSource implements Source {
   async read(signal: AbortSignal): Promise<Delivery | undefined> {
     this.reads++
     for (;;) {
-      const next = this.#waiting.shift()
-      if (next instanceof Error) throw next
-      if (next) return next
-      if (this.#ended) return undefined
       if (signal.aborted) {
         this.aborted++
         return undefined
       }
+      const next = this.#waiting.shift()
+      if (next instanceof Error) throw next
+      if (next) {
+        this.given++
+        return next
+      }
+      if (this.#ended) return undefined
       const { promise, resolve } = Promise.withResolvers<void>()
       this.#wake = resolve
       signal.addEventListener('abort', this.#wake, { once: true })
