@@ -1,4 +1,4 @@
-import { isMap, isPair, isScalar, LineCounter, parseDocument, parse as parseScalar, Scalar, visit } from 'yaml'
+import { isMap, isPair, isScalar, LineCounter, parseDocument, Scalar, visit } from 'yaml'
 import { z } from 'zod'
 import { asError, HaetaeError } from '../platform/errors.ts'
 import { expand, hasReference } from './template.ts'
