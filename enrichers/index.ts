@@ -1,5 +1,9 @@
 import type { ZodType } from 'zod'
 import type { Spec, Stage } from '../engine/contract.ts'
+import { dedupe } from './dedupe.ts'
+import { filter } from './filter.ts'
+import { geoip } from './geoip.ts'
+import { key } from './key.ts'
 
 /** Every stage, one line each. The order is that of docs/components.md. */
-export const stages: readonly Spec<ZodType, Stage>[] = []
+export const stages: readonly Spec<ZodType, Stage>[] = [dedupe, filter, geoip, key]
