@@ -4,19 +4,22 @@ import type { FetchedRecord, TopicRecord } from './contract.ts'
 /**
  * A block: consecutive records of one partition, one LMDB value. Integers are little endian.
  *
- *     0  u8   version, 1          16       index: one entry of 20 bytes a record
- *     1  u8   zero                           u32 offset minus the block's first offset (gaps: compaction)
- *     2  u16  zero                           f64 time, milliseconds since the epoch
- *     4  u32  CRC-32 of byte 8 on            u32 bytes of the key, 0xffffffff: no key
- *     8  u32  records                        u32 bytes of the value, 0xffffffff: null
- *    12  u32  zero                16 + 20n   key and value of the first record, of the second, …
+ *     0  u8   version, 1          16       index: one entry of 21 bytes a record
+ *     1  u8   zero                           u8  flags: 1 no key, 2 null value, 4 replayed
+ *     2  u16  zero                           u32 offset minus the block's first offset (gaps: compaction)
+ *     4  u32  CRC-32 of byte 8 on            f64 time, milliseconds since the epoch
+ *     8  u32  records                        u32 bytes of the key
+ *    12  u32  zero                           u32 bytes of the value
+ *                                16 + 21n  key and value of the first record, of the second, …
  *
  * The first offset is in the LMDB key (store.ts), so a block can be built before its place is known.
  */
 const VERSION = 1
 const HEAD_BYTES = 16
-const ENTRY_BYTES = 20
-const NONE = 0xffffffff
+const ENTRY_BYTES = 21
+const [NO_KEY, NULL_VALUE, REPLAYED] = [1, 2, 4]
+/** Where the fields of an entry are. */
+const AT = { flags: 0, delta: 1, time: 5, key: 13, value: 17 } as const
 
 /** A block ends here, unless a single record is larger. */
 export const BLOCK_BYTES_MAX = 1024 * 1024
@@ -40,13 +43,15 @@ export function encodeBlock(records: readonly TopicRecord[], bytes: number, delt
   let entry = HEAD_BYTES
   let at = HEAD_BYTES + records.length * ENTRY_BYTES
   for (let index = 0; index < records.length; index++) {
-    const { key, value, timeMs } = records[index]!
-    const written = key === undefined ? 0 : writeKey(block, key, at)
+    const { key, value, timeMs, replayed } = records[index]!
+    const flags = (key === undefined ? NO_KEY : 0) | (value === null ? NULL_VALUE : 0) | (replayed ? REPLAYED : 0)
+    const written = key ? block.write(key, at, 'utf8') : 0
     at += written
-    view.setUint32(entry, deltas ? deltas[index]! : index, true)
-    view.setFloat64(entry + 4, timeMs, true)
-    view.setUint32(entry + 12, key === undefined ? NONE : written, true)
-    view.setUint32(entry + 16, value === null ? NONE : value.length, true)
+    view.setUint8(entry + AT.flags, flags)
+    view.setUint32(entry + AT.delta, deltas ? deltas[index]! : index, true)
+    view.setFloat64(entry + AT.time, timeMs, true)
+    view.setUint32(entry + AT.key, written, true)
+    view.setUint32(entry + AT.value, value === null ? 0 : value.length, true)
     if (value !== null) at += value.copy(block, at)
     entry += ENTRY_BYTES
   }
@@ -55,10 +60,6 @@ export function encodeBlock(records: readonly TopicRecord[], bytes: number, delt
   view.setUint32(12, 0, true)
   view.setUint32(4, crc32(block.subarray(8)), true)
   return block
-}
-
-function writeKey(block: Buffer, key: string, at: number): number {
-  return key.length === 0 ? 0 : block.write(key, at, 'utf8')
 }
 
 /** Reads records in order, each decoded when it is taken. Values are views of the block. */
@@ -92,42 +93,37 @@ export class BlockReader {
   /** Passes over the records before `offset`. */
   skipTo(offset: number): void {
     while (!this.done && this.nextOffset < offset) {
-      this.#at += this.#length(12) + this.#length(16)
+      this.#at += this.#uint(AT.key) + this.#uint(AT.value)
       this.#index++
     }
   }
 
   get nextOffset(): number {
-    return this.#base + this.#view.getUint32(this.#entry, true)
+    return this.#base + this.#uint(AT.delta)
   }
 
   /** Bytes of the next record as recordBytes counts them. */
   get nextBytes(): number {
-    return ENTRY_BYTES + this.#length(12) + this.#length(16)
+    return ENTRY_BYTES + this.#uint(AT.key) + this.#uint(AT.value)
   }
 
   next(): FetchedRecord {
-    const entry = this.#entry
-    const keyLength = this.#view.getUint32(entry + 12, true)
-    const valueLength = this.#view.getUint32(entry + 16, true)
-    const valueAt = this.#at + (keyLength === NONE ? 0 : keyLength)
-    const record: FetchedRecord = {
+    const entry = HEAD_BYTES + this.#index * ENTRY_BYTES
+    const flags = this.#view.getUint8(entry + AT.flags)
+    const valueAt = this.#at + this.#uint(AT.key)
+    const end = valueAt + this.#uint(AT.value)
+    const record = {
       offset: BigInt(this.nextOffset),
-      timeMs: this.#view.getFloat64(entry + 4, true),
-      key: keyLength === NONE ? undefined : this.#block.toString('utf8', this.#at, valueAt),
-      value: valueLength === NONE ? null : this.#block.subarray(valueAt, valueAt + valueLength),
+      timeMs: this.#view.getFloat64(entry + AT.time, true),
+      key: flags & NO_KEY ? undefined : this.#block.toString('utf8', this.#at, valueAt),
+      value: flags & NULL_VALUE ? null : this.#block.subarray(valueAt, end),
     }
-    this.#at = valueAt + (valueLength === NONE ? 0 : valueLength)
+    this.#at = end
     this.#index++
-    return record
+    return flags & REPLAYED ? { ...record, replayed: true } : record
   }
 
-  get #entry(): number {
-    return HEAD_BYTES + this.#index * ENTRY_BYTES
-  }
-
-  #length(field: 12 | 16): number {
-    const length = this.#view.getUint32(this.#entry + field, true)
-    return length === NONE ? 0 : length
+  #uint(field: number): number {
+    return this.#view.getUint32(HEAD_BYTES + this.#index * ENTRY_BYTES + field, true)
   }
 }

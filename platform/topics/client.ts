@@ -111,14 +111,14 @@ type SentRecord = Extract<Request, { op: 'append' }>['records'][number]
 function* parts(records: readonly TopicRecord[]): Generator<SentRecord[]> {
   let part: SentRecord[] = []
   let bytes = 0
-  for (const { key, value, timeMs } of records) {
+  for (const { key, value, timeMs, replayed = false } of records) {
     const size = (value?.length ?? 0) + (key?.length ?? 0)
     if (part.length > 0 && bytes + size > APPEND_BYTES_MAX) {
       yield part
       part = []
       bytes = 0
     }
-    part.push({ ...(key === undefined ? {} : { key }), value: value?.toString('base64') ?? null, timeMs })
+    part.push({ ...(key === undefined ? {} : { key }), value: value?.toString('base64') ?? null, timeMs, replayed })
     bytes += size
   }
   if (part.length > 0) yield part

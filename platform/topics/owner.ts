@@ -83,8 +83,8 @@ async function answer(line: string, topics: EmbeddedTopics): Promise<unknown> {
 async function perform(asked: Request, topics: EmbeddedTopics): Promise<unknown> {
   switch (asked.op) {
     case 'append': {
-      const records = asked.records.map(({ key, value, timeMs }) => {
-        return { key, value: value === null ? null : Buffer.from(value, 'base64'), timeMs }
+      const records = asked.records.map(({ key, value, timeMs, replayed = false }) => {
+        return { key, value: value === null ? null : Buffer.from(value, 'base64'), timeMs, replayed }
       })
       const { repeated } = await topics.append(asked.topic, records, asked.marker)
       return { repeated }

@@ -8,6 +8,7 @@ const record = z.strictObject({
   key: z.string().optional(),
   value: z.base64().nullable(),
   timeMs: z.number(),
+  replayed: z.boolean().optional(),
 })
 
 export const request = z.discriminatedUnion('op', [

@@ -135,6 +135,14 @@ export function topicsContract(name: string, open: () => Promise<Topics>): void 
         await subscription.close()
       })
 
+      it('keeps the mark of a replayed record', async () => {
+        const topic = await topicWith([{ ...recordOf('a', 'again'), replayed: true }, recordOf('a', 'first')])
+        const subscription = await topics.subscribe(options(topic))
+        const got = (await take(subscription, 2)).flatMap(fetched => fetched.records)
+        expect(got.map(({ replayed = false }) => replayed)).toEqual([true, false])
+        await subscription.close()
+      })
+
       it('puts a record where murmur2 of its key says, also for keys beyond ASCII', async () => {
         const keys = ['203.0.113.7', '2001:db8::/64', '', 'ключ', '열쇠', '🔑'.repeat(50)]
         const topic = await topicWith(

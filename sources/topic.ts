@@ -1,0 +1,43 @@
+import { join } from 'node:path'
+import { z } from 'zod'
+import { BATCH_BYTES_MAX, BATCH_EVENTS_MAX, type Deps, defineSource, kinds, type Source } from '../engine/contract.ts'
+import { Attempts } from './topic/attempts.ts'
+import { TopicSource } from './topic/consume.ts'
+
+const config = z.strictObject({
+  topic: z.string().min(1).max(249),
+  group: z
+    .string()
+    .regex(/^[A-Za-z0-9._-]{1,249}$/)
+    .optional()
+    .describe("The consumer group; the pipeline's name when left out"),
+  kind: z.enum(kinds).describe('What the records of the topic are'),
+  from: z.enum(['earliest', 'latest']).default('earliest').describe('Where a group without a position begins'),
+  commitMs: z.int().min(10).max(60_000).default(1_000).describe('How often the position is stored'),
+  recordsMax: z.int().min(1).max(BATCH_EVENTS_MAX).default(BATCH_EVENTS_MAX),
+  bytesMax: z.int().min(1024).max(BATCH_BYTES_MAX).default(BATCH_BYTES_MAX),
+})
+
+export const topic = defineSource({
+  type: 'topic',
+  summary: 'Reads a topic as one member of a consumer group; stores its position once everything before it is settled.',
+  config,
+  example: `topic: events.waf
+group: waf
+kind: waf
+from: earliest
+commitMs: 1000
+recordsMax: 500
+bytesMax: 1048576
+`,
+  open: openTopicSource,
+})
+
+/** Throws TOPIC_UNKNOWN while nobody has made the topic. */
+async function openTopicSource(given: z.output<typeof config>, deps: Deps): Promise<Source> {
+  const group = given.group ?? deps.pipeline
+  const attempts = new Attempts(join(deps.stateFolder, 'attempts', `${group}-${given.topic}`))
+  const source = new TopicSource({ ...given, group }, deps, attempts)
+  await source.start(await deps.topics())
+  return source
+}

@@ -1,0 +1,207 @@
+import { describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
+import type { Encoded, Kind, Sink } from '../../engine/contract.ts'
+import { RecordEvent } from '../../engine/event.ts'
+import { HaetaeError } from '../../platform/errors.ts'
+import type { Appended, FetchedRecord, TopicRecord, Topics } from '../../platform/topics/contract.ts'
+import type { EmbeddedTopics } from '../../platform/topics/embedded.ts'
+import { topic } from '../../sinks/topic.ts'
+import { testDeps } from '../support/deps.ts'
+import { options, take } from '../topics/contract.ts'
+import { openTemporary } from '../topics/temporary.ts'
+
+const NOW_MS = Date.UTC(2026, 10, 24)
+
+interface Given {
+  readonly raw: string
+  readonly key?: string
+  readonly marker?: string
+  readonly kind?: Kind
+  readonly replayed?: boolean
+}
+
+function encoded({ raw, key, marker, kind = 'waf', replayed = false }: Given): Encoded {
+  const event = new RecordEvent(kind, Buffer.from(raw), NOW_MS, undefined, marker, replayed)
+  event.key = key
+  return { event, json: Buffer.alloc(0) }
+}
+
+const signal = new AbortController().signal
+
+async function openSink(topics: Topics, config: object = {}): Promise<Sink> {
+  return topic.open(topic.config.parse(config), testDeps({ topics: () => Promise.resolve(topics) }))
+}
+
+async function opened(config: object = {}): Promise<{ sink: Sink; topics: EmbeddedTopics }> {
+  const { topics } = await openTemporary()
+  return { sink: await openSink(topics, config), topics }
+}
+
+async function everything(topics: Topics, name: string, count: number): Promise<FetchedRecord[]> {
+  const subscription = await topics.subscribe(options(name))
+  const records = (await take(subscription, count)).flatMap(fetched => fetched.records)
+  await subscription.close()
+  return records
+}
+
+async function countOf(topics: EmbeddedTopics): Promise<number> {
+  return topics.describe().reduce((sum, { end }) => sum + Number(end), 0)
+}
+
+/** Topics whose appends do what a test says; the rest is not asked for. */
+function scripted(
+  append: (name: string, records: readonly TopicRecord[], marker?: string) => Promise<Appended>,
+): Topics {
+  const unasked = (): never => {
+    throw new Error('this test does not read')
+  }
+  return {
+    ensure: () => Promise.resolve(),
+    append,
+    subscribe: unasked,
+    readCompacted: unasked,
+    lag: unasked,
+    close: () => Promise.resolve(),
+  }
+}
+
+describe('the topic sink', () => {
+  it('appends the bytes as received, by the key, with the time and the mark of a replay', async () => {
+    const { sink, topics } = await opened()
+    const raw = '{"a": 1,\t"b":"\\u0000"}'
+    expect(sink.wants).toBe('raw')
+    const verdict = await sink.write(
+      [encoded({ raw, key: '203.0.113.7', replayed: true }), encoded({ raw: 'x' })],
+      signal,
+    )
+    expect(verdict).toEqual({ retry: [], reject: [] })
+    const records = await everything(topics, 'events.waf', 2)
+    expect(records.find(({ key }) => key === '203.0.113.7')).toMatchObject({
+      value: Buffer.from(raw),
+      timeMs: NOW_MS,
+      replayed: true,
+    })
+    expect(records.find(({ key }) => key === undefined)).toMatchObject({ value: Buffer.from('x') })
+    await topics.close()
+  })
+
+  it('writes each kind into its own topic, and makes the topics of the kinds it was told at start', async () => {
+    const { sink, topics } = await opened({ kinds: ['waf', 'falco'], partitions: 2 })
+    expect(new Set(topics.describe().map(state => state.topic))).toEqual(new Set(['events.waf', 'events.falco']))
+    await sink.write(
+      [encoded({ raw: 'w' }), encoded({ raw: 'g', kind: 'guardduty' }), encoded({ raw: 'f', kind: 'falco' })],
+      signal,
+    )
+    for (const [name, value] of [
+      ['events.waf', 'w'],
+      ['events.guardduty', 'g'],
+      ['events.falco', 'f'],
+    ] as const) {
+      expect((await everything(topics, name, 1)).map(record => String(record.value))).toEqual([value])
+    }
+    await topics.close()
+  })
+
+  it('writes every kind into one topic when its name has no {kind}', async () => {
+    const { sink, topics } = await opened({ topic: 'everything', partitions: 1 })
+    await sink.write([encoded({ raw: 'w' }), encoded({ raw: 'f', kind: 'falco' })], signal)
+    expect((await everything(topics, 'everything', 2)).map(({ value }) => String(value))).toEqual(['w', 'f'])
+    await topics.close()
+  })
+
+  it('writes a set that is sent again with its marker once, also after a restart', async () => {
+    const { topics, reopen } = await openTemporary()
+    const batch = [encoded({ raw: '1', marker: 'request-1' }), encoded({ raw: '2', marker: 'request-1' })]
+    await (await openSink(topics)).write(batch, signal)
+    await (await openSink(topics)).write(batch, signal)
+    await topics.close()
+    const again = await reopen()
+    await (await openSink(again)).write(batch, signal)
+    expect(await countOf(again)).toBe(2)
+    await again.close()
+  })
+
+  it('loses nothing when two different sets carry one marker', async () => {
+    const { sink, topics } = await opened()
+    await sink.write([encoded({ raw: '1', marker: 'm' }), encoded({ raw: '2', marker: 'm' })], signal)
+    await sink.write([encoded({ raw: '3', marker: 'm' }), encoded({ raw: '4', marker: 'm' })], signal)
+    await sink.write([encoded({ raw: '1', marker: 'm' })], signal)
+    expect(await countOf(topics)).toBe(5)
+    await topics.close()
+  })
+
+  it('appends the sets of several requests apart, whatever their order in the batch', async () => {
+    const calls: { readonly marker: string | undefined; readonly values: string[] }[] = []
+    const sink = await openSink(
+      scripted((_, records, marker) => {
+        calls.push({ marker: marker?.split('/')[0], values: records.map(({ value }) => String(value)) })
+        return Promise.resolve({ retry: [], repeated: false })
+      }),
+    )
+    const batch = ['a1', 'b1', 'a2', '-1', 'b2', '-2'].map(raw =>
+      encoded(raw.startsWith('-') ? { raw } : { raw, marker: raw[0]! }),
+    )
+    await sink.write(batch, signal)
+    expect(calls).toEqual([
+      { marker: 'a', values: ['a1', 'a2'] },
+      { marker: 'b', values: ['b1', 'b2'] },
+      { marker: undefined, values: ['-1', '-2'] },
+    ])
+  })
+
+  it('answers a full topic with the positions to retry and a time, and the sets that were written stay written', async () => {
+    const sink = await openSink(
+      scripted((_, __, marker) =>
+        marker?.startsWith('bad')
+          ? Promise.reject(new HaetaeError('TOPIC_FULL', 'full'))
+          : Promise.resolve({ retry: [], repeated: false }),
+      ),
+    )
+    const batch = ['good', 'bad', 'good', 'bad'].map((marker, index) => encoded({ raw: String(index), marker }))
+    expect(await sink.write(batch, signal)).toEqual({ retry: [1, 3], reject: [], retryAfterMs: 1000 })
+  })
+
+  it('names the positions in the batch that an append left open', async () => {
+    const sink = await openSink(
+      scripted((name, records) =>
+        Promise.resolve({ retry: name.endsWith('falco') ? [records.length - 1] : [], repeated: false }),
+      ),
+    )
+    const batch = (['falco', 'waf', 'falco', 'waf'] as const).map(kind => encoded({ raw: kind, kind }))
+    expect((await sink.write(batch, signal)).retry).toEqual([2])
+  })
+
+  it('tries a topic again that could not be made', async () => {
+    let tries = 0
+    const topics = scripted(() => Promise.resolve({ retry: [], repeated: false }))
+    const failing: Topics = {
+      ...topics,
+      ensure: ({ name }) =>
+        name === 'events.falco' && tries++ === 0
+          ? Promise.reject(new HaetaeError('TOPIC_FULL', 'full'))
+          : Promise.resolve(),
+    }
+    const sink = await openSink(failing, { kinds: ['waf'] })
+    expect((await sink.write([encoded({ raw: 'f', kind: 'falco' })], signal)).retry).toEqual([0])
+    expect((await sink.write([encoded({ raw: 'f', kind: 'falco' })], signal)).retry).toEqual([])
+  })
+
+  it('says at start that the topic exists with other settings', async () => {
+    const { topics } = await opened({ topic: 't', partitions: 2 })
+    await expect(openSink(topics, { topic: 't', partitions: 3 })).rejects.toMatchObject({ code: 'TOPIC_MISMATCH' })
+    await topics.close()
+  })
+
+  it('has an example that its schema takes, and refuses unknown keys and odd names', () => {
+    expect(topic.config.parse(parse(topic.example))).toMatchObject({ topic: 'events.{kind}', partitions: 4 })
+    for (const bad of [
+      { topics: 'x' },
+      { topic: 'a b' },
+      { topic: '{kind}{kind}' },
+      { topic: '' },
+      { partitions: 0 },
+    ]) {
+      expect(topic.config.safeParse(bad).success).toBe(false)
+    }
+  })
+})

@@ -1,0 +1,372 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
+import type { Delivery, Deps, Source } from '../../engine/contract.ts'
+import { EVENT_BYTES_MAX } from '../../engine/contract.ts'
+import { recordId } from '../../engine/event.ts'
+import type { EmbeddedTopics } from '../../platform/topics/embedded.ts'
+import { topic } from '../../sources/topic.ts'
+import { FakeClock } from '../support/clock.ts'
+import { testDeps } from '../support/deps.ts'
+import { numbered, recordOf, topicConfig } from '../topics/contract.ts'
+import { openTemporary } from '../topics/temporary.ts'
+
+const never = new AbortController().signal
+
+interface Bench {
+  readonly topics: EmbeddedTopics
+  readonly name: string
+  readonly deps: Deps & { readonly dead: { readonly reason: string; readonly raw: Buffer }[] }
+  open(config?: object): Promise<Source>
+}
+
+/** A topic of one partition unless told otherwise, and sources of one pipeline over it. */
+async function bench(count: number, partitions = 1): Promise<Bench> {
+  const { topics } = await openTemporary()
+  const config = topicConfig({ partitions })
+  await topics.ensure(config)
+  if (count > 0) await topics.append(config.name, numbered(count))
+  const deps = testDeps({ topics: () => Promise.resolve(topics), clock: new FakeClock() })
+  const open = (given: object = {}): Promise<Source> =>
+    topic.open(topic.config.parse({ topic: config.name, kind: 'waf', ...given }), deps)
+  return { topics, name: config.name, deps, open }
+}
+
+async function readAll(source: Source, count: number, signal = AbortSignal.timeout(20_000)): Promise<Delivery[]> {
+  const deliveries: Delivery[] = []
+  for (let have = 0; have < count; ) {
+    const delivery = await source.read(signal)
+    if (!delivery) throw new Error(`${have} of ${count} events came`)
+    deliveries.push(delivery)
+    have += delivery.batch.length
+  }
+  return deliveries
+}
+
+async function committed(topics: EmbeddedTopics): Promise<bigint[]> {
+  return (await topics.lag()).map(lag => lag.committed)
+}
+
+/** The process dies: nothing is closed, and the log is what the next process finds. */
+function dies(source: Source): void {
+  abandoned.push(source)
+}
+const abandoned: Source[] = []
+
+describe('the topic source', () => {
+  it('reads records as events with their bytes, time, kind, origin and the id of their bytes', async () => {
+    const { topics, name, open } = await bench(0)
+    await topics.append(name, [{ ...recordOf('k', ' {"a":1}\n', 1_790_000_000_123), replayed: true }])
+    const source = await open({ kind: 'falco' })
+    const { batch } = (await source.read(never))!
+    expect(batch).toHaveLength(1)
+    expect(batch[0]).toMatchObject({
+      kind: 'falco',
+      raw: Buffer.from('{"a":1}'),
+      timeMs: 1_790_000_000_123,
+      origin: { stream: `${name}/0`, position: 0n },
+      id: recordId(Buffer.from('{"a":1}')),
+      marker: undefined,
+      replayed: true,
+    })
+    await source.close()
+    await topics.close()
+  })
+
+  it('gives deliveries of one partition within the bounds of a batch', async () => {
+    const { topics, open } = await bench(1_700, 3)
+    const source = await open()
+    for (const { batch } of await readAll(source, 1_700)) {
+      expect(batch.length).toBeLessThanOrEqual(500)
+      expect(new Set(batch.map(event => event.origin?.stream)).size).toBe(1)
+    }
+    await source.close()
+    await topics.close()
+  })
+
+  it('uses the name of the pipeline as group unless told otherwise', async () => {
+    const { topics, open } = await bench(1)
+    const [one, two] = [await open(), await open({ group: 'other' })]
+    expect(new Set((await topics.lag()).map(lag => lag.group))).toEqual(new Set(['test', 'other']))
+    await Promise.all([one.close(), two.close()])
+    await topics.close()
+  })
+
+  it('stores the contiguous acked prefix every commitMs, and the rest when it closes', async () => {
+    const { topics, open, deps } = await bench(40)
+    const clock = deps.clock as FakeClock
+    const source = await open({ recordsMax: 10, commitMs: 1000 })
+    const [first, second, third, fourth] = await readAll(source, 40)
+    second!.ack()
+    await clock.advance(1000)
+    expect(await committed(topics)).toEqual([0n])
+    first!.ack()
+    expect(await committed(topics)).toEqual([0n])
+    await clock.advance(1000)
+    await expect.poll(() => committed(topics)).toEqual([20n])
+    fourth!.ack()
+    third!.ack()
+    await source.close()
+    expect(await committed(topics)).toEqual([40n])
+    await topics.close()
+  })
+
+  it('reads again what was not settled when it stopped', async () => {
+    const { topics, open } = await bench(30)
+    const source = await open({ recordsMax: 10 })
+    const [first, second, third] = await readAll(source, 30)
+    first!.ack()
+    second!.nack(new Error('stopping'))
+    third!.ack()
+    await source.close()
+    const next = await open()
+    const events = (await readAll(next, 20)).flatMap(({ batch }) => batch)
+    expect(events[0]?.origin?.position).toBe(10n)
+    expect(events).toHaveLength(20)
+    await next.close()
+    await topics.close()
+  })
+
+  it('never commits past a delivery that is not settled, whatever the order of the acks', async () => {
+    const { topics, open, deps } = await bench(60)
+    const clock = deps.clock as FakeClock
+    let run = 0
+    await fc.assert(
+      fc.asyncProperty(fc.shuffledSubarray([0, 1, 2, 3, 4, 5], { minLength: 0, maxLength: 6 }), async order => {
+        const group = `run-${run++}`
+        const source = await open({ group, recordsMax: 10 })
+        const deliveries = await readAll(source, 60)
+        for (const index of order) {
+          deliveries[index]!.ack()
+          await clock.advance(1000)
+        }
+        await source.close()
+        let prefix = 0
+        while (order.includes(prefix)) prefix++
+        const lag = (await topics.lag()).find(each => each.group === group)
+        expect(lag?.committed).toBe(BigInt(prefix * 10))
+      }),
+      { numRuns: 25 },
+    )
+    await topics.close()
+  })
+
+  it('stops reading when the signal aborts', async () => {
+    const { topics, open } = await bench(0)
+    const source = await open()
+    const stop = new AbortController()
+    const reading = source.read(stop.signal)
+    stop.abort()
+    expect(await reading).toBeUndefined()
+    await source.close()
+    await topics.close()
+  })
+
+  it('passes over null values, and dead-letters what is larger than an event may be', async () => {
+    const { topics, name, open, deps } = await bench(0)
+    const huge = Buffer.alloc(EVENT_BYTES_MAX + 1, 'x')
+    await topics.append(name, [recordOf('a', null), { key: 'b', value: huge, timeMs: 1 }, recordOf('c', null)])
+    await topics.append(name, [recordOf('d', 'fine'), recordOf('e', null)])
+    const source = await open()
+    const deliveries = await readAll(source, 1)
+    expect(deliveries.flatMap(({ batch }) => batch).map(event => String(event.raw))).toEqual(['fine'])
+    expect(deps.dead.map(({ reason, raw }) => [reason, raw.length])).toEqual([
+      [`oversize: ${huge.length} bytes`, 65536],
+    ])
+    for (const { ack } of deliveries) ack()
+    await source.close()
+    expect(await committed(topics)).toEqual([5n])
+    await topics.close()
+  })
+
+  it('commits nothing of a partition that was taken away, and tells who listens', async () => {
+    const { topics, open, name } = await bench(40, 2)
+    const first = await open({ recordsMax: 10 })
+    const gone: string[] = []
+    first.positions!.onRevoked(streams => gone.push(...streams))
+    const deliveries = await readAll(first, 40)
+    const second = await open({ recordsMax: 10 })
+    expect(gone).toEqual([`${name}/1`])
+    for (const { ack } of deliveries) ack()
+    await expect(first.positions!.setNote(`${name}/1`, 'late')).rejects.toMatchObject({ code: 'STREAM_REVOKED' })
+    await first.close()
+    const lag = await topics.lag()
+    expect(lag.find(({ partition }) => partition === 1)?.committed).toBe(0n)
+    expect(lag.find(({ partition }) => partition === 0)?.committed).toBeGreaterThan(0n)
+    const again = (await readAll(second, Number(lag.find(({ partition }) => partition === 1)!.end))).flatMap(
+      d => d.batch,
+    )
+    expect(new Set(again.map(event => event.origin?.stream))).toEqual(new Set([`${name}/1`]))
+    await second.close()
+    await topics.close()
+  })
+
+  it('fails to open while nobody has made the topic', async () => {
+    const { topics, open } = await bench(0)
+    await expect(open({ topic: 'not-there-yet' })).rejects.toMatchObject({ code: 'TOPIC_UNKNOWN' })
+    await topics.close()
+  })
+
+  it('has an example that its schema takes, and refuses unknown keys', () => {
+    expect(topic.config.parse(parse(topic.example))).toMatchObject({ topic: 'events.waf', kind: 'waf' })
+    expect(topic.config.safeParse({ topic: 'x', kind: 'waf', groups: 'x' }).success).toBe(false)
+    expect(topic.config.safeParse({ topic: 'x' }).success).toBe(false)
+  })
+})
+
+describe('the notes of the topic source', () => {
+  it('is stored with the position as it stands, at once, and kept by later commits until set again', async () => {
+    const { topics, open, name } = await bench(30)
+    const source = await open({ recordsMax: 10 })
+    const stream = `${name}/0`
+    expect(source.positions!.note(stream)).toBeUndefined()
+    const [first, second] = await readAll(source, 20)
+    first!.ack()
+    await source.positions!.setNote(stream, 'range ends at 20')
+    expect(await committed(topics)).toEqual([10n])
+    expect(source.positions!.committed(stream)).toBe(10n)
+    second!.ack()
+    await source.close()
+
+    const next = await open({ recordsMax: 10 })
+    expect(next.positions!.note(stream)).toBe('range ends at 20')
+    expect(next.positions!.committed(stream)).toBe(20n)
+    await next.positions!.setNote(stream, 'none')
+    await next.close()
+    const last = await open()
+    expect(last.positions!.note(stream)).toBe('none')
+    await last.close()
+    await topics.close()
+  })
+
+  it('keeps the newer of two notes set at once, also against a commit under way', async () => {
+    const { topics, open, name, deps } = await bench(10)
+    const source = await open()
+    const [delivery] = await readAll(source, 10)
+    delivery!.ack()
+    const notes = [source.positions!.setNote(`${name}/0`, 'one'), source.positions!.setNote(`${name}/0`, 'two')]
+    await (deps.clock as FakeClock).advance(1000)
+    await Promise.all(notes)
+    expect(source.positions!.note(`${name}/0`)).toBe('two')
+    await source.close()
+    const next = await open()
+    expect(next.positions!.note(`${name}/0`)).toBe('two')
+    await next.close()
+    await topics.close()
+  })
+})
+
+describe('the poison guard', () => {
+  /** Runs processes that die when they see `killer`, each over the whole topic, until one survives. */
+  async function deathsUntilThrough(b: Bench, killer: bigint, unsettledAtOnce: number): Promise<number> {
+    for (let deaths = 0; deaths < 40; deaths++) {
+      const source = await b.open({ recordsMax: 50 })
+      const open: Delivery[] = []
+      const died = await (async () => {
+        for (;;) {
+          const stop = new AbortController()
+          setTimeout(() => stop.abort(), open.length > 0 ? 20 : 200)
+          const delivery = await source.read(stop.signal)
+          if (delivery?.batch.some(event => event.origin?.position === killer)) return true
+          if (delivery) open.push(delivery)
+          while (open.length > (delivery ? unsettledAtOnce : 0)) open.shift()!.ack()
+          if (!delivery && (await caughtUp(b, source))) return false
+        }
+      })()
+      if (!died) {
+        await source.close()
+        return deaths
+      }
+      dies(source)
+      await handOver(b)
+    }
+    throw new Error('the killer was never found')
+  }
+
+  async function caughtUp({ topics, deps }: Bench, source: Source): Promise<boolean> {
+    await (deps.clock as FakeClock).advance(1000)
+    const [lag] = await topics.lag()
+    return source.positions!.committed(`${lag!.topic}/0`) === lag!.end
+  }
+
+  /** What a death leaves is the file; the group is taken from the dead without any goodbye. */
+  async function handOver({ topics, name, deps }: Bench): Promise<void> {
+    const folder = join(deps.stateFolder, 'attempts', `test-${name}`)
+    const kept = readdirSync(folder).map(file => [join(folder, file), readFileSync(join(folder, file))] as const)
+    const [before] = await topics.lag()
+    for (const source of abandoned.splice(0)) await source.close()
+    await topics.moveGroup('test', name, 0, before!.committed)
+    for (const [path, bytes] of kept) writeFileSync(path, bytes)
+  }
+
+  it.each([
+    ['settles each record at once', 0],
+    ['settles with a delay, as a spooling sink', 30],
+  ])('finds the record that kills the process and dead-letters it alone, where the sink %s', async (_, atOnce) => {
+    const b = await bench(120)
+    const deaths = await deathsUntilThrough(b, 77n, atOnce)
+    expect(deaths).toBeGreaterThanOrEqual(5)
+    expect(deaths).toBeLessThan(16)
+    expect(b.deps.dead.map(({ reason, raw }) => [reason.split(':')[0], String(raw)])).toEqual([['poison', 'value-77']])
+    expect(await committed(b.topics)).toEqual([120n])
+    await b.topics.close()
+  })
+
+  it('suspects nothing while the process makes progress or stops in order', async () => {
+    const b = await bench(200)
+    for (let run = 0; run < 6; run++) {
+      const source = await b.open({ recordsMax: 10 })
+      const [first] = await readAll(source, 10)
+      expect(first!.batch).toHaveLength(10)
+      first!.ack()
+      await (b.deps.clock as FakeClock).advance(1000)
+      await expect.poll(() => committed(b.topics)).toEqual([BigInt(run * 10 + 10)])
+      dies(source)
+      await handOver(b)
+    }
+    for (let run = 0; run < 6; run++) {
+      const source = await b.open({ recordsMax: 10 })
+      const [first] = await readAll(source, 10)
+      expect(first!.batch).toHaveLength(10)
+      await source.close()
+    }
+    expect(b.deps.dead).toEqual([])
+    await b.topics.close()
+  })
+
+  it('reads one event a batch after three deaths without progress, and many again after the stretch', async () => {
+    const b = await bench(100)
+    for (let run = 0; run < 3; run++) {
+      const source = await b.open({ recordsMax: 20 })
+      expect((await readAll(source, 40)).map(({ batch }) => batch.length)).toEqual([20, 20])
+      dies(source)
+      await handOver(b)
+    }
+    const source = await b.open({ recordsMax: 20 })
+    const sizes = (await readAll(source, 100)).map(({ batch, ack }) => {
+      ack()
+      return batch.length
+    })
+    expect(sizes).toEqual([...Array.from({ length: 40 }, () => 1), 20, 20, 20])
+    await source.close()
+    const next = await b.open({ recordsMax: 20 })
+    await next.close()
+    expect(b.deps.dead).toEqual([])
+    await b.topics.close()
+  })
+
+  it('takes an unreadable memory for none', async () => {
+    const b = await bench(10)
+    const source = await b.open()
+    await readAll(source, 10)
+    await source.close()
+    const folder = join(b.deps.stateFolder, 'attempts', `test-${b.name}`)
+    writeFileSync(join(folder, '0.json'), '{"began":"x')
+    const next = await b.open()
+    expect((await readAll(next, 10))[0]!.batch).toHaveLength(10)
+    await next.close()
+    await b.topics.close()
+  })
+})
