@@ -1,0 +1,16 @@
+import type { Encoded } from './contract.ts'
+
+/** The documents of a batch as one piece of NDJSON, each line ended. */
+export function ndjson(records: readonly Encoded[]): Buffer {
+  let bytes = records.length
+  for (const { json } of records) bytes += json.length
+  const lines = Buffer.allocUnsafe(bytes)
+  let end = 0
+  for (const { json } of records) {
+    end += json.copy(lines, end)
+    lines[end++] = LINE_FEED
+  }
+  return lines
+}
+
+const LINE_FEED = 0x0a

@@ -1,0 +1,92 @@
+import { z } from 'zod'
+import { coalesce } from '../engine/coalesce.ts'
+import { type Deps, defineSink, type Sink } from '../engine/contract.ts'
+import { indexTemplate } from '../platform/ocsf/index-template.ts'
+import { httpActivity } from '../platform/ocsf/schema.ts'
+import { connectOpenSearch, openSearchFields } from '../platform/opensearch.ts'
+import { ACTION_BYTES, dailyIndex } from './opensearch/bulk.ts'
+import { installTemplate } from './opensearch/template.ts'
+import { Writer } from './opensearch/writer.ts'
+
+const MIB = 1024 * 1024
+
+const config = z.strictObject({
+  ...openSearchFields,
+  /** Indices are `<index>-YYYY.MM.DD` by event day, UTC. */
+  index: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9_-]{0,99}$/, 'lower case letters, digits, - and _, at most 100')
+    .default('haetae-waf'),
+  documentsMax: z.int().min(1).max(10_000).default(5_000),
+  /** Of one request, action lines included. Amazon OpenSearch Service takes 10 MiB on small instances. */
+  bytesMax: z
+    .int()
+    .min(64 * 1024)
+    .max(64 * MIB)
+    .default(8 * MIB),
+  /** How long the first record waits for a fuller request. */
+  waitMs: z.int().min(0).max(5_000).default(200),
+  /** Requests at once; the sink uses as many as the server takes well. */
+  requestsMax: z.int().min(1).max(32).default(4),
+  /** Older events are not written, only counted: their index is gone or about to go. The lake has them. */
+  retentionDays: z.int().min(1).max(3_650).default(30),
+  /** Of each daily index. */
+  shards: z.int().min(1).max(64).default(1),
+  replicasMax: z.int().min(0).max(5).default(1),
+  /** false: somebody else puts the index template, and this role need not be allowed to. */
+  manageTemplate: z.boolean().default(true),
+})
+export type OpenSearchConfig = z.output<typeof config>
+
+export const opensearch = defineSink({
+  type: 'opensearch',
+  summary: 'Writes events into daily OpenSearch indices, each once however often it comes.',
+  config,
+  example: `type: opensearch
+url: https://search.example:9200
+auth: { username: haetae, password: { env: OPENSEARCH_PASSWORD } }
+caFile: /etc/haetae/opensearch-ca.pem
+requestMsMax: 30000
+index: haetae-waf
+documentsMax: 5000
+bytesMax: 8388608
+waitMs: 200
+requestsMax: 4
+retentionDays: 30
+shards: 1
+replicasMax: 1
+manageTemplate: true`,
+  open: openSink,
+})
+
+/** Rejects with SINK_UNAUTHORISED or SINK_MISCONFIGURED when a person must act, with another error when waiting may help. */
+async function openSink(given: OpenSearchConfig, deps: Deps): Promise<Sink> {
+  const server = connectOpenSearch(given, given.requestsMax)
+  const indexOf = dailyIndex(given.index)
+  try {
+    warnOfPlainPassword(given, deps)
+    if (given.manageTemplate) {
+      const today = indexOf(deps.clock.now()) ?? given.index
+      await installTemplate(server, given.index, indexTemplate(httpActivity, given), today, deps.log)
+    }
+  } catch (error) {
+    await server.close()
+    throw error
+  }
+  const writer = new Writer(server, given, indexOf, deps)
+  const { documentsMax, bytesMax, waitMs } = given
+  // The coalescer counts documents only; what their action lines take is left free.
+  const room = Math.max(bytesMax / 2, bytesMax - documentsMax * ACTION_BYTES)
+  const { write, drain } = coalesce(
+    { recordsMax: documentsMax, bytesMax: room, waitMs },
+    (records, signal) => writer.write(records, signal),
+    deps.clock,
+  )
+  return { write, drain, close: () => server.close() }
+}
+
+function warnOfPlainPassword({ url, auth }: OpenSearchConfig, deps: Deps): void {
+  const { protocol, hostname } = new URL(url)
+  if (!auth?.username || protocol === 'https:' || ['127.0.0.1', '[::1]', 'localhost'].includes(hostname)) return
+  deps.log.warn('the password for OpenSearch crosses the network unencrypted: use an https url', { url })
+}

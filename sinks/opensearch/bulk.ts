@@ -1,0 +1,85 @@
+import type { Encoded } from '../../engine/contract.ts'
+
+/** One record on its way into an index. */
+export interface Document {
+  /** Position in the batch the verdict is about. */
+  readonly at: number
+  readonly index: string
+  readonly id: string
+  readonly json: Buffer
+  /** Long strings were already cut for the index (shorten.ts). */
+  readonly shortened: boolean
+}
+
+export interface RequestLimits {
+  readonly documentsMax: number
+  readonly bytesMax: number
+}
+
+/** OpenSearch refuses a whole request for one longer `_id`. */
+export const ID_BYTES_MAX = 512
+
+/** Room for `{"create":…}` beside a document; an id of ours has 32 characters. */
+export const ACTION_BYTES = 100
+
+const DAY_MS = 86_400_000
+
+/** `<prefix>-YYYY.MM.DD` by UTC day. Years 1970 to 9999; undefined for any other time. */
+export function dailyIndex(prefix: string): (timeMs: number) => string | undefined {
+  const known = new Map<number, string>()
+  return timeMs => {
+    const day = Math.floor(timeMs / DAY_MS)
+    const name = known.get(day)
+    if (name !== undefined) return name
+    if (!(timeMs >= 0 && timeMs < Date.UTC(10_000, 0))) return undefined
+    const made = `${prefix}-${new Date(timeMs).toISOString().slice(0, 10).replaceAll('-', '.')}`
+    if (known.size >= 64) known.clear()
+    known.set(day, made)
+    return made
+  }
+}
+
+export function documentOf(record: Encoded, at: number, index: string): Document {
+  return { at, index, id: record.event.id, json: record.json, shortened: false }
+}
+
+/** Cuts a batch into requests of at most these limits. A document larger than `bytesMax` travels alone. */
+export function requestsOf(documents: readonly Document[], limits: RequestLimits): Document[][] {
+  const requests: Document[][] = []
+  let current: Document[] = []
+  let bytes = 0
+  for (const document of documents) {
+    const size = document.json.length + ACTION_BYTES
+    if (current.length > 0 && (current.length >= limits.documentsMax || bytes + size > limits.bytesMax)) {
+      requests.push(current)
+      current = []
+      bytes = 0
+    }
+    current.push(document)
+    bytes += size
+  }
+  if (current.length > 0) requests.push(current)
+  return requests
+}
+
+/**
+ * Body of `POST /_bulk`: an action line and the document's own bytes for each, all lines ended. `create` with our id
+ * makes a repeat harmless: the second one is answered 409.
+ */
+export function bulkBody(documents: readonly Document[]): Buffer {
+  const actions = documents.map(
+    ({ index, id }) => `{"create":{"_index":${JSON.stringify(index)},"_id":${JSON.stringify(id)}}}\n`,
+  )
+  let bytes = 0
+  for (const [at, { json }] of documents.entries()) bytes += Buffer.byteLength(actions[at]!) + json.length + 1
+  const body = Buffer.allocUnsafe(bytes)
+  let end = 0
+  for (const [at, { json }] of documents.entries()) {
+    end += body.write(actions[at]!, end)
+    end += json.copy(body, end)
+    body[end++] = LINE_FEED
+  }
+  return body
+}
+
+export const LINE_FEED = 0x0a

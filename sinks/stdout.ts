@@ -1,0 +1,53 @@
+import type { Writable } from 'node:stream'
+import { z } from 'zod'
+import { type Deps, defineSink, type Sink, type Verdict } from '../engine/contract.ts'
+import { ndjson } from '../engine/ndjson.ts'
+import { asError, HaetaeError } from '../platform/errors.ts'
+
+const config = z.strictObject({})
+
+export const stdout = defineSink({
+  type: 'stdout',
+  summary: 'Writes events as NDJSON on standard output.',
+  config,
+  example: 'type: stdout',
+  open: (_, deps) => Promise.resolve(writeTo(process.stdout, deps)),
+})
+
+const DONE: Verdict = { retry: [], reject: [] }
+
+/**
+ * One write a batch, answered when the stream has passed it on: a slow reader slows the pipeline. When the reader is gone
+ * (`… | head`) the pipeline stops with OUTPUT_CLOSED and the batch is given back.
+ */
+export function writeTo(stream: Writable, deps: Pick<Deps, 'log'>): Sink {
+  // Without a listener the same error would also be thrown at the process.
+  const heard = (): void => undefined
+  stream.on('error', heard)
+  return {
+    write(records) {
+      return new Promise((resolve, reject) => {
+        stream.write(ndjson(records), error => {
+          if (!error) return resolve(DONE)
+          if (!isGone(error)) return reject(error)
+          deps.log.debug('the reader of standard output went away')
+          resolve({ ...DONE, later: Promise.reject(closed(error)) })
+        })
+      })
+    },
+    close() {
+      stream.off('error', heard)
+      return Promise.resolve()
+    },
+  }
+}
+
+function isGone(error: NodeJS.ErrnoException): boolean {
+  return ['EPIPE', 'ECONNRESET', 'ERR_STREAM_DESTROYED', 'ERR_STREAM_WRITE_AFTER_END'].includes(error.code ?? '')
+}
+
+function closed(cause: unknown): HaetaeError {
+  return new HaetaeError('OUTPUT_CLOSED', 'the reader of standard output went away: nothing more is written', {
+    cause: asError(cause),
+  })
+}
