@@ -1,0 +1,59 @@
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, expect, test } from 'vitest'
+import { FirehoseClient, post } from '../support/firehose-client.ts'
+import { rowsByRequestUid } from '../support/lake.ts'
+import { Program, pause } from '../support/program.ts'
+
+const MIB = 1024 * 1024
+
+let folder = ''
+let disk = ''
+let running: Program | undefined
+afterEach(async () => {
+  await running?.kill()
+  if (disk) execFileSync('umount', ['--lazy', disk])
+  rmSync(folder, { recursive: true, force: true })
+})
+
+test('a full disk: 503, nothing lost, and work goes on when space returns, without a restart', async () => {
+  folder = mkdtempSync(join(tmpdir(), 'haetae-full-'))
+  const mountPoint = join(folder, 'disk')
+  mkdirSync(mountPoint)
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64m,mode=0700', 'tmpfs', mountPoint])
+  disk = mountPoint
+  // Removed later: this is how space returns.
+  writeFileSync(join(disk, 'ballast'), Buffer.alloc(32 * MIB))
+  const options = { stateFolder: join(disk, 'state'), lakeFolder: join(disk, 'lake') }
+  const client = new FirehoseClient({ name: 'full', recordsPerRequest: 200, repeats: true, paddingBytes: 6_000 })
+  running = await Program.start(options)
+
+  const stop = new AbortController()
+  const sending = client.send(running, stop.signal)
+  for (let waited = 0; client.refused < 3 && waited < 120_000; waited += 100) await pause(100)
+  expect(client.refused, running.output).toBeGreaterThanOrEqual(3)
+  const whileFull = client.acknowledged.size
+  expect(whileFull).toBeGreaterThan(0)
+  expect(await statusOfOne(running)).toBe(503)
+
+  rmSync(join(disk, 'ballast'))
+  for (let waited = 0; client.acknowledged.size === whileFull && waited < 60_000; waited += 100) await pause(100)
+  stop.abort()
+  await sending
+  await client.finish(running)
+  expect(client.acknowledged.size, running.output).toBeGreaterThan(whileFull)
+  expect(await running.stop(), running.output).toBe(0)
+
+  const rows = await rowsByRequestUid(options.lakeFolder)
+  const wrong = [...client.acknowledged].filter(id => rows.get(id) !== 1).map(id => `${id}: ${rows.get(id) ?? 0}`)
+  expect(wrong.slice(0, 20)).toEqual([])
+})
+
+function statusOfOne(program: Program): Promise<number | undefined> {
+  return post(
+    program,
+    new FirehoseClient({ name: 'one', recordsPerRequest: 100, repeats: false, paddingBytes: 6_000 }).next(),
+  )
+}

@@ -1,0 +1,127 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createConnection, createServer } from 'node:net'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
+const START_MS_MAX = 60_000
+const KEY = 'test-key-of-the-fault-tests'
+
+export interface ProgramOptions {
+  readonly stateFolder: string
+  readonly lakeFolder: string
+  readonly env?: NodeJS.ProcessEnv
+}
+
+/** `haetae up` as a person starts it, in a process group of its own. */
+export class Program {
+  readonly key = KEY
+  readonly #child: ChildProcess
+  readonly #exit: Promise<number | undefined>
+  readonly ingestPort: number
+  readonly statusPort: number
+  #output = ''
+
+  private constructor(child: ChildProcess, ingestPort: number, statusPort: number) {
+    this.#child = child
+    this.ingestPort = ingestPort
+    this.statusPort = statusPort
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.#output = (this.#output + text).slice(-20_000)
+    })
+    this.#exit = new Promise(resolve => {
+      child.once('exit', code => resolve(code ?? undefined))
+    })
+  }
+
+  static async start({ stateFolder, lakeFolder, env = {} }: ProgramOptions): Promise<Program> {
+    const [ingestPort, statusPort] = await freePorts()
+    const child = spawn(process.execPath, [join(ROOT, 'pipelines', 'haetae.mjs'), 'up', '--no-sample'], {
+      cwd: ROOT,
+      detached: true,
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: {
+        ...process.env,
+        OPENSEARCH_URL: '',
+        HAETAE_FIREHOSE_KEY: KEY,
+        HAETAE_STATE: stateFolder,
+        HAETAE_LAKE: lakeFolder,
+        HAETAE_INGEST_PORT: String(ingestPort),
+        HAETAE_STATUS_PORT: String(statusPort),
+        ...env,
+      },
+    })
+    const program = new Program(child, ingestPort, statusPort)
+    await program.#ready()
+    return program
+  }
+
+  /** The end of what it wrote to stderr, for the message of a failed test. */
+  get output(): string {
+    return this.#output
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0
+  }
+
+  async #ready(): Promise<void> {
+    const deadlineMs = Date.now() + START_MS_MAX
+    while (Date.now() < deadlineMs) {
+      if (this.#child.exitCode !== null) throw new Error(`haetae ended at its start:\n${this.#output}`)
+      const answer = await fetch(`http://127.0.0.1:${this.statusPort}/readyz`).catch(() => undefined)
+      await answer?.arrayBuffer()
+      if (answer?.status === 200) return
+      await pause(50)
+    }
+    await this.kill()
+    throw new Error(`haetae was not ready in time:\n${this.#output}`)
+  }
+
+  /** SIGKILL to the whole group; resolves when the process is gone and its port is seen closed. */
+  async kill(): Promise<void> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) process.kill(-this.pid, 'SIGKILL')
+    await this.#exit
+    while (await listens(this.ingestPort)) await pause(10)
+  }
+
+  /** SIGTERM, as an orchestrator stops it; resolves with the exit code. */
+  stop(): Promise<number | undefined> {
+    this.#child.kill('SIGTERM')
+    return this.#exit
+  }
+
+  /** Value of a metric summed over its label sets. */
+  async metric(name: string): Promise<number> {
+    const answer = await fetch(`http://127.0.0.1:${this.statusPort}/metrics`)
+    const lines = (await answer.text()).split('\n')
+    return lines
+      .filter(line => line.startsWith(`${name} `) || line.startsWith(`${name}{`))
+      .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0)
+  }
+}
+
+export const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
+
+async function freePorts(): Promise<[number, number]> {
+  const servers = [createServer(), createServer()]
+  const ports: number[] = []
+  for (const server of servers) {
+    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+    const address = server.address()
+    ports.push(typeof address === 'object' && address ? address.port : 0)
+  }
+  for (const server of servers) await new Promise(resolve => server.close(resolve))
+  return [ports[0]!, ports[1]!]
+}
+
+function listens(port: number): Promise<boolean> {
+  return new Promise(resolve => {
+    const socket = createConnection(port, '127.0.0.1')
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => resolve(false))
+  })
+}
