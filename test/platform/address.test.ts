@@ -71,7 +71,7 @@ describe('addresses', () => {
 
   it('agrees with Node about what an address is, for any mixture of its characters', () => {
     fc.assert(
-      fc.property(fc.string({ unit: fc.constantFrom(...'0123456789abcF:.'), maxLength: 24 }), text => {
+      fc.property(fc.string({ unit: fc.constantFrom(...'0123456789abcF:.'.split('')), maxLength: 24 }), text => {
         expect(parseAddress(text) !== undefined, text).toBe(isIP(text) !== 0)
       }),
       { numRuns: 3000 },
