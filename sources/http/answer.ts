@@ -48,10 +48,10 @@ export interface Linger {
 }
 
 /**
- * Answers before the body was read. Closing a socket with unread data resets it, and the client would lose the answer
+ * Answers whether or not the body was read to its end. Closing a socket with unread data resets it, and the client would lose the answer
  * it is about to read; so the whole answer goes out at once, and the close waits for the rest of the body, within bounds.
  */
-export function answerEarly(
+export function answerAnyway(
   request: IncomingMessage,
   response: ServerResponse,
   status: number,
@@ -60,12 +60,12 @@ export function answerEarly(
   linger: Linger,
   clock: Clock,
 ): void {
-  if (response.destroyed || response.headersSent) return
-  response.writeHead(status, { ...entityHeaders(body), ...headers, Connection: 'close' })
   if (request.complete) {
-    response.end(body)
+    answer(response, status, body, headers)
     return
   }
+  if (response.destroyed || response.headersSent) return
+  response.writeHead(status, { ...entityHeaders(body), ...headers, Connection: 'close' })
   response.write(body)
   const done = new AbortController()
   const finish = () => {

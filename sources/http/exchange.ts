@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Deps } from '../../engine/contract.ts'
 import { asError } from '../../platform/errors.ts'
 import { type Admitted, admit, type Gate, requestIdOf } from './admit.ts'
-import { answer, answerBody, answerEarly, isRefusal, type Linger, type Refusal, tryLater } from './answer.ts'
+import { answer, answerAnyway, answerBody, isRefusal, type Linger, type Refusal, tryLater } from './answer.ts'
 import { type BodyLimits, firstBufferBytes, readBody } from './body.ts'
 import { parseFirehose } from './firehose.ts'
 import type { Hold, Inflight } from './inflight.ts'
@@ -48,7 +48,7 @@ export async function exchange(
   const finished = (status: number) => meters.answered(route, status, (deps.clock.monotonicMs() - begunMs) / 1000)
   const refuse = (why: Refusal, linger: Linger) => {
     const body = answerBody(requestId, deps.clock.now(), { errorMessage: why.message })
-    answerEarly(request, response, why.status, body, why.headers, linger, deps.clock)
+    answerAnyway(request, response, why.status, body, why.headers, linger, deps.clock)
     finished(why.status)
   }
   if (refused) return refuse(admitted, STRANGER)

@@ -47,6 +47,7 @@ export class Pending {
   readonly #handedOut = new Map<object, number>()
   readonly #stopping = new AbortController()
   #arrived: (() => void) | undefined
+  #signal: AbortSignal | undefined
 
   constructor(deps: Deps, options: PendingOptions) {
     this.#deps = deps
@@ -93,12 +94,17 @@ export class Pending {
 
   /** See Source.read. An aborted signal stops for good: what the engine has not read is answered 503. */
   async read(signal: AbortSignal): Promise<Delivery | undefined> {
+    // Listened to between reads as well: the engine may be told to stop while it has no room to read.
+    if (signal !== this.#signal) signal.addEventListener('abort', () => this.stop(), { once: true })
+    this.#signal = signal
+    if (signal.aborted) this.stop()
     for (;;) {
-      if (signal.aborted) this.stop()
       if (this.stopping) return undefined
       const entry = this.#unread.values().next().value
       if (entry?.cut) return this.#handOut(entry, entry.cut)
-      await this.#arrival(signal)
+      await new Promise<void>(resolve => {
+        this.#arrived = resolve
+      })
     }
   }
 
@@ -107,16 +113,6 @@ export class Pending {
     this.#stopping.abort()
     for (const entry of this.#unread) this.#answer(entry, tryLater('stopping', 1000))
     this.#arrived?.()
-  }
-
-  async #arrival(signal: AbortSignal): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>()
-    const wake = () => resolve()
-    this.#arrived = wake
-    signal.addEventListener('abort', wake)
-    await promise
-    signal.removeEventListener('abort', wake)
-    this.#arrived = undefined
   }
 
   #handOut(entry: Entry, cut: Cut): Delivery {
