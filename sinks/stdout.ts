@@ -16,18 +16,26 @@ export const stdout = defineSink({
 
 const DONE: Verdict = { retry: [], reject: [] }
 
+/** Fresh memory for each batch would cost as much again as everything else here: its pages must be made first. */
+const SPACE_BYTES = 2 * 1024 * 1024
+const SPACES_MAX = 4
+
 /**
  * One write a batch, answered when the stream has passed it on: a slow reader slows the pipeline. When the reader is gone
- * (`… | head`) the pipeline stops with OUTPUT_CLOSED and the batch is given back.
+ * (`… | head`) the pipeline stops with OUTPUT_CLOSED and the batch is given back. The stream must not keep what it has
+ * passed on (a file, pipe or socket does not): the memory is used again.
  */
 export function writeTo(stream: Writable, deps: Pick<Deps, 'log'>): Sink {
+  const spaces: Buffer[] = []
   // Without a listener the same error would also be thrown at the process.
   const heard = (): void => undefined
   stream.on('error', heard)
   return {
     write(records) {
+      const space = spaces.pop() ?? Buffer.allocUnsafeSlow(SPACE_BYTES)
       return new Promise((resolve, reject) => {
-        stream.write(ndjson(records), error => {
+        stream.write(ndjson(records, space), error => {
+          if (spaces.length < SPACES_MAX) spaces.push(space)
           if (!error) return resolve(DONE)
           if (!isGone(error)) return reject(error)
           deps.log.debug('the reader of standard output went away')

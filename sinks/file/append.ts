@@ -12,7 +12,7 @@ interface Waiting {
 }
 
 /** What only a person can mend; everything else (a full disk, an unreachable mount) is waited for. */
-const WRONG_PATH = ['EACCES', 'EPERM', 'EROFS', 'EISDIR', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG']
+const WRONG_PATH = ['EACCES', 'EEXIST', 'EPERM', 'EROFS', 'EISDIR', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG']
 
 /**
  * Appends whole lines to one file. Writes that arrive while one is under way share the next append and its one flush to

@@ -31,7 +31,7 @@ export interface OpenedSink {
   readonly clock: FakeClock
   readonly lines: Line[]
   /** Value of one metric line, by its start; 0 when there is none. */
-  metric(start: string): Promise<number>
+  readonly metric: (start: string) => Promise<number>
 }
 
 /** The sink against `url`, each write a request of its own (waitMs 0), at NOW_MS on a clock that stands still. */
