@@ -1,0 +1,104 @@
+import type { DeadLetter } from '../../engine/contract.ts'
+import { recordId } from '../../engine/event.ts'
+import { TOPIC } from './process.ts'
+import type { World } from './world.ts'
+
+interface Sent {
+  readonly n: number
+  readonly fate: string
+  readonly raw: Buffer
+  readonly acknowledged: boolean
+}
+
+/** Which dead letters a record of each fate may become; the poison guard of the source may suspect any record. */
+const reasons: Readonly<Record<string, RegExp>> = {
+  ok: /^poison:/,
+  dull: /^poison:/,
+  bad: /^(bad$|poison:)/,
+  poison: /^(stage_failed: simulated: poison$|poison:)/,
+  refused: /^(mapping: simulated$|poison:)/,
+}
+
+/** What must hold at the end of a world's story. Everything that does not is a violation of it. */
+export async function judge(world: World): Promise<readonly string[]> {
+  const sent = allSent(world)
+  judgeTopic(world, sent, await everythingIn(world))
+  const dead = judgeDeadLetters(world, sent, 'waf')
+  judgeDocuments(world, sent, 'search', world.search.byId, dead, fate => fate === 'ok')
+  judgeDocuments(world, sent, 'archive', world.archive.byId, dead, fate => fate === 'ok' || fate === 'refused')
+  return world.violations
+}
+
+function allSent(world: World): ReadonlyMap<string, Sent> {
+  const sent = new Map<string, Sent>()
+  for (const { records, acknowledged } of world.client.requests) {
+    for (const raw of records) {
+      const { n, fate } = JSON.parse(raw.toString()) as { n: number; fate: string }
+      sent.set(recordId(raw), { n, fate, raw, acknowledged })
+    }
+  }
+  return sent
+}
+
+async function everythingIn(world: World): Promise<readonly string[]> {
+  const listener = { assigned: () => undefined, revoked: () => undefined }
+  const limits = { recordsMax: 10_000, bytesMax: 1e9 }
+  const options = { group: 'oracle', topics: [TOPIC], from: 'earliest' as const, ...limits, listener }
+  const subscription = await world.log.subscribe(options)
+  const ids: string[] = []
+  const total = world.log.describe().reduce((sum, { end }) => sum + Number(end), 0)
+  while (ids.length < total) {
+    const fetched = await subscription.poll(AbortSignal.timeout(5000))
+    if (!fetched) break
+    ids.push(...fetched.records.map(({ value }) => recordId(value!)))
+  }
+  await subscription.close()
+  return ids
+}
+
+function judgeTopic(world: World, sent: ReadonlyMap<string, Sent>, ids: readonly string[]): void {
+  const seen = new Set<string>()
+  for (const id of ids) {
+    if (seen.has(id)) world.violated(`record ${sent.get(id)?.n} is twice in the topic`)
+    if (!sent.has(id)) world.violated(`the topic holds ${id}, which nobody sent`)
+    seen.add(id)
+  }
+  for (const [id, { n, acknowledged }] of sent) {
+    if (acknowledged && !seen.has(id)) world.violated(`record ${n} was acknowledged and is lost before the topic`)
+  }
+}
+
+function judgeDeadLetters(world: World, sent: ReadonlyMap<string, Sent>, pipeline: string): ReadonlySet<string> {
+  const letters: readonly DeadLetter[] = world.deadLetters(pipeline)
+  for (const { id, raw, reason } of letters) {
+    const record = sent.get(id)
+    if (!record?.raw.equals(raw)) world.violated(`the dead letter of ${pipeline} holds ${id}, which nobody sent`)
+    else if (!reasons[record.fate]!.test(reason)) {
+      world.violated(`record ${record.n} (${record.fate}) was dead-lettered without cause: ${reason}`)
+    }
+  }
+  return new Set(letters.map(({ id }) => id))
+}
+
+function judgeDocuments(
+  world: World,
+  sent: ReadonlyMap<string, Sent>,
+  name: string,
+  stored: ReadonlyMap<string, string>,
+  dead: ReadonlySet<string>,
+  wanted: (fate: string) => boolean,
+): void {
+  for (const [id, { n, fate, acknowledged }] of sent) {
+    if (acknowledged && fate !== 'dull' && !stored.has(id) && !dead.has(id)) {
+      world.violated(`record ${n} (${fate}) was acknowledged and is lost before ${name}`)
+    }
+  }
+  for (const [id, content] of stored) {
+    const record = sent.get(id)
+    if (!record) world.violated(`${name} holds ${id}, which nobody sent`)
+    else if (!wanted(record.fate)) world.violated(`${name} holds record ${record.n}, which is ${record.fate}`)
+    else if ((JSON.parse(content) as { count: number }).count !== record.n) {
+      world.violated(`${name} holds other content than was sent for record ${record.n}`)
+    }
+  }
+}

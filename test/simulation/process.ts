@@ -1,0 +1,176 @@
+import { join } from 'node:path'
+import { backoffMs, writeBackoff } from '../../engine/backoff.ts'
+import type { DeadLetter, Deps, Sink, Source } from '../../engine/contract.ts'
+import { type NamedSink, type Plan, run } from '../../engine/pipeline.ts'
+import type { NamedStage } from '../../engine/stages.ts'
+import { type DeadLetterStore, writeDeadLetters } from '../../engine/write.ts'
+import { asError } from '../../platform/errors.ts'
+import { silentLog } from '../../platform/log.ts'
+import { createMetrics } from '../../platform/metrics.ts'
+import type { Topics } from '../../platform/topics/contract.ts'
+import { topic as topicSink } from '../../sinks/topic.ts'
+import { topic as topicSource } from '../../sources/topic.ts'
+import { deadLetterOfLife, searchSink, spoolingSink } from './destinations.ts'
+import { Life } from './life.ts'
+import { SimTopics } from './topics.ts'
+import type { World } from './world.ts'
+
+export const TOPIC = 'events.waf'
+export const PARTITIONS = 2
+
+/** What a record asks for in its `fate`: a stage that throws, refuses, drops, or (in the sink) a refusal. */
+const stages: readonly NamedStage[] = [
+  {
+    name: 'parse',
+    stage: {
+      apply: (batch, reject) =>
+        batch.filter(event => {
+          const { n, fate } = JSON.parse(event.raw.toString()) as { n: number; fate: string }
+          if (fate === 'poison') throw new Error('simulated: poison')
+          if (fate === 'bad') reject(event, 'bad')
+          event.body = {
+            count: n,
+            metadata: { uid: event.id, version: '1.8.0', product: { name: 'WAF', vendor_name: 'AWS' } },
+          }
+          return fate !== 'bad'
+        }),
+    },
+  },
+  { name: 'filter', stage: { apply: batch => batch.filter(event => !event.raw.includes('"fate":"dull"')) } },
+]
+
+const keyStage: NamedStage = {
+  name: 'key',
+  stage: {
+    apply(batch) {
+      for (const event of batch) event.key = (JSON.parse(event.raw.toString()) as { client: string }).client
+      return batch
+    },
+  },
+}
+
+/** One process of the system over the simulated world: the production engine, sources and topic sink, fake ends. */
+export class SimProcess {
+  readonly life: Life
+  readonly #world: World
+  readonly #stop = new AbortController()
+  #pipelines: Promise<void>[] = []
+
+  constructor(world: World, machine: string) {
+    this.#world = world
+    this.life = new Life(machine)
+  }
+
+  /** Resolves when the process ended by itself: stopped, or because one of its pipelines failed. */
+  async run(names: readonly string[]): Promise<void> {
+    const starting = names.map(name => this.#pipeline(name))
+    this.#pipelines = starting.map(async pipeline => {
+      try {
+        await pipeline
+      } catch (thrown) {
+        // As pipelines/process.ts: a process with half its pipelines is restarted as a whole.
+        this.#world.failures.push(asError(thrown).message)
+        this.#stop.abort()
+      }
+    })
+    await Promise.all(this.#pipelines)
+    this.life.kill()
+  }
+
+  stop(): void {
+    this.#stop.abort()
+  }
+
+  async #pipeline(name: string): Promise<void> {
+    const { plant } = this.#world
+    const real = new SimTopics(this.#world, this.life)
+    const topics = plant?.topics?.(real) ?? real
+    const deadLetter = this.#deadLetter(name)
+    const deps = this.#deps(name, topics, deadLetter)
+    const source = name === 'ingest' ? this.#world.client.source(this.life) : await this.#topicSource(name, deps)
+    const sinks = await this.#sinks(name, { ...deps, positions: source.positions ?? deps.positions })
+    const plan: Plan = {
+      name,
+      source: plant?.source?.(name, source) ?? source,
+      stages: name === 'ingest' ? [keyStage] : stages,
+      detectors: [],
+      sinks: sinks.map(each => ({ name: each.name, sink: plant?.sink?.(each.name, each.sink) ?? each.sink })),
+      alertSinks: [],
+      deadLetter,
+      deliveriesMax: this.#world.random.int(1, 6),
+      residentBytesMax: 1024 * 1024,
+      drainMs: 3000,
+    }
+    const random = this.#world.random.fork().next
+    await run(plan, { log: silentLog, metrics: deps.metrics, clock: deps.clock, random }, this.#stop.signal)
+  }
+
+  async #topicSource(name: string, deps: Deps): Promise<Source> {
+    const recordsMax = this.#world.random.int(1, 20)
+    const config = topicSource.config.parse({ topic: TOPIC, kind: 'waf', commitMs: 500, recordsMax })
+    const source = await this.#opened(() => topicSource.open(config, deps))
+    const { read, close, positions } = source
+    return {
+      ...(positions ? { positions } : {}),
+      close: close.bind(source),
+      read: async signal => {
+        const delivery = await read.call(source, signal)
+        return delivery && this.#world.watched(name, delivery)
+      },
+    }
+  }
+
+  async #sinks(name: string, deps: Deps): Promise<NamedSink[]> {
+    const [world, life] = [this.#world, this.life]
+    if (name === 'waf') {
+      return [
+        { name: 'search', sink: searchSink(world, life) },
+        { name: 'archive', sink: spoolingSink(world, life) },
+      ]
+    }
+    const config = topicSink.config.parse({ topic: TOPIC, kinds: ['waf'], partitions: PARTITIONS })
+    const sink: Sink = await this.#opened(() => topicSink.open(config, deps))
+    return [{ name: 'topic', sink }]
+  }
+
+  /** As pipelines/compose.ts: what is not there yet is waited for. */
+  async #opened<C>(open: () => Promise<C>): Promise<C> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await open()
+      } catch (thrown) {
+        if (this.#stop.signal.aborted) throw thrown
+        const clock = this.#world.time.clock(this.life)
+        await clock.wait(backoffMs(writeBackoff, attempt, this.#world.random.next), this.#stop.signal)
+      }
+    }
+  }
+
+  #deadLetter(name: string): DeadLetterStore {
+    const letters = this.#world.deadLetters(name)
+    const store = deadLetterOfLife(this.#world, this.life, letters)
+    return this.#world.plant?.deadLetter?.(store) ?? store
+  }
+
+  #deps(name: string, topics: Topics, store: DeadLetterStore): Deps {
+    const clock = this.#world.time.clock(this.life)
+    const { signal } = this.#stop
+    const random = this.#world.random.fork().next
+    return {
+      pipeline: name,
+      log: silentLog,
+      metrics: createMetrics(),
+      clock,
+      stateFolder: join(this.#world.folder, this.life.machine, name),
+      topics: () => Promise.resolve(topics),
+      positions: {
+        note: () => undefined,
+        committed: () => undefined,
+        setNote: () => Promise.reject(new Error('no positions here')),
+        onRevoked: () => undefined,
+      },
+      deadLetter: (letters: readonly DeadLetter[]) =>
+        writeDeadLetters(store, letters, { clock, log: silentLog, random, backoff: writeBackoff, signal }),
+    }
+  }
+}

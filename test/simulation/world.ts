@@ -1,0 +1,202 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { DeadLetter, Delivery } from '../../engine/contract.ts'
+import { silentLog } from '../../platform/log.ts'
+import { createMetrics } from '../../platform/metrics.ts'
+import type { Position } from '../../platform/topics/contract.ts'
+import { type EmbeddedTopics, openEmbedded } from '../../platform/topics/embedded.ts'
+import { Random } from '../support/random.ts'
+import { Client } from './client.ts'
+import { Documents } from './destinations.ts'
+import { Life } from './life.ts'
+import type { Plant } from './plants.ts'
+import { SimProcess } from './process.ts'
+import { SimTime } from './time.ts'
+
+/** How likely each kind of trouble is, a call. */
+export interface Faults {
+  readonly append: number
+  readonly commit: number
+  readonly write: number
+  readonly spool: number
+  readonly deadLetter: number
+  /** That the answer to a request is lost on its way. */
+  readonly answer: number
+  readonly slowMs: number
+}
+
+const calm: Faults = { append: 0, commit: 0, write: 0, spool: 0, deadLetter: 0, answer: 0, slowMs: 50 }
+const CHAOS_MS = 60_000
+const GROUPS = ['waf']
+const CALM_MS = 20 * 60_000
+
+/** Everything that outlives a process, the troubles that befall it, and what must hold. */
+export class World {
+  readonly random: Random
+  readonly time = new SimTime()
+  readonly folder = mkdtempSync(join(tmpdir(), 'haetae-simulation-'))
+  readonly client: Client
+  readonly search = new Documents(this, 'search')
+  readonly archive = new Documents(this, 'archive')
+  readonly violations: string[] = []
+  /** What pipelines ended with. */
+  readonly failures: string[] = []
+  readonly plant: Plant | undefined
+  faults: Faults
+  #log: EmbeddedTopics | undefined
+  readonly #dead = new Map<string, DeadLetter[]>()
+  readonly #positions = new Map<string, bigint>()
+  readonly #processes = new Map<string, SimProcess>()
+  #ending = false
+
+  constructor(seed: number, plant?: Plant) {
+    this.random = new Random(seed)
+    this.plant = plant
+    const often = (): number => this.random.pick([0, 0.05, 0.15, 0.4])
+    this.faults = {
+      append: often(),
+      commit: often(),
+      write: often(),
+      spool: this.random.pick([0, 0, 0.05, 0.2]),
+      deadLetter: often(),
+      answer: often(),
+      slowMs: this.random.pick([20, 300, 4000]),
+    }
+    this.client = new Client(this)
+  }
+
+  get log(): EmbeddedTopics {
+    return this.#log!
+  }
+
+  violated(what: string): void {
+    this.violations.push(what)
+  }
+
+  deadLetters(pipeline: string): DeadLetter[] {
+    const letters = this.#dead.get(pipeline) ?? []
+    this.#dead.set(pipeline, letters)
+    return letters
+  }
+
+  /** A delivery under observation: the engine settles it once. */
+  watched(pipeline: string, delivery: Delivery): Delivery {
+    let settled = 0
+    const once = (): void => {
+      if (++settled > 1) this.violated(`${pipeline}: a delivery was settled twice`)
+    }
+    const { batch, ack, nack } = delivery
+    return {
+      batch,
+      ack: () => {
+        once()
+        ack()
+      },
+      nack: cause => {
+        once()
+        nack(cause)
+      },
+    }
+  }
+
+  /** A group's position was stored: it only moves forward. */
+  committed(group: string, { topic, partition, offset }: Position): void {
+    const key = `${group} ${topic}/${partition}`
+    const before = this.#positions.get(key) ?? 0n
+    if (offset < before) this.violated(`position of ${key} went back from ${before} to ${offset}`)
+    this.#positions.set(key, offset)
+  }
+
+  /** The whole story of a seed: troubled times, then calm ones in which all that is owed must come true. */
+  async live(): Promise<void> {
+    await this.#openLog()
+    this.#start('main')
+    this.client.plan(this.random.int(5, 25), CHAOS_MS * 0.8)
+    this.#planTroubles()
+    const chaosEnds = this.time.nowMs + CHAOS_MS
+    await this.time.runUntil(() => false, chaosEnds)
+    this.time.nowMs = chaosEnds
+    this.faults = calm
+    const settled = await this.time.runUntil(() => this.#settled(), chaosEnds + CALM_MS)
+    if (!settled) this.violated('stuck: without any fault left, not everything was settled within 20 minutes')
+    await this.#endAll()
+  }
+
+  async destroy(): Promise<void> {
+    for (const process of this.#processes.values()) process.life.kill()
+    await this.time.real(() => this.log.close())
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+
+  async #openLog(): Promise<void> {
+    const machine = new Life('log')
+    this.#log = await this.time.real(() =>
+      openEmbedded({
+        folder: join(this.folder, 'log'),
+        bytesMax: 64 * 1024 ** 2,
+        clock: this.time.clock(machine),
+        log: silentLog,
+        metrics: createMetrics(),
+        upkeepMs: 1e12,
+        // A crash of the process loses nothing that was handed to the system; the syncs have tests of their own.
+        unsafeNoSync: true,
+      }),
+    )
+  }
+
+  #planTroubles(): void {
+    const { random, time } = this
+    const sometime = (trouble: () => void): void => void time.after(random.int(0, CHAOS_MS), trouble)
+    for (let n = random.int(0, 4); n > 0; n--) sometime(() => this.#crash('main'))
+    for (let n = random.int(0, 2); n > 0; n--) sometime(() => this.#processes.get('main')?.stop())
+    for (let n = random.int(0, 3); n > 0; n--) {
+      sometime(() => this.#start('second'))
+      sometime(() => (random.chance(0.5) ? this.#crash('second') : this.#processes.get('second')?.stop()))
+    }
+    if (random.chance(0.5)) sometime(() => void this.#powerCut())
+  }
+
+  /** `main` is started again whenever it ended; `second` shares its consumer groups while it lives. */
+  #start(machine: 'main' | 'second'): void {
+    if (this.#processes.has(machine) || this.#ending) return
+    const process = new SimProcess(this, machine)
+    this.#processes.set(machine, process)
+    const ended = (): void => {
+      if (this.#processes.get(machine) !== process) return
+      this.#processes.delete(machine)
+      if (machine === 'main') this.time.after(this.random.int(100, 3000), () => this.#start('main'))
+    }
+    process.life.onDeath(ended)
+    void process.run(machine === 'main' ? ['ingest', 'waf'] : ['waf'])
+  }
+
+  #crash(machine: string): void {
+    this.#processes.get(machine)?.life.kill()
+  }
+
+  /** Both processes die and the log is opened anew from its file. */
+  async #powerCut(): Promise<void> {
+    this.#crash('main')
+    this.#crash('second')
+    const old = this.log
+    await this.time.real(() => old.close())
+    await this.#openLog()
+  }
+
+  #settled(): boolean {
+    if (!this.client.content || !this.#processes.has('main')) return false
+    return this.log
+      .describe()
+      .every(({ topic, partition, end }) =>
+        GROUPS.every(group => end === 0n || this.#positions.get(`${group} ${topic}/${partition}`) === end),
+      )
+  }
+
+  async #endAll(): Promise<void> {
+    this.#ending = true
+    for (const process of this.#processes.values()) process.stop()
+    const ended = await this.time.runUntil(() => this.#processes.size === 0, this.time.nowMs + 60_000)
+    if (!ended) this.violated('stuck: a process did not end within a minute of being stopped')
+  }
+}
