@@ -80,13 +80,13 @@ const step = fc.oneof(
   { weight: 6, arbitrary: fc.record({ do: fc.constant('read' as const), n: fc.constant(0) }) },
   { weight: 5, arbitrary: fc.record({ do: fc.constant('ack' as const), n: fc.nat(50) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('nack', 'abandon'), n: fc.nat(50) }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('wait' as const), n: fc.constantFrom(0, 0, 10, 700, 2500) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('read', 'stop', 'wait'), n: fc.constant(1) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('wait' as const), n: fc.constantFrom(10, 700, 2500) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('read', 'read', 'read', 'stop'), n: fc.constant(0) }) },
 )
 
 it('answers each request once, 200 only when all of it was acked, and gives back all memory, whatever happens', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { maxLength: 40 }), async steps => {
+    fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 60 }), async steps => {
       const world = new World()
       for (const { do: what, n } of steps) {
         if (what === 'submit') world.submit(n)
@@ -95,6 +95,7 @@ it('answers each request once, 200 only when all of it was acked, and gives back
         else if (what === 'abandon') world.abandon(n)
         else if (what === 'wait') await world.clock.advance(n)
         else world.stopReading.abort()
+        await new Promise(resolve => setImmediate(resolve))
         world.check()
       }
       // The end: the engine settles what it has, and everyone else is told to come again.
