@@ -3,7 +3,7 @@ import { type Batch, defineStage, type Event, type Stage } from '../engine/contr
 import { type Answer, answerKinds, type GeoIp } from '../platform/geoip/geoip.ts'
 import { embeddedDatabases, shareGeoIp } from '../platform/geoip/shared.ts'
 import type { Counter } from '../platform/metrics.ts'
-import type { JsonObject, Location } from '../platform/ocsf/event.ts'
+import type { JsonObject, Location, NetworkEndpoint } from '../platform/ocsf/event.ts'
 
 const config = z.strictObject({
   /** MaxMind DB files with places, asked in order. Without it: DB-IP City Lite from npm. */
@@ -48,19 +48,17 @@ checkMs: 10000
 function enrichBatch(batch: Batch, geoIp: GeoIp, events: Counter, pipeline: string): Batch {
   const counts: Record<Answer['kind'], number> = { found: 0, unknown: 0, special: 0, invalid: 0, failed: 0 }
   for (const event of batch) {
-    const ip = event.body.src_endpoint?.ip
-    if (ip === undefined) continue
-    const answer = geoIp.lookup(ip)
+    const endpoint = event.body.src_endpoint
+    if (endpoint?.ip === undefined) continue
+    const answer = geoIp.lookup(endpoint.ip)
     counts[answer.kind]++
-    place(event, answer)
+    place(event, endpoint, answer)
   }
   for (const answer of answerKinds) if (counts[answer] > 0) events.add({ pipeline, answer }, counts[answer])
   return batch
 }
 
-function place(event: Event, answer: Answer): void {
-  const endpoint = event.body.src_endpoint
-  if (!endpoint) return
+function place(event: Event, endpoint: NetworkEndpoint, answer: Answer): void {
   if (answer.autonomousSystem) endpoint.autonomous_system = answer.autonomousSystem
   if (!answer.location) return
   const before = endpoint.location?.country

@@ -2,12 +2,12 @@
  * IP addresses as numbers. Strict text forms only (RFC 4291 §2.2, RFC 5952): no leading zeros in IPv4 parts, which some
  * programs read as octal, no zone, no port. An IPv4-mapped IPv6 address is the IPv4 address it stands for.
  */
-export interface Ipv4 {
+interface Ipv4 {
   readonly family: 4
   /** 0 to 2^32 - 1. */
   readonly value: number
 }
-export interface Ipv6 {
+interface Ipv6 {
   readonly family: 6
   /** Four unsigned 32-bit words, most significant first. */
   readonly words: Words

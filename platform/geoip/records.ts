@@ -3,8 +3,7 @@ import { continentOf } from './continents.ts'
 import type { MmdbMap, MmdbValue } from './mmdb-decoder.ts'
 
 /** What a database answers about. */
-export const topics = ['city', 'asn'] as const
-export type Topic = (typeof topics)[number]
+export type Topic = 'city' | 'asn'
 export type Layout = 'nested' | 'flat' | 'ranges'
 
 const TEXT_LENGTH_MAX = 256

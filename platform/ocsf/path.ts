@@ -68,6 +68,6 @@ function isObject(value: unknown): value is object {
 
 /** A body may be a view whose fields are getters of its class; a record's own names never reach a prototype of Object. */
 function ownValue(holder: object, name: string): unknown {
-  if (!Object.hasOwn(holder, name) && Object.hasOwn(Object.prototype, name)) return undefined
+  if (Object.hasOwn(Object.prototype, name) && !Object.hasOwn(holder, name)) return undefined
   return (holder as Readonly<Record<string, unknown>>)[name]
 }

@@ -2,7 +2,7 @@ import { parseCidr } from '../../platform/address.ts'
 
 /** Builds small MaxMind DB files for tests. Numbers become uint32 when they are whole, else doubles; `float` gives the 4-byte form. */
 export type Value = string | number | boolean | Value[] | { [key: string]: Value } | Float
-export interface Float {
+interface Float {
   readonly float: number
 }
 export interface MmdbOptions {
