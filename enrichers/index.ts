@@ -4,6 +4,8 @@ import { dedupe } from './dedupe.ts'
 import { filter } from './filter.ts'
 import { geoip } from './geoip.ts'
 import { key } from './key.ts'
+import { parseFalco } from './parse-falco.ts'
+import { parseGuardduty } from './parse-guardduty.ts'
 
 /** Every stage, one line each. The order is that of docs/components.md. */
-export const stages: readonly Spec<ZodType, Stage>[] = [dedupe, filter, geoip, key]
+export const stages: readonly Spec<ZodType, Stage>[] = [dedupe, filter, geoip, key, parseFalco, parseGuardduty]

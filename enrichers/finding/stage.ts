@@ -1,0 +1,71 @@
+/** What the parse stages of Detection Finding (OCSF 2004) share. */
+import type { Batch, Event, Stage } from '../../engine/contract.ts'
+import { EVENT_BYTES_MAX } from '../../engine/contract.ts'
+import type { Clock } from '../../platform/clock.ts'
+import { guardedJson } from '../../platform/json/guard.ts'
+import { isObject } from '../../platform/json/residue.ts'
+import type { JsonObject, OcsfEvent } from '../../platform/ocsf/event.ts'
+
+const LIMITS = { bytesMax: EVENT_BYTES_MAX, depthMax: 64, keysMax: 2000 } as const
+
+/** A finding read from a record, or why there is none: `code` or `code: detail`. */
+export type Mapped = { readonly body: OcsfEvent; readonly timeMs: number } | { readonly reason: string }
+
+/** Maps one record, which it may take apart. `dangerous`: see guardedJson; kept in `unmapped.prototype_keys`. */
+export type MapFinding = (record: JsonObject, event: Event, dangerous: JsonObject | undefined) => Mapped
+
+/**
+ * `notIt` is the reason for records that are JSON, but not of this kind. An event time more than `aheadMsMax` past now is
+ * refused, as it would stay at the top of every list.
+ */
+export function findingStage(
+  notIt: 'not_guardduty' | 'not_falco',
+  map: MapFinding,
+  clock: Clock,
+  aheadMsMax: number,
+): Stage {
+  const read = (event: Event, latestMs: number): Mapped => {
+    const json = guardedJson(event.raw, LIMITS)
+    if (!json.ok) return { reason: json.detail ? `${json.reason}: ${json.detail}` : json.reason }
+    if (!isObject(json.value)) return { reason: `${notIt}: no object` }
+    const mapped = map(json.value, event, json.dangerous)
+    if ('reason' in mapped || mapped.timeMs <= latestMs) return mapped
+    return { reason: `time_out_of_range: ${mapped.timeMs}` }
+  }
+  return {
+    apply(batch, reject): Batch {
+      const latestMs = clock.now() + aheadMsMax
+      return batch.filter(event => {
+        const mapped = read(event, latestMs)
+        if ('reason' in mapped) {
+          reject(event, mapped.reason)
+          return false
+        }
+        event.body = mapped.body
+        event.timeMs = mapped.timeMs
+        return true
+      })
+    },
+  }
+}
+
+const activities = { 1: 'Create', 2: 'Update', 3: 'Close' } as const
+const severities = ['Unknown', 'Informational', 'Low', 'Medium', 'High', 'Critical', 'Fatal'] as const
+export type SeverityId = 0 | 1 | 2 | 3 | 4 | 5 | 6
+
+/** The classification of a Detection Finding. */
+export function classification(activityId: 1 | 2 | 3, severityId: SeverityId, timeMs: number): OcsfEvent {
+  return {
+    activity_id: activityId,
+    activity_name: activities[activityId],
+    category_uid: 2,
+    category_name: 'Findings',
+    class_uid: 2004,
+    class_name: 'Detection Finding',
+    type_uid: 200_400 + activityId,
+    type_name: `Detection Finding: ${activities[activityId]}`,
+    severity_id: severityId,
+    severity: severities[severityId],
+    time: timeMs,
+  }
+}
