@@ -87,11 +87,13 @@ function asker(socket: Socket) {
     for (const line of lines) waiting.shift()?.resolve(line)
   })
   socket.on('error', () => socket.destroy())
+  const gone = () =>
+    new HaetaeError('TOPIC_CLOSED', 'the owner of the topic log went away before it answered: try again')
   socket.on('close', () => {
-    const gone = new HaetaeError('TOPIC_CLOSED', 'the owner of the topic log went away before it answered: try again')
-    for (const { reject } of waiting.splice(0)) reject(gone)
+    for (const { reject } of waiting.splice(0)) reject(gone())
   })
   return async <Op extends Request['op']>(asked: Request & { op: Op }): Promise<output<(typeof answers)[Op]>> => {
+    if (socket.destroyed) throw gone()
     const line = await new Promise<string>((resolve, reject) => {
       waiting.push({ resolve, reject })
       socket.write(`${JSON.stringify(asked)}\n`)

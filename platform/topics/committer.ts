@@ -28,12 +28,12 @@ const GROUP_BYTES_MAX = 16 * 1024 * 1024
  * after the sync of the transaction that holds its write.
  */
 export class Committer {
-  readonly #store: Store
+  readonly #store: Pick<Store, 'commit' | 'reopen'>
   readonly #onFailure: (error: Error) => void
   #queue: Waiting[] = []
   #running = false
 
-  constructor(store: Store, onFailure: (error: Error) => void) {
+  constructor(store: Pick<Store, 'commit' | 'reopen'>, onFailure: (error: Error) => void) {
     this.#store = store
     this.#onFailure = onFailure
   }

@@ -112,8 +112,8 @@ export class EmbeddedTopics implements Topics {
       clock,
     }
     this.#markers = new Markers(this.#store, options.markers ?? MARKERS)
-    this.#groups = new Groups(parts)
     this.#retention = new LogRetention(parts)
+    this.#groups = new Groups({ ...parts, progressed: () => this.#retention.progressed() })
     this.#compaction = new Compaction(parts)
     this.#measure = topicMetrics(options.metrics)
     this.#appender = new Appender({

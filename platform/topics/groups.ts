@@ -12,6 +12,8 @@ export interface GroupParts {
   readonly committer: Committer
   readonly catalog: Catalog
   readonly positions: GroupPositions
+  /** A group committed or is gone: more may be deleted. */
+  readonly progressed: () => void
 }
 
 /** Consumer groups of this process: registration, assignment, commits. */
@@ -84,12 +86,15 @@ export class Groups {
         `the group ${group} is being read: stop its pipeline before it is forgotten`,
       )
     }
-    const { committer, positions } = this.#parts
+    const { committer, positions, progressed } = this.#parts
     await committer.submit({
       kind: 'upkeep',
       bytes: 0,
       apply: transaction => positions.remove(transaction, group),
-      committed: () => positions.forget(group),
+      committed: () => {
+        positions.forget(group)
+        progressed()
+      },
     })
   }
 
@@ -141,7 +146,7 @@ export class Groups {
   }
 
   #write(group: string, entries: readonly (readonly [Partition, Committed])[]): Promise<void> {
-    const { positions, committer } = this.#parts
+    const { positions, committer, progressed } = this.#parts
     return committer.submit({
       kind: 'upkeep',
       bytes: 0,
@@ -150,6 +155,7 @@ export class Groups {
       },
       committed: () => {
         for (const [partition, committed] of entries) positions.set(group, partition, committed)
+        progressed()
       },
     })
   }

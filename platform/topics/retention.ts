@@ -67,6 +67,11 @@ export class LogRetention {
     return this.#relief
   }
 
+  /** Some group committed or is gone: what could not be deleted before may be deleted now. */
+  progressed(): void {
+    this.#reliefAtMs = Number.NEGATIVE_INFINITY
+  }
+
   #inTurn<T>(task: () => Promise<T>): Promise<T> {
     const next = this.#last.then(task, task)
     this.#last = next.catch(() => undefined)

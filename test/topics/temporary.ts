@@ -14,6 +14,8 @@ export function embeddedOptions(overrides: Partial<EmbeddedOptions> = {}): Embed
   return {
     folder: temporaryFolder(),
     bytesMax: 64 * 1024 ** 2,
+    // Tests ask for upkeep themselves.
+    upkeepMs: 1e9,
     clock: systemClock,
     log: silentLog,
     metrics: createMetrics(),
