@@ -8,24 +8,19 @@ import { falcoEvidence } from './finding/falco-evidence.ts'
 import { observablesOf } from './finding/observables.ts'
 import { classification, findingStage, type Mapped, type SeverityId } from './finding/stage.ts'
 
-const config = z.strictObject({
-  /** An alert whose time is further ahead of now is refused as `time_out_of_range`. */
-  aheadMsMax: z.int().min(0).default(86_400_000),
-})
-
 /**
  * Falco alerts (JSON output; by http_output or Falcosidekick) → OCSF 1.8.0 Detection Finding (2004). `metadata.uid` is the event's
  * id, as an alert has no identity of its own: Falcosidekick's uuid is new at each receipt. Falco's own notices (source `internal`:
  * metrics, dropped events) are mapped with `is_alert` false. What OCSF has no place for is in `unmapped` under Falco's names.
+ *
+ * Rejects `oversize`, `not_json`, `invalid_utf8`, `too_deep`, `too_many_keys`, `not_falco` and `time_out_of_range`.
  */
 export const parseFalco = defineStage({
   type: 'parse-falco',
   summary: 'Maps Falco alerts to OCSF Detection Finding',
-  config,
-  example: `
-aheadMsMax: 86400000
-`,
-  open: (settings, deps) => Promise.resolve(findingStage('not_falco', mapAlert, deps.clock, settings.aheadMsMax)),
+  config: z.strictObject({}),
+  example: '{}',
+  open: (_config, { clock }) => Promise.resolve(findingStage('not_falco', mapAlert, clock)),
 })
 
 /** Falco's priorities. Emergency and Alert are both Fatal, Informational and Debug both Informational: the word stays in `unmapped`. */

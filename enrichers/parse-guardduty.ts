@@ -11,24 +11,19 @@ import { guardDutyResources, takeInstanceId } from './finding/guardduty-resource
 import { observablesOf } from './finding/observables.ts'
 import { classification, findingStage, type Mapped, type SeverityId } from './finding/stage.ts'
 
-const config = z.strictObject({
-  /** A finding whose time is further ahead of now is refused as `time_out_of_range`. */
-  aheadMsMax: z.int().min(0).default(86_400_000),
-})
-
 /**
  * Amazon GuardDuty findings (schema 2.0; from EventBridge, S3 export or GetFindings) → OCSF 1.8.0 Detection Finding (2004).
  * `metadata.uid` comes of the finding's id and updatedAt, so the same state of a finding by any road and for any administrator is
  * the same event; `finding_info.uid` joins its updates. What OCSF has no place for is in `unmapped` under GuardDuty's names.
+ *
+ * Rejects `oversize`, `not_json`, `invalid_utf8`, `too_deep`, `too_many_keys`, `not_guardduty` and `time_out_of_range`.
  */
 export const parseGuardduty = defineStage({
   type: 'parse-guardduty',
   summary: 'Maps GuardDuty findings to OCSF Detection Finding',
-  config,
-  example: `
-aheadMsMax: 86400000
-`,
-  open: (settings, deps) => Promise.resolve(findingStage('not_guardduty', mapRecord, deps.clock, settings.aheadMsMax)),
+  config: z.strictObject({}),
+  example: '{}',
+  open: (_config, { clock }) => Promise.resolve(findingStage('not_guardduty', mapRecord, clock)),
 })
 
 function mapRecord(record: JsonObject, _event: Event, dangerous: JsonObject | undefined): Mapped {

@@ -89,7 +89,7 @@ interface GroupItem {
   readonly excludedRules: readonly { exclusionType: 'EXCLUDED_AS_COUNT'; ruleId: string }[] | null
   readonly customerConfig: null
 }
-export interface RuleMatch {
+interface RuleMatch {
   readonly ruleId: string
   readonly action: string
   readonly overriddenAction?: string

@@ -11,7 +11,7 @@ export interface JsonLimits {
   readonly keysMax: number
 }
 
-export type GuardReason = 'oversize' | 'invalid_utf8' | 'too_deep' | 'too_many_keys' | 'not_json'
+type GuardReason = 'oversize' | 'invalid_utf8' | 'too_deep' | 'too_many_keys' | 'not_json'
 
 /** `value` is any JSON value. `dangerous`: what stood under keys that are no data in JavaScript, as JSON text by its path. */
 export type Guarded =

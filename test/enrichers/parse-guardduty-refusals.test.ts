@@ -45,6 +45,7 @@ describe('refused with a reason', () => {
     ['no time', timeless, /^time_out_of_range/],
     ['a time of a wrong type', { ...everyKind['inbound'], updatedAt: {} }, /^time_out_of_range/],
     ['a day that does not exist', { ...everyKind['inbound'], updatedAt: '2026-02-30T00:00:00Z' }, /^time_out_of_range/],
+    ['before 1970', { ...everyKind['inbound'], updatedAt: '1969-12-31T23:59:59Z' }, /^time_out_of_range/],
     ['more than a day ahead', late, /^time_out_of_range/],
   ])('%s', (_name, record, reason) => {
     expect(outcome(record)).toMatch(reason)

@@ -1,7 +1,7 @@
 /** GuardDuty findings of every kind that can carry a remote address, for the tests of parse-guardduty. */
 import type { Json, JsonObject } from '../../platform/ocsf/event.ts'
 
-export const FINDING_ID = '8ec1c9d0b3b0f9b2a77e6f0f6f3a1d52'
+const FINDING_ID = '8ec1c9d0b3b0f9b2a77e6f0f6f3a1d52'
 const ARN = `arn:aws:guardduty:ap-northeast-2:123456789012:detector/12abc34d567e8fa901bc2d34e56789f0/finding/${FINDING_ID}`
 
 /** A port probe's or connection's far end, as GuardDuty describes it. */
@@ -65,7 +65,7 @@ export function connection(direction: string, far: JsonObject = remote('180.70.1
   }
 }
 
-export const apiCall: JsonObject = {
+const apiCall: JsonObject = {
   actionType: 'AWS_API_CALL',
   awsApiCallAction: {
     api: 'GetCallerIdentity',
@@ -78,7 +78,7 @@ export const apiCall: JsonObject = {
   },
 }
 
-export const kubernetesCall: JsonObject = {
+const kubernetesCall: JsonObject = {
   actionType: 'KUBERNETES_API_CALL',
   kubernetesApiCallAction: {
     requestUri: '/api/v1/secrets',
@@ -90,7 +90,7 @@ export const kubernetesCall: JsonObject = {
   },
 }
 
-export const rdsLogin: JsonObject = {
+const rdsLogin: JsonObject = {
   actionType: 'RDS_LOGIN_ATTEMPT',
   rdsLoginAttemptAction: {
     remoteIpDetails: remote('203.0.113.77'),
@@ -101,7 +101,7 @@ export const rdsLogin: JsonObject = {
   },
 }
 
-export const portProbe: JsonObject = {
+const portProbe: JsonObject = {
   actionType: 'PORT_PROBE',
   portProbeAction: {
     blocked: false,
@@ -114,7 +114,7 @@ export const portProbe: JsonObject = {
 }
 
 /** An attack sequence: no action; its endpoints, actors and signals stand under detection. */
-export function attackSequence(): JsonObject {
+function attackSequence(): JsonObject {
   const base = finding('AttackSequence:IAM/CompromisedCredentials', {}, { severity: 9.2 })
   const { action: _, ...service } = base['service'] as JsonObject
   return {
