@@ -1,0 +1,91 @@
+import { ENTRY } from '../../platform/json/scan.ts'
+import type { JsonWriter } from '../../platform/json/writer.ts'
+import { F } from './fields.ts'
+import { readPair } from './headers.ts'
+import type { WafRecord } from './record.ts'
+import { isAddress } from './settle.ts'
+import { writeEntry, writeField } from './write.ts'
+
+/** Addresses of one X-Forwarded-For header; the header itself is kept whole. */
+const FORWARDED_MAX = 32
+
+/** OCSF http_request. */
+export function writeHttpRequest(record: WafRecord, out: JsonWriter): void {
+  const { headers } = record
+  const from = out.length
+  writeField(record, out, ',"http_method":', F.httpMethod)
+  writeField(record, out, ',"version":', F.httpVersion)
+  writeField(record, out, ',"uid":', F.requestId)
+  if (record.has(F.uri)) writeUrl(record, out)
+  writeField(record, out, ',"args":', F.args)
+  if (headers.userAgent !== 0) {
+    out.ascii(',"user_agent":')
+    writeEntry(record, out, headers.userAgent)
+  }
+  if (headers.referer !== 0) {
+    out.ascii(',"referrer":')
+    writeEntry(record, out, headers.referer)
+  }
+  if (headers.forwardedFor !== 0) writeForwardedFor(record, out)
+  writeField(record, out, ',"body_length":', F.requestBodySize)
+  if (record.has(F.headers)) writeHeaders(record, out)
+  out.asObject(from)
+}
+
+function writeUrl(record: WafRecord, out: JsonWriter): void {
+  const { document, headers, hostFrom, hostTo } = record
+  out.ascii(',"url":')
+  const from = out.length
+  if (record.has(F.scheme)) writeField(record, out, ',"scheme":', F.scheme)
+  else if (headers.forwardedProto !== 0) writeForwardedProto(record, out)
+  if (hostTo > 0) {
+    out.ascii(',"hostname":"')
+    out.part(document, hostFrom, hostTo)
+    out.ascii('"')
+  }
+  writeField(record, out, ',"path":', F.uri)
+  const args = record.at[F.args]!
+  if (args !== 0 && !document.is(args, '""')) writeField(record, out, ',"query_string":', F.args)
+  out.asObject(from)
+}
+
+/** Set by the load balancer in front, or by a client who may write what he wants: only the two values it can have are a scheme. */
+function writeForwardedProto(record: WafRecord, out: JsonWriter): void {
+  const { document, headers } = record
+  if (document.is(headers.forwardedProto, '"https"')) out.ascii(',"scheme":"https"')
+  else if (document.is(headers.forwardedProto, '"http"')) out.ascii(',"scheme":"http"')
+}
+
+/** OCSF wants addresses; `unknown`, ports and whatever else a client invents are only in the header. */
+function writeForwardedFor({ document, headers }: WafRecord, out: JsonWriter): void {
+  const addresses = document
+    .text(headers.forwardedFor)
+    .split(',', FORWARDED_MAX)
+    .map(text => text.trim())
+    .filter(isAddress)
+  if (addresses.length === 0) return
+  out.ascii(',"x_forwarded_for":')
+  out.value(addresses)
+}
+
+function writeHeaders(record: WafRecord, out: JsonWriter): void {
+  const { document, headers } = record
+  const list = record.at[F.headers]!
+  if (headers.exact) {
+    out.ascii(',"http_headers":')
+    out.part(document, document.from(list), document.to(list))
+    return
+  }
+  let separator = ',"http_headers":['
+  for (let item = list + ENTRY; !document.isClose(item); item = document.after(item)) {
+    const pair = readPair(document, item)
+    if (!pair) continue
+    out.ascii(`${separator}{"name":`)
+    writeEntry(record, out, pair.name)
+    out.ascii(',"value":')
+    writeEntry(record, out, pair.value)
+    out.ascii('}')
+    separator = ','
+  }
+  if (separator === ',') out.ascii(']')
+}

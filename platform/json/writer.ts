@@ -1,0 +1,168 @@
+import { renderFragment } from '../ocsf/fragment.ts'
+import type { JsonDocument } from './document.ts'
+
+const SLAB_BYTES = 256 * 1024
+/** From here on the native copy is faster than a loop. */
+const NATIVE_COPY_BYTES = 96
+
+/**
+ * Writes JSON text as UTF-8. Texts share slabs of memory; each is handed out as a view and never written again.
+ * Four bytes at a time may be written, so up to three behind the end are scratch.
+ */
+export class JsonWriter {
+  #bytes = Buffer.allocUnsafeSlow(SLAB_BYTES)
+  #view = viewOf(this.#bytes)
+  #start = 0
+  #at = 0
+
+  /** Starts a text; what was written since the last `finish` is forgotten. */
+  begin(): void {
+    this.#at = this.#start
+  }
+
+  get length(): number {
+    return this.#at - this.#start
+  }
+
+  finish(): Buffer {
+    const text = this.#bytes.subarray(this.#start, this.#at)
+    this.#start = this.#at
+    return text
+  }
+
+  /** What was written since `begin`, decoded. */
+  text(): string {
+    return this.#bytes.toString('utf8', this.#start, this.#at)
+  }
+
+  /** Makes one object of the members written since the text was `from` bytes long, each of them behind a comma. */
+  asObject(from: number): void {
+    if (this.length === from) this.ascii('{')
+    else this.#bytes[this.#start + from] = 0x7b
+    this.ascii('}')
+  }
+
+  /** Text of ours, ASCII and already JSON; or the byte string of something already encoded. */
+  ascii(text: string): void {
+    const { length } = text
+    this.#room(length)
+    if (length > NATIVE_COPY_BYTES) this.#bytes.write(text, this.#at, 'latin1')
+    else for (let at = 0; at < length; at++) this.#bytes[this.#at + at] = text.charCodeAt(at)
+    this.#at += length
+  }
+
+  bytes(bytes: Buffer): void {
+    this.#room(bytes.length)
+    bytes.copy(this.#bytes, this.#at)
+    this.#at += bytes.length
+  }
+
+  /** A part of a document, with what was replaced in it. */
+  part(document: JsonDocument, from: number, to: number): void {
+    let at = from
+    if (document.replacements) {
+      for (const { start, end, json } of document.replacements) {
+        if (end > to) break
+        if (start < at) continue
+        this.#copy(document, at, start)
+        this.ascii(json)
+        at = end
+      }
+    }
+    this.#copy(document, at, to)
+  }
+
+  #copy({ bytes, view }: JsonDocument, from: number, to: number): void {
+    const length = to - from
+    this.#room(length)
+    const out = this.#view
+    const shift = this.#at - from
+    let at = from
+    if (length > NATIVE_COPY_BYTES) {
+      bytes.copy(this.#bytes, this.#at, from, to)
+    } else {
+      for (const wordsEnd = Math.min(to, bytes.length - 3); at < wordsEnd; at += 4) {
+        out.setInt32(at + shift, view.getInt32(at, true), true)
+      }
+      for (; at < to; at++) this.#bytes[at + shift] = bytes[at]!
+    }
+    this.#at += length
+  }
+
+  /** Any value that JSON has, as JSON.stringify would write it; undefined members are left out. */
+  value(value: unknown): void {
+    if (typeof value === 'string') this.string(value)
+    else if (typeof value !== 'object' || value === null) this.ascii(JSON.stringify(value) ?? 'null')
+    else if (Array.isArray(value)) this.#list(value)
+    else this.#object(value as Readonly<Record<string, unknown>>)
+  }
+
+  #list(list: readonly unknown[]): void {
+    this.ascii('[')
+    for (let at = 0; at < list.length; at++) {
+      if (at > 0) this.ascii(',')
+      this.value(list[at])
+    }
+    this.ascii(']')
+  }
+
+  #object(object: Readonly<Record<string, unknown>>): void {
+    const fragment = renderFragment(object)
+    if (fragment !== undefined) {
+      this.ascii(fragment)
+      return
+    }
+    let separator = '{'
+    for (const key of Object.keys(object)) {
+      const value = object[key]
+      if (value === undefined) continue
+      this.ascii(separator)
+      separator = ','
+      this.string(key)
+      this.ascii(':')
+      this.value(value)
+    }
+    this.ascii(separator === '{' ? '{}' : '}')
+  }
+
+  string(text: string): void {
+    const { length } = text
+    this.#room(length + 2)
+    const bytes = this.#bytes
+    let at = this.#at
+    bytes[at++] = 0x22
+    for (let index = 0; index < length; index++) {
+      const code = text.charCodeAt(index)
+      if (code < 0x20 || code > 0x7e || code === 0x22 || code === 0x5c) {
+        this.#escaped(text)
+        return
+      }
+      bytes[at++] = code
+    }
+    bytes[at++] = 0x22
+    this.#at = at
+  }
+
+  #escaped(text: string): void {
+    // Well-formed: a lone surrogate becomes an escape, so the bytes are always UTF-8.
+    const json = JSON.stringify(text)
+    this.#room(json.length * 3)
+    this.#at += this.#bytes.write(json, this.#at)
+  }
+
+  /** Room for `length` more bytes and a word. */
+  #room(length: number): void {
+    const needed = this.#at + length + 4
+    if (needed <= this.#bytes.length) return
+    const written = this.#bytes.subarray(this.#start, this.#at)
+    this.#bytes = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, 2 * (needed - this.#start)))
+    this.#view = viewOf(this.#bytes)
+    written.copy(this.#bytes)
+    this.#at = written.length
+    this.#start = 0
+  }
+}
+
+function viewOf(bytes: Buffer): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+}
