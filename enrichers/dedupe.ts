@@ -13,8 +13,9 @@ const config = z.strictObject({
 
 /**
  * Drops an event whose id was seen among the last `idsMax` of its stream at another position: the same record sent twice. An event
- * at the position of the first sighting is the same record read again (a retry, a rebalance) and passes. Memory only: after a
- * restart, repeats of what was read before it pass once; `haetae lake query` and the `_id` of OpenSearch remove those.
+ * at the position of the first sighting is the same record read again (a retry, a rebalance) and passes, and so does one sent
+ * again on purpose from the dead letter. Memory only: after a restart, repeats of what was read before it pass once; `haetae lake
+ * query` and the `_id` of OpenSearch remove those.
  */
 export const dedupe = defineStage({
   type: 'dedupe',
@@ -56,6 +57,7 @@ class Memory {
   }
 
   isFirst(event: Event): boolean {
+    if (event.replayed) return true
     const { origin } = event
     const seen = this.#stream(origin?.stream ?? event.kind)
     const id = idPattern.test(event.id) ? event.id : recordId(Buffer.from(event.id))

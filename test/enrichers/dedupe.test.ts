@@ -71,6 +71,16 @@ describe('dedupe', () => {
     expect((await runStages(stages, [eventOf({ x: 1 })], 0)).events).toHaveLength(0)
   })
 
+  it('lets a replay from the dead letter pass, however often, and still drops repeats of the record', async () => {
+    const stage = await open()
+    const replay = (position: bigint) =>
+      new RecordEvent('waf', at(1, 0).raw, 0, { stream: 'events.waf/0', position }, undefined, true)
+    expect(await passing(stage, [at(1, 10), replay(11n), at(1, 12), replay(13n), replay(13n)])).toEqual([
+      10, 11, 13, 13,
+    ])
+    expect(await passing(stage, [at(1, 10), at(1, 14)])).toEqual([10])
+  })
+
   it('drops repeats of records without a position by kind', async () => {
     const stage = await open()
     const [a, b, c] = [eventOf({ n: 1 }), eventOf({ n: 1 }), eventOf({ n: 1 }, 'falco')]
