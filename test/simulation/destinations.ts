@@ -77,6 +77,7 @@ export function spoolingSink(world: World, life: Life): Sink {
     held = []
     await world.time.sleep(random.int(1, world.faults.slowMs), life)
     const lost = random.chance(world.faults.spool)
+    if (lost) world.happened('spool lost')
     for (const { records, kept } of group) {
       if (lost) kept.reject(new Error('simulated: the spool was lost'))
       else for (const record of records) world.archive.put(record)
@@ -108,6 +109,7 @@ export function deadLetterOfLife(world: World, life: Life, letters: DeadLetter[]
       if (!life.alive) return Life.limbo
       const fails = random.chance(world.faults.deadLetter)
       if (!fails || random.chance(0.3)) letters.push(...written)
+      if (fails) world.happened('dead letter full')
       if (fails) throw new Error('simulated: ENOSPC')
     },
   }

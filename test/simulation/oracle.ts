@@ -16,6 +16,7 @@ const reasons: Readonly<Record<string, RegExp>> = {
   dull: /^poison:/,
   bad: /^(bad$|poison:)/,
   poison: /^(stage_failed: simulated: poison$|poison:)/,
+  unstorable: /^(unstorable: simulated$|poison:)/,
   refused: /^(mapping: simulated$|poison:)/,
 }
 
@@ -24,8 +25,9 @@ export async function judge(world: World): Promise<readonly string[]> {
   const sent = allSent(world)
   judgeTopic(world, sent, await everythingIn(world))
   const dead = judgeDeadLetters(world, sent, 'waf')
-  judgeDocuments(world, sent, 'search', world.search.byId, dead, fate => fate === 'ok')
-  judgeDocuments(world, sent, 'archive', world.archive.byId, dead, fate => fate === 'ok' || fate === 'refused')
+  judgeDocuments(world, sent, 'search', world.search.byId, dead, ['ok', 'unstorable'])
+  judgeDocuments(world, sent, 'archive', world.archive.byId, dead, ['ok', 'unstorable', 'refused'])
+  judgeDocuments(world, sent, 'lake', rowsOf(world), judgeDeadLetters(world, sent, 'lake'), ['ok', 'refused'])
   return world.violations
 }
 
@@ -80,13 +82,25 @@ function judgeDeadLetters(world: World, sent: ReadonlyMap<string, Sent>, pipelin
   return new Set(letters.map(({ id }) => id))
 }
 
+/** All rows of all objects by id. */
+function rowsOf(world: World): ReadonlyMap<string, string> {
+  const rows = new Map<string, string>()
+  for (const [name, object] of world.lake.byName) {
+    for (const [id, { content }] of object) {
+      if (rows.has(id)) world.violated(`lake: ${content} is doubled, the second time in ${name}`)
+      rows.set(id, content)
+    }
+  }
+  return rows
+}
+
 function judgeDocuments(
   world: World,
   sent: ReadonlyMap<string, Sent>,
   name: string,
   stored: ReadonlyMap<string, string>,
   dead: ReadonlySet<string>,
-  wanted: (fate: string) => boolean,
+  wanted: readonly string[],
 ): void {
   for (const [id, { n, fate, acknowledged }] of sent) {
     if (acknowledged && fate !== 'dull' && !stored.has(id) && !dead.has(id)) {
@@ -96,7 +110,7 @@ function judgeDocuments(
   for (const [id, content] of stored) {
     const record = sent.get(id)
     if (!record) world.violated(`${name} holds ${id}, which nobody sent`)
-    else if (!wanted(record.fate)) world.violated(`${name} holds record ${record.n}, which is ${record.fate}`)
+    else if (!wanted.includes(record.fate)) world.violated(`${name} holds record ${record.n}, which is ${record.fate}`)
     else if ((JSON.parse(content) as { count: number }).count !== record.n) {
       world.violated(`${name} holds other content than was sent for record ${record.n}`)
     }

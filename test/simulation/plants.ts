@@ -61,8 +61,26 @@ export const plants: readonly Plant[] = [
   },
   {
     name: 'ack after revoke',
-    caught: /went back/,
+    caught: /went back|doubled/,
     topics: unfenced(),
+  },
+  {
+    name: 'lake range not rebuilt',
+    caught: /doubled/,
+    topics: inner => ({
+      ...bound(inner),
+      subscribe: options => {
+        const { assigned, revoked } = options.listener
+        const forgetful = (positions: Parameters<typeof assigned>[0]): void =>
+          assigned(positions.map(position => ({ ...position, note: undefined })))
+        return inner.subscribe({ ...options, listener: { assigned: forgetful, revoked } })
+      },
+    }),
+  },
+  {
+    name: 'lake acknowledged before its objects are there',
+    caught: /lost before lake/,
+    sink: (name, inner) => changedVerdicts(name === 'lake', inner, ({ retry, reject }) => ({ retry, reject })),
   },
   {
     name: 'late failure forgotten',

@@ -4,13 +4,14 @@ import type { DeadLetter, Deps, Sink, Source } from '../../engine/contract.ts'
 import { type NamedSink, type Plan, run } from '../../engine/pipeline.ts'
 import type { NamedStage } from '../../engine/stages.ts'
 import { type DeadLetterStore, writeDeadLetters } from '../../engine/write.ts'
-import { asError } from '../../platform/errors.ts'
+import { dedupe } from '../../enrichers/dedupe.ts'
 import { silentLog } from '../../platform/log.ts'
 import { createMetrics } from '../../platform/metrics.ts'
 import type { Topics } from '../../platform/topics/contract.ts'
 import { topic as topicSink } from '../../sinks/topic.ts'
 import { topic as topicSource } from '../../sources/topic.ts'
 import { deadLetterOfLife, searchSink, spoolingSink } from './destinations.ts'
+import { LakeSink } from './lake.ts'
 import { Life } from './life.ts'
 import { SimTopics } from './topics.ts'
 import type { World } from './world.ts'
@@ -49,6 +50,10 @@ const keyStage: NamedStage = {
   },
 }
 
+async function dedupeStage(deps: Deps): Promise<NamedStage> {
+  return { name: 'dedupe', stage: await dedupe.open(dedupe.config.parse({}), deps) }
+}
+
 /** One process of the system over the simulated world: the production engine, sources and topic sink, fake ends. */
 export class SimProcess {
   readonly life: Life
@@ -67,9 +72,9 @@ export class SimProcess {
     this.#pipelines = starting.map(async pipeline => {
       try {
         await pipeline
-      } catch (thrown) {
+      } catch {
         // As pipelines/process.ts: a process with half its pipelines is restarted as a whole.
-        this.#world.failures.push(asError(thrown).message)
+        this.#world.happened('pipeline failed')
         this.#stop.abort()
       }
     })
@@ -88,11 +93,12 @@ export class SimProcess {
     const deadLetter = this.#deadLetter(name)
     const deps = this.#deps(name, topics, deadLetter)
     const source = name === 'ingest' ? this.#world.client.source(this.life) : await this.#topicSource(name, deps)
-    const sinks = await this.#sinks(name, { ...deps, positions: source.positions ?? deps.positions })
+    const ownDeps = { ...deps, positions: source.positions ?? deps.positions }
+    const sinks = await this.#sinks(name, ownDeps)
     const plan: Plan = {
       name,
       source: plant?.source?.(name, source) ?? source,
-      stages: name === 'ingest' ? [keyStage] : stages,
+      stages: name === 'ingest' ? [keyStage] : [...stages, ...(name === 'lake' ? [await dedupeStage(ownDeps)] : [])],
       detectors: [],
       sinks: sinks.map(each => ({ name: each.name, sink: plant?.sink?.(each.name, each.sink) ?? each.sink })),
       alertSinks: [],
@@ -128,6 +134,7 @@ export class SimProcess {
         { name: 'archive', sink: spoolingSink(world, life) },
       ]
     }
+    if (name === 'lake') return [{ name: 'lake', sink: new LakeSink(world, life, deps) }]
     const config = topicSink.config.parse({ topic: TOPIC, kinds: ['waf'], partitions: PARTITIONS })
     const sink: Sink = await this.#opened(() => topicSink.open(config, deps))
     return [{ name: 'topic', sink }]

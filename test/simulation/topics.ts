@@ -29,7 +29,11 @@ export class SimTopics implements Topics {
   close: Topics['close'] = () => Promise.resolve()
 
   append(topic: string, records: readonly TopicRecord[], marker?: string): Promise<Appended> {
-    return this.#call(this.#world.faults.append, () => this.#log.append(topic, records, marker))
+    return this.#call(this.#world.faults.append, async () => {
+      const appended = await this.#log.append(topic, records, marker)
+      if (appended.repeated) this.#world.happened('repeated request')
+      return appended
+    })
   }
 
   readCompacted(): never {
@@ -41,7 +45,11 @@ export class SimTopics implements Topics {
     const { assigned, revoked } = options.listener
     const listener = {
       assigned: (...given: Parameters<typeof assigned>) => life.alive && assigned(...given),
-      revoked: (...given: Parameters<typeof revoked>) => life.alive && revoked(...given),
+      revoked: (...given: Parameters<typeof revoked>) => {
+        if (!life.alive) return
+        this.#world.happened('revoke')
+        revoked(...given)
+      },
     }
     const inner = await this.#call(0, async () => {
       const subscription = await this.#log.subscribe({ ...options, listener })
@@ -70,6 +78,7 @@ export class SimTopics implements Topics {
       const [result] = await Promise.all([time.real(work), time.sleep(this.#random.int(0, 20), this.#life)])
       if (!fails) return this.#life.seen(Promise.resolve(result))
     }
+    this.#world.happened(before ? 'failed before its effect' : 'failed after its effect')
     throw new HaetaeError('TOPIC_FULL', 'simulated: the disk is full')
   }
 }

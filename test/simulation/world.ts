@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,6 +10,7 @@ import { type EmbeddedTopics, openEmbedded } from '../../platform/topics/embedde
 import { Random } from '../support/random.ts'
 import { Client } from './client.ts'
 import { Documents } from './destinations.ts'
+import { Objects } from './lake.ts'
 import { Life } from './life.ts'
 import type { Plant } from './plants.ts'
 import { SimProcess } from './process.ts'
@@ -28,7 +30,7 @@ export interface Faults {
 
 const calm: Faults = { append: 0, commit: 0, write: 0, spool: 0, deadLetter: 0, answer: 0, slowMs: 50 }
 const CHAOS_MS = 60_000
-const GROUPS = ['waf']
+const GROUPS = ['waf', 'lake']
 const CALM_MS = 20 * 60_000
 
 /** Everything that outlives a process, the troubles that befall it, and what must hold. */
@@ -39,9 +41,11 @@ export class World {
   readonly client: Client
   readonly search = new Documents(this, 'search')
   readonly archive = new Documents(this, 'archive')
+  readonly lake = new Objects(this)
   readonly violations: string[] = []
-  /** What pipelines ended with. */
-  readonly failures: string[] = []
+  /** How often what befell this world. */
+  readonly census = new Map<string, number>()
+  readonly #trace = createHash('sha256')
   readonly plant: Plant | undefined
   faults: Faults
   #log: EmbeddedTopics | undefined
@@ -71,7 +75,18 @@ export class World {
   }
 
   violated(what: string): void {
+    this.happened('violation')
     this.violations.push(what)
+  }
+
+  happened(what: string): void {
+    this.census.set(what, (this.census.get(what) ?? 0) + 1)
+    this.#trace.update(`${this.time.nowMs} ${what}\n`)
+  }
+
+  /** What happened when, as one value: equal for two runs of one seed. To be asked once, at the end. */
+  trace(): string {
+    return this.#trace.digest('hex')
   }
 
   deadLetters(pipeline: string): DeadLetter[] {
@@ -91,21 +106,29 @@ export class World {
       batch,
       ack: () => {
         once()
+        this.happened('ack')
         ack()
       },
       nack: cause => {
         once()
+        this.happened('nack')
         nack(cause)
       },
     }
   }
 
+  /** The next offset of a stream that the group would read after a restart. */
+  position(group: string, stream: string): bigint {
+    return this.#positions.get(`${group} ${stream}`) ?? 0n
+  }
+
   /** A group's position was stored: it only moves forward. */
   committed(group: string, { topic, partition, offset }: Position): void {
-    const key = `${group} ${topic}/${partition}`
-    const before = this.#positions.get(key) ?? 0n
-    if (offset < before) this.violated(`position of ${key} went back from ${before} to ${offset}`)
-    this.#positions.set(key, offset)
+    const stream = `${topic}/${partition}`
+    const before = this.position(group, stream)
+    if (offset < before) this.violated(`position of ${group} in ${stream} went back from ${before} to ${offset}`)
+    this.#positions.set(`${group} ${stream}`, offset)
+    this.happened('commit')
   }
 
   /** The whole story of a seed: troubled times, then calm ones in which all that is owed must come true. */
@@ -168,10 +191,11 @@ export class World {
       if (machine === 'main') this.time.after(this.random.int(100, 3000), () => this.#start('main'))
     }
     process.life.onDeath(ended)
-    void process.run(machine === 'main' ? ['ingest', 'waf'] : ['waf'])
+    void process.run(machine === 'main' ? ['ingest', 'waf', 'lake'] : ['waf', 'lake'])
   }
 
   #crash(machine: string): void {
+    if (this.#processes.has(machine)) this.happened('crash')
     this.#processes.get(machine)?.life.kill()
   }
 
@@ -179,6 +203,7 @@ export class World {
   async #powerCut(): Promise<void> {
     this.#crash('main')
     this.#crash('second')
+    this.happened('power cut')
     const old = this.log
     await this.time.real(() => old.close())
     await this.#openLog()
@@ -189,7 +214,7 @@ export class World {
     return this.log
       .describe()
       .every(({ topic, partition, end }) =>
-        GROUPS.every(group => end === 0n || this.#positions.get(`${group} ${topic}/${partition}`) === end),
+        GROUPS.every(group => this.position(group, `${topic}/${partition}`) === end),
       )
   }
 

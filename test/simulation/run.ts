@@ -1,0 +1,21 @@
+import { judge } from './oracle.ts'
+import type { Plant } from './plants.ts'
+import { World } from './world.ts'
+
+export interface Story {
+  readonly violations: readonly string[]
+  readonly census: ReadonlyMap<string, number>
+  readonly trace: string
+}
+
+/** Lives one seed through and judges it. */
+export async function tell(seed: number, plant?: Plant): Promise<Story> {
+  const world = new World(seed, plant)
+  try {
+    await world.live()
+    const violations = await judge(world)
+    return { violations, census: world.census, trace: world.trace() }
+  } finally {
+    await world.destroy()
+  }
+}
