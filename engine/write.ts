@@ -87,8 +87,8 @@ export function checkPositions(verdict: Verdict, count: number, name: string): v
   }
 }
 
-function observed(promise: Promise<void>, { broken }: WriteContext): Promise<void> {
-  promise.catch(broken)
+function observed(promise: Promise<void>, context: WriteContext): Promise<void> {
+  promise.catch(thrown => context.broken(thrown))
   return promise
 }
 

@@ -62,7 +62,7 @@ describe('writeAll', () => {
     const sink = new TestSink(
       (_, call) => [{ retry: [0, 2], reject: [] }, { retry: [1], reject: [] }, durable][call - 1]!,
     )
-    await finished(context, writeAll(sink, recordsOf(4), context))
+    expect(await finished(context, writeAll(sink, recordsOf(4), context))).toEqual([])
     expect(sink.texts).toEqual([['r0', 'r1', 'r2', 'r3'], ['r0', 'r2'], ['r2']])
     expect(context.retried).toBe(3)
   })
@@ -73,7 +73,7 @@ describe('writeAll', () => {
       if (call < 4) throw new Error('ECONNRESET')
       return durable
     })
-    await finished(context, writeAll(sink, recordsOf(2), context))
+    expect(await finished(context, writeAll(sink, recordsOf(2), context))).toEqual([])
     expect(sink.texts).toEqual(Array.from({ length: 4 }, () => ['r0', 'r1']))
     expect(context.warnings).toEqual(['a sink failed and is tried again'])
   })
@@ -87,7 +87,7 @@ describe('writeAll', () => {
       if (call === 8) return { retry: [0], reject: [] }
       return call === 11 ? durable : { retry: records.map((_, n) => n), reject: [] }
     })
-    await finished(context, writeAll(sink, recordsOf(2), context))
+    expect(await finished(context, writeAll(sink, recordsOf(2), context))).toEqual([])
     const waits = atMs.slice(1).map((at, n) => at - atMs[n]!)
     expect(waits).toEqual([75, 150, 300, 600, 750, 750, 750, 75, 150, 300])
   })
@@ -100,7 +100,7 @@ describe('writeAll', () => {
     expect(sink.writes).toHaveLength(1)
     await context.clock.advance(1)
     expect(sink.writes).toHaveLength(2)
-    await done
+    expect(await done).toEqual([])
   })
 
   test('a rejected record is dead-lettered with its reason before the others are tried again', async () => {
@@ -115,7 +115,7 @@ describe('writeAll', () => {
       if (call === 1) return { retry: [0], reject: [{ index: 1, reason: 'mapping' }] }
       return { retry: [], reject: [{ index: 0, reason: 'late' }] }
     })
-    await finished(context, writeAll(sink, recordsOf(3), context))
+    expect(await finished(context, writeAll(sink, recordsOf(3), context))).toEqual([])
     expect(order).toEqual(['write r0,r1,r2', 'dead r1 mapping', 'write r0', 'dead r0 late'])
   })
 
@@ -133,7 +133,7 @@ describe('writeAll', () => {
           return { retry, reject: reject.map(index => ({ index, reason: 'no' })) }
         })
         const records = recordsOf(count)
-        await finished(context, writeAll(sink, records, context))
+        expect(await finished(context, writeAll(sink, records, context))).toEqual([])
         const settled = [...stored, ...context.dead.map(({ text }) => text)]
         expect(settled.toSorted()).toEqual(records.map(textOf).toSorted())
       }),
@@ -218,7 +218,7 @@ describe('writeAll', () => {
       },
       close: () => Promise.resolve(),
     }
-    await finished(context, writeAll(sink, recordsOf(1), context))
+    expect(await finished(context, writeAll(sink, recordsOf(1), context))).toEqual([])
     expect(calls).toBe(2)
   })
 })

@@ -45,7 +45,7 @@ export function searchSink(world: World, life: Life): Sink {
         if (random.chance(0.2)) await silence(signal, time.sleep(60_000, life))
         throw new Error('simulated: the connection was lost')
       }
-      return await verdictOf(records, random, world)
+      return verdictOf(records, random, world)
     },
     close: () => Promise.resolve(),
   }

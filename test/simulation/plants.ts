@@ -70,10 +70,14 @@ export const plants: readonly Plant[] = [
     topics: inner => ({
       ...bound(inner),
       subscribe: options => {
-        const { assigned, revoked } = options.listener
-        const forgetful = (positions: Parameters<typeof assigned>[0]): void =>
-          assigned(positions.map(position => ({ ...position, note: undefined })))
-        return inner.subscribe({ ...options, listener: { assigned: forgetful, revoked } })
+        const { listener } = options
+        return inner.subscribe({
+          ...options,
+          listener: {
+            assigned: positions => listener.assigned(positions.map(position => ({ ...position, note: undefined }))),
+            revoked: partitions => listener.revoked(partitions),
+          },
+        })
       },
     }),
   },
@@ -165,8 +169,8 @@ function unfenced(): (inner: Topics) => Topics {
   return inner => ({
     ...bound(inner),
     async subscribe(options) {
-      const { assigned } = options.listener
-      const deaf = { assigned, revoked: () => undefined }
+      const { listener } = options
+      const deaf = { ...listener, revoked: () => undefined }
       const subscription = await inner.subscribe({ ...options, listener: deaf })
       members.push(subscription)
       return {

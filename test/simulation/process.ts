@@ -115,12 +115,11 @@ export class SimProcess {
     const recordsMax = this.#world.random.int(1, 20)
     const config = topicSource.config.parse({ topic: TOPIC, kind: 'waf', commitMs: 500, recordsMax })
     const source = await this.#opened(() => topicSource.open(config, deps))
-    const { read, close, positions } = source
     return {
-      ...(positions ? { positions } : {}),
-      close: close.bind(source),
+      ...(source.positions ? { positions: source.positions } : {}),
+      close: () => source.close(),
       read: async signal => {
-        const delivery = await read.call(source, signal)
+        const delivery = await source.read(signal)
         return delivery && this.#world.watched(name, delivery)
       },
     }

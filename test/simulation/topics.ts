@@ -1,5 +1,12 @@
 import { HaetaeError } from '../../platform/errors.ts'
-import type { Appended, SubscribeOptions, Subscription, TopicRecord, Topics } from '../../platform/topics/contract.ts'
+import type {
+  Appended,
+  Position,
+  SubscribeOptions,
+  Subscription,
+  TopicRecord,
+  Topics,
+} from '../../platform/topics/contract.ts'
 import type { EmbeddedTopics } from '../../platform/topics/embedded.ts'
 import type { Random } from '../support/random.ts'
 import type { Life } from './life.ts'
@@ -42,13 +49,13 @@ export class SimTopics implements Topics {
 
   async subscribe(options: SubscribeOptions): Promise<Subscription> {
     const life = this.#life
-    const { assigned, revoked } = options.listener
+    const heard = options.listener
     const listener = {
-      assigned: (...given: Parameters<typeof assigned>) => life.alive && assigned(...given),
-      revoked: (...given: Parameters<typeof revoked>) => {
+      assigned: (positions: readonly Position[]) => life.alive && heard.assigned(positions),
+      revoked: (partitions: Parameters<typeof heard.revoked>[0]) => {
         if (!life.alive) return
         this.#world.happened('revoke')
-        revoked(...given)
+        heard.revoked(partitions)
       },
     }
     const inner = await this.#call(0, async () => {

@@ -147,8 +147,8 @@ export interface Running {
   readonly dead: MemoryDeadLetter
   readonly done: Promise<void>
   /** 'running', 'done' or the message that run() threw. */
-  state(): string
-  stop(): void
+  readonly state: () => string
+  readonly stop: () => void
 }
 
 export function start(plan: Partial<Plan>, deps: Partial<RunDeps> = {}): Running {
