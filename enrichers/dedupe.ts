@@ -5,10 +5,13 @@ import { FirstSeen } from '../platform/first-seen.ts'
 import type { Counter } from '../platform/metrics.ts'
 
 const config = z.strictObject({
-  /** Ids remembered per stream, about 34 bytes each. */
-  idsMax: z.int().min(1).max(10_000_000).default(100_000),
-  /** Streams remembered; of more, the one used least recently is forgotten. */
-  streamsMax: z.int().min(1).max(10_000).default(256),
+  idsMax: z.int().min(1).max(10_000_000).default(100_000).describe('Ids remembered per stream, about 34 bytes each'),
+  streamsMax: z
+    .int()
+    .min(1)
+    .max(10_000)
+    .default(256)
+    .describe('Streams remembered; of more, the one used least recently is forgotten'),
 })
 
 /**

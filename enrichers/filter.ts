@@ -4,10 +4,8 @@ import { compileCondition, conditionSchema } from '../platform/condition.ts'
 
 const config = z
   .strictObject({
-    /** Events that answer yes go no further. */
-    drop: conditionSchema.optional(),
-    /** Events that answer no go no further. */
-    keep: conditionSchema.optional(),
+    drop: conditionSchema.optional().describe('Events that answer yes go no further'),
+    keep: conditionSchema.optional().describe('Events that answer no go no further'),
   })
   .refine(({ drop, keep }) => (drop === undefined) !== (keep === undefined), {
     message: 'a filter has either drop or keep',

@@ -6,15 +6,30 @@ import type { Counter } from '../platform/metrics.ts'
 import type { JsonObject, Location, NetworkEndpoint } from '../platform/ocsf/event.ts'
 
 const config = z.strictObject({
-  /** MaxMind DB files with places, asked in order. Without it: DB-IP City Lite from npm. */
-  city: z.array(z.string().min(1)).min(1).max(8).optional(),
-  /** MaxMind DB files or sorted CSV ranges with autonomous systems. Without it: ip-location-db ASN from npm. */
-  asn: z.array(z.string().min(1)).min(1).max(8).optional(),
-  /** Older databases are used, and reported as `old`. */
-  ageDaysMax: z.int().min(1).default(60),
-  addressesMax: z.int().min(1).max(1_000_000).default(100_000),
-  /** How often the files are looked at; a new file is in use after two looks. */
-  checkMs: z.int().min(100).default(10_000),
+  city: z
+    .array(z.string().min(1))
+    .min(1)
+    .max(8)
+    .optional()
+    .describe('MaxMind DB files with places, asked in order; without it: DB-IP City Lite from npm'),
+  asn: z
+    .array(z.string().min(1))
+    .min(1)
+    .max(8)
+    .optional()
+    .describe('MaxMind DB files or sorted CSV ranges with autonomous systems; without it: ip-location-db ASN from npm'),
+  ageDaysMax: z.int().min(1).default(60).describe('Older databases are used, and reported as `old`'),
+  addressesMax: z
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .default(100_000)
+    .describe('Answers remembered; of more, the least recent goes'),
+  checkMs: z
+    .int()
+    .min(100)
+    .default(10_000)
+    .describe('How often the files are looked at; a new file is in use after two looks'),
 })
 
 /**

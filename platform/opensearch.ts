@@ -8,15 +8,28 @@ import { readSecret, type SecretRef, secretRef } from './secret.ts'
 
 /** What every user of OpenSearch configures; spread into its own strict object. */
 export const openSearchFields = {
-  url: z.url({ protocol: /^https?$/ }).refine(url => !hasCredentials(url), {
-    error: 'credentials do not belong into the URL: give them as auth { username, password: { env: NAME } }',
-  }),
-  /** Basic authentication; an empty user name means none. */
-  auth: z.strictObject({ username: z.string(), password: secretRef }).optional(),
-  /** PEM file of the authorities to trust instead of the system's; empty means the system's. Certificates are always verified. */
-  caFile: z.string().default(''),
-  /** From the first byte of a request to the last byte of its answer. */
-  requestMsMax: z.int().min(100).max(600_000).default(30_000),
+  url: z
+    .url({ protocol: /^https?$/ })
+    .refine(url => !hasCredentials(url), {
+      error: 'credentials do not belong into the URL: give them as auth { username, password: { env: NAME } }',
+    })
+    .describe('http or https, without credentials'),
+  auth: z
+    .strictObject({ username: z.string(), password: secretRef })
+    .optional()
+    .describe('Basic authentication; an empty user name means none'),
+  caFile: z
+    .string()
+    .default('')
+    .describe(
+      "PEM file of the authorities to trust instead of the system's; empty means the system's. Certificates are always verified",
+    ),
+  requestMsMax: z
+    .int()
+    .min(100)
+    .max(600_000)
+    .default(30_000)
+    .describe('From the first byte of a request to the last byte of its answer'),
 }
 const settings = z.strictObject(openSearchFields)
 

@@ -36,7 +36,7 @@ const config = z
       .min(2048)
       .default(96 * MIB)
       .describe('All bodies not yet stored; past it 503'),
-    connectionsMax: z.int().min(1).default(256),
+    connectionsMax: z.int().min(1).default(256).describe('Open at once; one more is closed'),
     receiveMs: z.int().min(1000).default(60_000).describe('For sending a whole request'),
     answerMs: z
       .int()
@@ -63,7 +63,7 @@ export interface HttpSource extends Source {
 export const http = defineSource({
   type: 'http',
   summary:
-    'Receives over HTTP: the Firehose HTTP endpoint protocol at /firehose/<kind>, NDJSON at /ingest/<kind>. Answers 200 when the records are stored.',
+    'Receives over HTTP: the Firehose HTTP endpoint protocol at /firehose/<kind>, NDJSON at /ingest/<kind>; answers 200 when the records are stored',
   config,
   example: `host: 127.0.0.1
 port: 7078

@@ -5,7 +5,7 @@ import { Attempts } from './topic/attempts.ts'
 import { TopicSource } from './topic/consume.ts'
 
 const config = z.strictObject({
-  topic: z.string().min(1).max(249),
+  topic: z.string().min(1).max(249).describe('Made by the pipeline that writes to it'),
   group: z
     .string()
     .regex(/^[A-Za-z0-9._-]{1,249}$/)
@@ -14,8 +14,8 @@ const config = z.strictObject({
   kind: z.enum(kinds).describe('What the records of the topic are'),
   from: z.enum(['earliest', 'latest']).default('earliest').describe('Where a group without a position begins'),
   commitMs: z.int().min(10).max(60_000).default(1_000).describe('How often the position is stored'),
-  recordsMax: z.int().min(1).max(BATCH_EVENTS_MAX).default(BATCH_EVENTS_MAX),
-  bytesMax: z.int().min(1024).max(BATCH_BYTES_MAX).default(BATCH_BYTES_MAX),
+  recordsMax: z.int().min(1).max(BATCH_EVENTS_MAX).default(BATCH_EVENTS_MAX).describe('Of one batch'),
+  bytesMax: z.int().min(1024).max(BATCH_BYTES_MAX).default(BATCH_BYTES_MAX).describe('Of one batch, as received'),
 })
 
 export const topic = defineSource({
