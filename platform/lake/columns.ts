@@ -1,4 +1,5 @@
 import type { Field, Fields, Scalar } from '../ocsf/schema.ts'
+import { literal } from './duckdb.ts'
 
 /**
  * One schema, two dialects: the type of a column as DuckDB writes it to Parquet and as Athena reads it. Times stay
@@ -40,8 +41,13 @@ function athenaStruct(fields: Fields): string {
 }
 
 /** The `columns` of DuckDB's read_json: every column with its type, so that nothing is guessed from the data. */
-export function duckDbColumns(fields: Fields): string {
+function duckDbColumns(fields: Fields): string {
   return `{${named(fields, (name, field) => `"${name}": '${duckDbType(field)}'`)}}`
+}
+
+/** The rows of NDJSON files. */
+export function readJson(fields: Fields, paths: readonly string[]): string {
+  return `read_json([${paths.map(literal).join(', ')}], format = 'newline_delimited', columns = ${duckDbColumns(fields)})`
 }
 
 /** A relation with the columns and no rows: what a lake without objects answers. */

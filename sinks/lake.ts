@@ -1,0 +1,88 @@
+import { join } from 'node:path'
+import { z } from 'zod'
+import { type Deps, defineSink, type Sink } from '../engine/contract.ts'
+import { asError, HaetaeError } from '../platform/errors.ts'
+import { openDuckDb } from '../platform/lake/duckdb.ts'
+import { FolderObjects } from './lake/objects.ts'
+import { LakeSink } from './lake/sink.ts'
+
+const MIB = 1024 * 1024
+
+const config = z.strictObject({
+  folder: z.string().min(1).describe('Of the lake; made when it is not there'),
+  flushMs: z.int().min(10).max(3_600_000).default(60_000).describe('A record is in an object at the latest after this'),
+  spoolBytesMax: z
+    .int()
+    .min(64 * 1024)
+    .max(1024 * MIB)
+    .default(256 * MIB)
+    .describe('JSON of one stream; then its objects are written'),
+  spoolTotalBytesMax: z
+    .int()
+    .min(1 * MIB)
+    .default(2048 * MIB)
+    .describe('On disk, all streams; past it nothing is read. What is rebuilt after a crash comes on top'),
+  memoryBytesMax: z
+    .int()
+    .min(96 * MIB)
+    .default(128 * MIB)
+    .describe("DuckDB's memory limit, shared by the lakes of one process"),
+  threads: z.int().min(1).max(16).default(1).describe('Of DuckDB'),
+})
+
+export const lake = defineSink({
+  type: 'lake',
+  summary: 'Parquet files by class, region, account and day, for DuckDB, Athena and `haetae lake query`.',
+  config,
+  example: `folder: /var/lib/haetae/lake
+flushMs: 60000
+spoolBytesMax: 268435456
+spoolTotalBytesMax: 2147483648
+memoryBytesMax: 134217728
+threads: 1
+`,
+  open: openLake,
+})
+
+/** Throws LAKE_UNWRITABLE when the folder cannot be written, CONFIG_INVALID when DuckDB could not name it. */
+export async function openLake(options: z.output<typeof config>, deps: Deps): Promise<Sink> {
+  const { folder, memoryBytesMax, threads, ...limits } = options
+  const spoolFolder = join(deps.stateFolder, 'lake')
+  for (const path of [folder, spoolFolder]) {
+    // DuckDB takes a file name with these for a pattern, and there is no way to escape them.
+    if (/[*?[\]{}]/.test(path)) {
+      throw new HaetaeError(
+        'CONFIG_INVALID',
+        `${path}: the lake and its spool cannot be in a folder with any of *?[]{} in its name`,
+      )
+    }
+  }
+  const db = await openDuckDb({
+    memoryBytesMax,
+    threads,
+    tempFolder: join(spoolFolder, 'duckdb'),
+    tempBytesMax: 4 * limits.spoolBytesMax,
+  })
+  const objects = new FolderObjects(folder, join(spoolFolder, 'work'), db)
+  const sink = new LakeSink(limits, spoolFolder, objects, deps)
+  try {
+    await objects.prepare(deps.clock.now())
+    await sink.prepare()
+  } catch (cause) {
+    await db.close()
+    throw new HaetaeError(
+      'LAKE_UNWRITABLE',
+      `the lake in ${folder} or its spool in ${spoolFolder} cannot be written: ${asError(cause).message}; give this user the right to, or make room`,
+      { cause },
+    )
+  }
+  return {
+    write: (records, signal) => sink.write(records, signal),
+    drain: () => sink.drain(),
+    async close() {
+      sink.stop()
+      await db.close()
+      await sink.close()
+    },
+  }
+}

@@ -1,0 +1,97 @@
+import { type Backoff, backoffMs } from '../../engine/backoff.ts'
+import type { DeadLetter, Deps } from '../../engine/contract.ts'
+import { asError, type ErrorCode, HaetaeError, hasCode } from '../../platform/errors.ts'
+import { objectName } from '../../platform/lake/tables.ts'
+import type { BadRow } from './bad-rows.ts'
+import type { EvidenceKey } from './evidence.ts'
+import type { LakeMeters } from './meters.ts'
+import type { ObjectStore } from './objects.ts'
+import type { Range } from './plan.ts'
+import type { RangeSpool, Split } from './spool.ts'
+import type { LakeStream } from './stream.ts'
+
+/** Tries for ever: a full disk or a missing right is mended by somebody, and until then the topic keeps the records. */
+const BACKOFF: Backoff = { firstMs: 200, maxMs: 30_000 }
+const NOTE_BACKOFF: Backoff = { firstMs: 50, maxMs: 5_000 }
+
+/** A note that fails for these fails for ever. */
+const FATAL: readonly ErrorCode[] = ['CONFIG_INVALID', 'TOPIC_CORRUPT', 'TOPIC_CLOSED', 'TOPIC_UNKNOWN']
+
+export interface FlushContext {
+  readonly deps: Deps
+  readonly store: ObjectStore
+  readonly key: EvidenceKey
+  readonly meters: LakeMeters
+  /** Aborts when the sink closes. */
+  readonly signal: AbortSignal
+  /** Waits before another try: until then at the latest, or until the sink is asked to hurry, or closes. */
+  wait(ms: number): Promise<void>
+}
+
+/**
+ * Makes a range durable: its note first, then its objects. Resolves 'durable', or 'dropped' when the stream was revoked or the sink
+ * is closing; rejects only with what no retry can mend.
+ */
+export async function flushRange(
+  stream: LakeStream,
+  range: Range,
+  spool: RangeSpool,
+  context: FlushContext,
+): Promise<'durable' | 'dropped'> {
+  const startedMs = context.deps.clock.monotonicMs()
+  if (!(await untilDone(() => stream.noteDown(range), NOTE_BACKOFF, stream, context))) return 'dropped'
+  const splits = await spool.finish()
+  for (const split of splits) {
+    const path = `${split.partition.path}/${objectName(stream.name, range.first)}`
+    if (!(await untilDone(() => putOnce(path, split, context), BACKOFF, stream, context))) return 'dropped'
+  }
+  context.meters.flushed(context.deps.clock.monotonicMs() - startedMs)
+  return 'durable'
+}
+
+async function untilDone(
+  step: () => Promise<void>,
+  backoff: Backoff,
+  stream: LakeStream,
+  { meters, signal, wait }: FlushContext,
+): Promise<boolean> {
+  for (let attempt = 0; ; attempt++) {
+    if (stream.revoked || signal.aborted) return false
+    try {
+      await step()
+      meters.succeeded()
+      return true
+    } catch (thrown) {
+      if (stream.revoked || signal.aborted || hasCode(thrown, 'STREAM_REVOKED')) return false
+      if (thrown instanceof HaetaeError && FATAL.includes(thrown.code)) throw thrown
+      meters.failed(asError(thrown))
+    }
+    await wait(backoffMs(backoff, attempt, Math.random))
+  }
+}
+
+async function putOnce(path: string, split: Split, context: FlushContext): Promise<void> {
+  const { store, meters } = context
+  if (await store.has(path)) return meters.found()
+  const put = await store.put(path, split, bad => deadLetter(split, bad, context))
+  meters.stored(put)
+}
+
+async function deadLetter(split: Split, bad: readonly BadRow[], { deps, key, meters }: FlushContext): Promise<void> {
+  const problems = new Map(bad.map(({ row, problem }) => [row, problem]))
+  const rows = [...problems.keys()]
+  // A few at a time: each carries a record of up to 1 MiB.
+  let letters: DeadLetter[] = []
+  const write = async (): Promise<void> => {
+    if (letters.length > 0) await deps.deadLetter(letters)
+    letters = []
+  }
+  let at = 0
+  for await (const { id, kind, origin, raw } of key.find(split.evidencePath, rows)) {
+    const reason = `lake_row: ${problems.get(rows[at++]!)}`
+    letters.push({ id, kind, pipeline: deps.pipeline, stage: 'lake', reason, timeMs: deps.clock.now(), origin, raw })
+    if (letters.length >= 16) await write()
+  }
+  await write()
+  meters.refused(bad.length)
+}

@@ -1,0 +1,316 @@
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { backoffMs } from '../../engine/backoff.ts'
+import type { Deps, Encoded, Origin, Rejection, Sink, Verdict } from '../../engine/contract.ts'
+import { asError, HaetaeError } from '../../platform/errors.ts'
+import { EvidenceKey } from './evidence.ts'
+import { AppendFiles } from './files.ts'
+import { type LakeMeters, lakeMeters } from './meters.ts'
+import type { ObjectStore } from './objects.ts'
+import { FlushQueue } from './queue.ts'
+import { rowOf } from './rows.ts'
+import { RANGE_ROWS_MAX } from './segments.ts'
+import { RangeSpool, type Row } from './spool.ts'
+import { type Filling, LakeStream } from './stream.ts'
+
+export interface LakeLimits {
+  readonly flushMs: number
+  readonly spoolBytesMax: number
+  readonly spoolTotalBytesMax: number
+}
+
+/** Objects of one range at most: a range ends before the record that would need one more. */
+export const SPLITS_MAX = 64
+
+const ROOM_POLL_MS = 50
+const SPOOL_BACKOFF = { firstMs: 100, maxMs: 5_000 }
+
+/**
+ * Spools records to disk by range (plan.ts) and writes each range's objects. `write` answers as soon as the records are
+ * spooled, and never asks for a retry: one that came later would break the order of a stream. It waits instead.
+ */
+export class LakeSink implements Sink {
+  readonly #limits: LakeLimits
+  readonly #spoolFolder: string
+  readonly #deps: Deps
+  readonly #meters: LakeMeters
+  readonly #key = new EvidenceKey()
+  readonly #files = new AppendFiles()
+  readonly #streams = new Map<string, LakeStream>()
+  readonly #stop = new AbortController()
+  readonly #queue: FlushQueue
+  /** Revoked, and not swept up yet. */
+  readonly #abandoned: LakeStream[] = []
+  /** Tasks that touch plans and spools, one at a time. */
+  #turn: Promise<unknown> = Promise.resolve()
+  #draining = false
+  #spoolCount = 0
+
+  constructor(limits: LakeLimits, spoolFolder: string, store: ObjectStore, deps: Deps) {
+    this.#limits = limits
+    this.#spoolFolder = join(spoolFolder, 'spool')
+    this.#deps = deps
+    this.#meters = lakeMeters(deps)
+    const signal = this.#stop.signal
+    this.#queue = new FlushQueue({ deps, store, key: this.#key, meters: this.#meters, signal })
+    deps.positions.onRevoked(names => this.#revoked(names))
+  }
+
+  /** What an earlier process spooled is of no use: the topic still has it. */
+  async prepare(): Promise<void> {
+    await rm(this.#spoolFolder, { recursive: true, force: true })
+  }
+
+  async write(records: readonly Encoded[], signal: AbortSignal): Promise<Verdict> {
+    const reject: Rejection[] = []
+    const durable: Promise<void>[] = []
+    let parts: readonly Part[] = []
+    try {
+      // At once, not in turn: whether the records are of this assignment is known only now.
+      parts = this.#byStream(records)
+      await this.#inTurn(async () => {
+        for (const part of parts) durable.push(...(await this.#spool(part, reject, signal)))
+      })
+    } catch (thrown) {
+      for (const { stream } of parts) stream.broken = true
+      if (signal.aborted || this.#stop.signal.aborted) throw thrown
+      // Written again, these records would come out of order: only reading the stream again mends this.
+      return { retry: [], reject: [], later: Promise.reject(stopping(thrown)) }
+    }
+    return { retry: [], reject, later: Promise.all(durable).then(() => undefined) }
+  }
+
+  drain(): void {
+    this.#queue.hurry()
+    if (this.#draining) return
+    this.#draining = true
+    void this.#inTurn(async () => {
+      this.#draining = false
+      for (const stream of this.#streams.values()) await this.#seal(stream, this.#stop.signal)
+    })
+  }
+
+  /** Ends every wait and retry; what is held back stays unsettled. */
+  stop(): void {
+    this.#stop.abort()
+    for (const stream of this.#streams.values()) for (const { timer } of stream.filling.values()) timer.abort()
+  }
+
+  async close(): Promise<void> {
+    this.stop()
+    await this.#turn.catch(() => undefined)
+    await this.#queue.close()
+    await this.#files.closeAll()
+    await this.prepare()
+  }
+
+  #byStream(records: readonly Encoded[]): readonly Part[] {
+    const parts = new Map<string, Part>()
+    for (const [index, record] of records.entries()) {
+      const { origin } = record.event
+      if (!origin) {
+        const message =
+          'the lake sink needs a source with positions (a topic): without them a crash would double records'
+        throw new HaetaeError('CONFIG_INVALID', message)
+      }
+      const known = parts.get(origin.stream)
+      if (known) known.records.push({ index, record, origin })
+      else parts.set(origin.stream, { stream: this.#stream(origin.stream), records: [{ index, record, origin }] })
+    }
+    return [...parts.values()]
+  }
+
+  #stream(name: string): LakeStream {
+    const known = this.#streams.get(name)
+    if (known) return known
+    const stream = new LakeStream(name, this.#deps.positions)
+    this.#streams.set(name, stream)
+    return stream
+  }
+
+  /** The promises of the ranges that the records are part of. */
+  async #spool(part: Part, reject: Rejection[], signal: AbortSignal): Promise<readonly Promise<void>[]> {
+    const { stream } = part
+    const durable: Promise<void>[] = []
+    if (stream.broken) throw new Error(`${stream.name}: a batch before this one was not spooled`)
+    await this.#space(stream, signal)
+    let target: Filling | undefined
+    let rows: Row[] = []
+    const append = async (): Promise<void> => {
+      if (target && rows.length > 0) await this.#append(target, rows, signal)
+      rows = []
+    }
+    for (const { index, record, origin } of part.records) {
+      if (stream.revoked) return durable
+      const row = rowOf(record, origin)
+      if (typeof row === 'string') {
+        reject.push({ index, reason: row })
+        continue
+      }
+      if (this.#isFull(stream, row)) {
+        await append()
+        await this.#seal(stream, signal)
+        if (stream.revoked) return durable
+      }
+      const placed = stream.plan.place(origin.position)
+      if (target?.first !== placed.first) {
+        await append()
+        target = this.#filling(stream, placed.first, placed.again)
+        durable.push(target.durable.promise)
+      }
+      for (const range of placed.done) this.#queue.push(stream, range)
+      rows.push(row)
+    }
+    await append()
+    if (stream.revoked) return durable
+    for (const range of stream.plan.complete()) this.#queue.push(stream, range)
+    const spool = this.#open(stream)?.spool
+    if (spool && (spool.jsonBytes >= this.#limits.spoolBytesMax || spool.rows >= RANGE_ROWS_MAX)) {
+      await this.#seal(stream, signal)
+    }
+    return durable
+  }
+
+  /** True when the range being filled for the first time must end before this row. Several rows of one position stay together. */
+  #isFull(stream: LakeStream, { partition, evidence }: Row): boolean {
+    const open = this.#open(stream)
+    if (!open || evidence.origin.position === stream.plan.last) return false
+    return !open.spool.admits(partition, SPLITS_MAX)
+  }
+
+  #open(stream: LakeStream): Filling | undefined {
+    const first = stream.plan.openFirst
+    return first === undefined ? undefined : stream.filling.get(first)
+  }
+
+  #filling(stream: LakeStream, first: bigint, again: boolean): Filling {
+    const known = stream.filling.get(first)
+    if (known) return known
+    const spool = new RangeSpool(join(this.#spoolFolder, String(this.#spoolCount++)), this.#files, this.#key)
+    const filling: Filling = {
+      first,
+      again,
+      spool,
+      durable: Promise.withResolvers<void>(),
+      timer: new AbortController(),
+    }
+    // Whoever waits for it hears of a rejection; nobody may wait yet.
+    filling.durable.promise.catch(() => undefined)
+    stream.filling.set(first, filling)
+    if (!again) void this.#sealLater(stream, filling)
+    return filling
+  }
+
+  async #sealLater(stream: LakeStream, { first, timer }: Filling): Promise<void> {
+    await this.#deps.clock.wait(this.#limits.flushMs, timer.signal)
+    if (timer.signal.aborted) return
+    await this.#inTurn(async () => {
+      if (stream.plan.openFirst === first) await this.#seal(stream, this.#stop.signal)
+    })
+  }
+
+  /** Ends the range being filled for the first time. Waits while too many ranges are not committed; gives up on `signal`. */
+  async #seal(stream: LakeStream, signal: AbortSignal): Promise<void> {
+    while (!stream.revoked && !stream.broken && stream.plan.openFirst !== undefined) {
+      if (stream.hasRoom) {
+        const range = stream.plan.seal()
+        if (range) this.#queue.push(stream, range)
+        return
+      }
+      if (signal.aborted || this.#stop.signal.aborted) return
+      await this.#deps.clock.wait(ROOM_POLL_MS, this.#stop.signal)
+    }
+  }
+
+  async #append(filling: Filling, rows: readonly Row[], signal: AbortSignal): Promise<void> {
+    const before = filling.spool.bytes
+    for (let attempt = 0; ; attempt++) {
+      try {
+        await filling.spool.append(rows)
+        break
+      } catch (thrown) {
+        // Only what the system refused is worth another try; anything else is a fault of ours.
+        if (!(thrown instanceof Error && 'code' in thrown && 'syscall' in thrown)) throw thrown
+        this.#meters.failed(thrown)
+        await this.#deps.clock.wait(backoffMs(SPOOL_BACKOFF, attempt, Math.random), signal)
+        if (signal.aborted || this.#stop.signal.aborted) throw thrown
+      }
+    }
+    this.#meters.succeeded()
+    this.#queue.account(filling, filling.spool.bytes - before)
+  }
+
+  /**
+   * Waits until the spool is within its bound. Ranges being filled again do not count: they end only when their last
+   * record is read, so holding back reading for them would hold for ever.
+   */
+  async #space(stream: LakeStream, signal: AbortSignal): Promise<void> {
+    while (this.#queue.newBytes > this.#limits.spoolTotalBytesMax && !stream.revoked) {
+      const { freed } = this.#queue
+      await this.#sweep()
+      await this.#sealLargest(signal)
+      await firstOf(freed, signal, this.#stop.signal)
+      if (signal.aborted || this.#stop.signal.aborted) throw new Error('stopped while the spool was full')
+    }
+  }
+
+  async #sealLargest(signal: AbortSignal): Promise<void> {
+    const open = [...this.#streams.values()].flatMap(stream => {
+      const filling = this.#open(stream)
+      return filling ? [{ stream, bytes: filling.spool.bytes }] : []
+    })
+    const largest = open.sort((a, b) => b.bytes - a.bytes)[0]
+    if (largest) await this.#seal(largest.stream, signal)
+  }
+
+  #revoked(names: readonly string[]): void {
+    for (const name of names) {
+      const stream = this.#streams.get(name)
+      if (!stream) continue
+      this.#streams.delete(name)
+      stream.revoke()
+      this.#abandoned.push(stream)
+    }
+    // Somebody may wait, in turn, for the space that this gives back.
+    this.#queue.wake()
+    void this.#inTurn(() => this.#sweep())
+  }
+
+  /** Removes the spools of revoked streams. In turn: nothing is appended to them meanwhile. */
+  async #sweep(): Promise<void> {
+    for (let stream = this.#abandoned.pop(); stream; stream = this.#abandoned.pop()) {
+      for (const filling of stream.filling.values()) await this.#queue.release(filling)
+      stream.filling.clear()
+    }
+  }
+
+  #inTurn<T>(task: () => Promise<T>): Promise<T> {
+    const next = this.#turn.then(task)
+    this.#turn = next.catch(() => undefined)
+    return next
+  }
+}
+
+interface Part {
+  readonly stream: LakeStream
+  readonly records: { readonly index: number; readonly record: Encoded; readonly origin: Origin }[]
+}
+
+function stopping(thrown: unknown): Error {
+  if (thrown instanceof HaetaeError) return thrown
+  const message = `the lake lost its place in a stream: ${asError(thrown).message}; the records are read again after a restart`
+  return new HaetaeError('PIPELINE_STOPPED', message, { cause: thrown })
+}
+
+function firstOf(promise: Promise<void>, ...signals: readonly AbortSignal[]): Promise<void> {
+  const signal = AbortSignal.any([...signals])
+  if (signal.aborted) return Promise.resolve()
+  return new Promise(resolve => {
+    const done = (): void => {
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+    signal.addEventListener('abort', done)
+    void promise.then(done)
+  })
+}
