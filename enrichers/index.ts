@@ -6,6 +6,15 @@ import { geoip } from './geoip.ts'
 import { key } from './key.ts'
 import { parseFalco } from './parse-falco.ts'
 import { parseGuardduty } from './parse-guardduty.ts'
+import { parseWaf } from './parse-waf.ts'
 
 /** Every stage, one line each. The order is that of docs/components.md. */
-export const stages: readonly Spec<ZodType, Stage>[] = [dedupe, filter, geoip, key, parseFalco, parseGuardduty]
+export const stages: readonly Spec<ZodType, Stage>[] = [
+  dedupe,
+  filter,
+  geoip,
+  key,
+  parseFalco,
+  parseGuardduty,
+  parseWaf,
+]

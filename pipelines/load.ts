@@ -15,7 +15,7 @@ const MIB = 1024 * 1024
 const component = z.looseObject({ type: z.string() })
 
 /** A pipeline file. Component keys beside `type` belong to the component's own schema. */
-const pipelineFile = z.strictObject({
+export const pipelineFile = z.strictObject({
   pipeline: z.string().regex(/^[a-z][a-z0-9-]{0,39}$/, 'a lower-case name of letters, digits and hyphens'),
   description: z.string().optional(),
   requires: z.array(z.string()).default([]).describe('environment variables without which `haetae up` leaves it out'),

@@ -49,10 +49,9 @@ export function schemaOf(spec: Pick<Spec<ZodType, unknown>, 'config'>): Schema {
   return z.toJSONSchema(spec.config, { unrepresentable: 'any', io: 'input' }) as Schema
 }
 
-/** The example without the `type` key it may begin with, as the component's schema gets it. */
+/** What the component's schema gets when the example stands in a pipeline file. */
 export function exampleOf(spec: Pick<Spec<ZodType, unknown>, 'example'>): Record<string, unknown> {
-  const { type: _, ...config } = (parse(spec.example) ?? {}) as Record<string, unknown>
-  return config
+  return parse(spec.example) as Record<string, unknown>
 }
 
 /** A schema and every schema inside it, each with the path to it. */

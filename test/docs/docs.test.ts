@@ -1,0 +1,101 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { defineSink } from '../../engine/contract.ts'
+import { pipelineFile } from '../../pipelines/load.ts'
+import { schemaOf } from '../support/components.ts'
+import { componentsPage } from './components.ts'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+const read = (path: string): string => readFileSync(root + path, 'utf8')
+
+describe('docs/components.md', () => {
+  test('is what the components say', () => {
+    const fresh = read('docs/components.md') === componentsPage()
+    expect(fresh, 'docs/components.md is stale: run `npm run docs` and commit it').toBe(true)
+  })
+
+  test('shows type, default, bound and description of a key, and keys inside it', () => {
+    const spec = defineSink({
+      type: 'sample',
+      summary: 'Shows a row of each sort.',
+      config: z.strictObject({
+        count: z.int().min(1).max(9).default(3).describe('How many | at most'),
+        name: z.string().min(1),
+        mode: z.enum(['a', 'b']).optional(),
+        inner: z.strictObject({ waitMs: z.number().positive() }).optional(),
+        names: z.array(z.string()).max(4).default([]),
+      }),
+      example: 'name: x\n',
+      open: () => Promise.reject(new Error('never opened')),
+    })
+    const page = componentsPage([{ title: 'Sinks', folder: 'sinks', specs: [spec] }])
+    const rows = page.split('\n').filter(line => line.startsWith('| `'))
+    expect(rows).toEqual([
+      '| `count` | integer | `3` | 1 – 9 | How many \\| at most |',
+      '| `name` | string | required |  |  |',
+      '| `mode` | `a` or `b` | – |  |  |',
+      '| `inner` | object | – |  |  |',
+      '| `inner.waitMs` | number | required | > 0 |  |',
+      '| `names` | list of string | `[]` | ≤ 4 items |  |',
+    ])
+    expect(page).toContain('- Sinks: [sample](#sample-sink)\n')
+    expect(page).toContain('### sample (sink)\n\nShows a row of each sort.\n')
+    expect(page).toContain('```yaml\ntype: sample\nname: x\n```')
+  })
+})
+
+describe('docs/configuration.md', () => {
+  const page = (): string => read('docs/configuration.md')
+
+  test('explains every variable that code or a pipeline file names, and no other', () => {
+    const used = new Set(sources().flatMap(path => namesIn(read(path))))
+    const explained = new Set([...page().matchAll(/^\| `([A-Z_]+)` \|/gm)].map(([, name]) => name!))
+    expect([...explained].sort()).toEqual([...used].sort())
+  })
+
+  test('explains every key of a pipeline file with its default, and no other', () => {
+    const { properties = {} } = schemaOf({ config: pipelineFile })
+    const table = page().slice(page().indexOf('## A pipeline file'), page().indexOf('## Tests inside'))
+    const rows = [...table.matchAll(/^\| `([A-Za-z]+)` \| ([^|]*) \|/gm)]
+    const shown = Object.fromEntries(rows.map(([, key, text]) => [key, text!.replaceAll('`', '').trim()]))
+    const wanted = Object.entries(properties).map(([key, schema]) => {
+      const required = key === 'pipeline' || key === 'source' || key === 'sinks'
+      return [key, required ? 'required' : schema.default === undefined ? '–' : JSON.stringify(schema.default)]
+    })
+    expect(shown).toEqual(Object.fromEntries(wanted))
+  })
+})
+
+test('every fixed bound on the page is the constant it names', async () => {
+  const rows = [
+    ...read('docs/configuration.md').matchAll(/^\| [^|]+ \| ([^|]+) \| [^|]+ \| `([^`]+)` `([A-Z_]+)` \|$/gm),
+  ]
+  expect(rows.length).toBeGreaterThan(10)
+  for (const [, bound, path, name] of rows) {
+    const text = new RegExp(`const ${name} = ([0-9_* ]+)$`, 'm').exec(read(path!))?.[1]
+    expect(text, `${path} ${name}`).toBeDefined()
+    const value = text!.split('*').reduce((product, factor) => product * Number(factor.replaceAll('_', '')), 1)
+    expect(bytesOf(bound!), `${path} ${name}`).toBe(value)
+  }
+})
+
+/** `64 KiB`, `1 MiB`, `10,000` or `500 events`. */
+function bytesOf(text: string): number {
+  const unit = { KiB: 1024, MiB: 1024 ** 2 }[/[KM]iB/.exec(text)?.[0] ?? ''] ?? 1
+  return Number.parseInt(text.replaceAll(',', ''), 10) * unit
+}
+
+/** Our own program: TypeScript and YAML of every folder that runs. */
+function sources(): string[] {
+  return ['platform', 'engine', 'sources', 'enrichers', 'sinks', 'pipelines'].flatMap(folder =>
+    readdirSync(root + folder, { recursive: true, encoding: 'utf8' })
+      .filter(name => /\.(ts|yaml|mjs)$/.test(name))
+      .map(name => `${folder}/${name}`),
+  )
+}
+
+function namesIn(text: string): string[] {
+  return [...text.matchAll(/\b(?:HAETAE|OPENSEARCH)_[A-Z_]*[A-Z]\b/g)].map(([name]) => name)
+}
