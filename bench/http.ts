@@ -122,7 +122,7 @@ export async function benchIngest(options: LoadShape): Promise<HttpBenchResult> 
 }
 
 async function main(): Promise<void> {
-  const usual: LoadShape = { requests: 400, recordsPerRequest: 500, connections: 4, gzip: false }
+  const usual: LoadShape = { requests: 400, recordsPerRequest: 500, connections: 8, gzip: false }
   const nothing = { stages: [], sinks: [{ name: 'nothing', sink: storesNothing }] }
   const print = (name: string, { events, bodyBytes, seconds, cpuSeconds }: HttpBenchResult) => {
     const perSecond = Math.round(events / seconds).toLocaleString('en')
