@@ -2,8 +2,10 @@ import { z } from 'zod'
 import { defineSink, type Verdict } from '../engine/contract.ts'
 
 const config = z.strictObject({
-  /** false: events are not even serialised, so that a bench sees the cost of that. */
-  encode: z.boolean().default(true),
+  encode: z
+    .boolean()
+    .default(true)
+    .describe('false: events are not even serialised, so that a bench sees the cost of that'),
 })
 
 const DONE: Verdict = { retry: [], reject: [] }
@@ -12,8 +14,7 @@ export const drop = defineSink({
   type: 'drop',
   summary: 'Accepts and forgets every event: for dry runs and benchmarks.',
   config,
-  example: `type: drop
-encode: true`,
+  example: 'encode: true',
   open({ encode }, { metrics, pipeline }) {
     const events = metrics.counter('haetae_drop_events_total', 'Events accepted and forgotten', ['pipeline'])
     const bytes = metrics.counter('haetae_drop_bytes_total', 'Serialised bytes accepted and forgotten', ['pipeline'])

@@ -12,29 +12,37 @@ const MIB = 1024 * 1024
 
 const config = z.strictObject({
   ...openSearchFields,
-  /** Indices are `<index>-YYYY.MM.DD` by event day, UTC. */
   index: z
     .string()
     .regex(/^[a-z0-9][a-z0-9_-]{0,99}$/, 'lower case letters, digits, - and _, at most 100')
-    .default('haetae-waf'),
-  documentsMax: z.int().min(1).max(10_000).default(5_000),
-  /** Of one request, action lines included. Amazon OpenSearch Service takes 10 MiB on small instances. */
+    .default('haetae-waf')
+    .describe('Indices are `<index>-YYYY.MM.DD` by event day, UTC'),
+  documentsMax: z.int().min(1).max(10_000).default(5_000).describe('Of one request'),
   bytesMax: z
     .int()
     .min(64 * 1024)
     .max(64 * MIB)
-    .default(8 * MIB),
-  /** How long the first record waits for a fuller request. */
-  waitMs: z.int().min(0).max(5_000).default(200),
-  /** Requests at once; the sink uses as many as the server takes well. */
-  requestsMax: z.int().min(1).max(32).default(4),
-  /** Older events are not written, only counted: their index is gone or about to go. The lake has them. */
-  retentionDays: z.int().min(1).max(3_650).default(30),
-  /** Of each daily index. */
-  shards: z.int().min(1).max(64).default(1),
-  replicasMax: z.int().min(0).max(5).default(1),
-  /** false: somebody else puts the index template, and this role need not be allowed to. */
-  manageTemplate: z.boolean().default(true),
+    .default(8 * MIB)
+    .describe('Of one request, action lines included; Amazon OpenSearch Service takes 10 MiB on small instances'),
+  waitMs: z.int().min(0).max(5_000).default(200).describe('How long the first record waits for a fuller request'),
+  requestsMax: z
+    .int()
+    .min(1)
+    .max(32)
+    .default(4)
+    .describe('Requests at once; the sink uses as many as the server takes well'),
+  retentionDays: z
+    .int()
+    .min(1)
+    .max(3_650)
+    .default(30)
+    .describe('Older events are not written, only counted: their index is gone or about to go; the lake has them'),
+  shards: z.int().min(1).max(64).default(1).describe('Of each daily index'),
+  replicasMax: z.int().min(0).max(5).default(1).describe('Copies of each shard, as far as there are nodes for them'),
+  manageTemplate: z
+    .boolean()
+    .default(true)
+    .describe('false: somebody else puts the index template, and this role need not be allowed to'),
 })
 export type OpenSearchConfig = z.output<typeof config>
 
@@ -42,8 +50,7 @@ export const opensearch = defineSink({
   type: 'opensearch',
   summary: 'Writes events into daily OpenSearch indices, each once however often it comes.',
   config,
-  example: `type: opensearch
-url: https://search.example:9200
+  example: `url: https://search.example:9200
 auth: { username: haetae, password: { env: OPENSEARCH_PASSWORD } }
 caFile: /etc/haetae/opensearch-ca.pem
 requestMsMax: 30000

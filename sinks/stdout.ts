@@ -10,7 +10,7 @@ export const stdout = defineSink({
   type: 'stdout',
   summary: 'Writes events as NDJSON on standard output.',
   config,
-  example: 'type: stdout',
+  example: '{}',
   open: (_, deps) => Promise.resolve(writeTo(process.stdout, deps)),
 })
 

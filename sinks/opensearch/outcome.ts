@@ -3,8 +3,9 @@ import type { Refusal } from './standing.ts'
 
 /** What the server said about one document. */
 export type Outcome =
-  | { readonly kind: 'created' | 'exists' | 'retry' | 'shorten' }
-  | { readonly kind: 'reject'; readonly reason: string }
+  | { readonly kind: 'created' | 'exists' | 'retry' }
+  /** `shorten`: perhaps for a string too long for the index; with such strings cut it may be taken. */
+  | { readonly kind: 'reject' | 'shorten'; readonly reason: string }
   /** For a person to mend; tried again slowly. */
   | { readonly kind: 'refused'; readonly code: Refusal; readonly reason: string }
 
@@ -16,7 +17,6 @@ const REASON_LENGTH_MAX = 300
 const CREATED: Outcome = { kind: 'created' }
 const EXISTS: Outcome = { kind: 'exists' }
 const RETRY: Outcome = { kind: 'retry' }
-const SHORTEN: Outcome = { kind: 'shorten' }
 
 /**
  * The outcomes by position, or undefined when the body is not the answer to this request: then nothing is known of any
@@ -49,8 +49,13 @@ function outcomeOf(status: number, error: unknown, document: Document, today: st
     return document.index < today ? reject(status, type, reason) : misconfigured(status, type, reason)
   }
   if (status !== 400 || isOurSetup(type, reason)) return misconfigured(status, type, reason)
-  if (reason.includes('immense term') && !document.shortened) return SHORTEN
+  if (isTooLong(reason) && !document.shortened) return { kind: 'shorten', reason: reasonOf(status, type, reason) }
   return reject(status, type, reason)
+}
+
+/** A value beyond Lucene's longest term, or a key beyond what the JSON parser of flat_object takes (50,000 bytes). */
+function isTooLong(reason: string): boolean {
+  return reason.includes('immense term') || reason.startsWith('failed to parse field [unmapped] of type [flat_object]')
 }
 
 function isShut(status: number, type: string): boolean {

@@ -192,7 +192,7 @@ export class Writer {
       const document = documents[at]!
       if (outcome.kind === 'created' || outcome.kind === 'exists') counts[outcome.kind]++
       else if (outcome.kind === 'reject') this.#reject(document, outcome.reason, ledger)
-      else if (outcome.kind === 'shorten') this.#shorten(document, again, ledger)
+      else if (outcome.kind === 'shorten') this.#shorten(document, outcome.reason, again, ledger)
       else {
         counts.retry++
         ledger.retry.push(document.at)
@@ -208,11 +208,14 @@ export class Writer {
     if (again.length > 0) await this.#deliver(again, ledger, hunt)
   }
 
-  #shorten(document: Document, again: Document[], ledger: Ledger): void {
+  #shorten(document: Document, reason: string, again: Document[], ledger: Ledger): void {
     const json = shortened(document.json)
-    if (json) again.push({ ...document, json, shortened: true })
-    else this.#reject(document, 'opensearch_400: a field is too long for the index', ledger)
-    if (json) this.#measure.documents({ shortened: 1 })
+    if (!json) {
+      this.#reject(document, reason, ledger)
+      return
+    }
+    this.#measure.documents({ shortened: 1 })
+    again.push({ ...document, json, shortened: true })
   }
 
   #refuse(code: 'SINK_UNAUTHORISED' | 'SINK_MISCONFIGURED', reason: string): void {

@@ -45,6 +45,17 @@ describe('single documents', () => {
     expect(await metric('haetae_opensearch_documents_total{pipeline="test",result="shortened"}')).toBe(1)
   })
 
+  test('one in which nothing can be cut is rejected with what the server said', async () => {
+    const { sink } = await open()
+    const reason = 'failed to parse field [unmapped] of type [flat_object]'
+    server.item = () => ({ status: 400, type: 'mapper_parsing_exception', reason })
+    expect(await sink.write([record({ unmapped: 'text' })], never)).toEqual({
+      retry: [],
+      reject: [{ index: 0, reason: `opensearch_400: mapper_parsing_exception: ${reason}` }],
+    })
+    expect(server.bulks).toHaveLength(1)
+  })
+
   test('one that stays too long after the cut is rejected, not sent for ever', async () => {
     const { sink } = await open()
     server.item = () => ({ status: 400, type: 'illegal_argument_exception', reason: 'immense term in field="x"' })
