@@ -38,8 +38,9 @@ export async function* findDeadLetters(folder: string, selection: Selection): As
 
 const REPLAYED = 'replayed'
 
-function mark({ id, pipeline }: DeadLetter): string {
-  return `${pipeline} ${id}`
+/** With the time: a record that is rejected once more after its replay is a new dead letter, and must be seen. */
+function mark({ id, pipeline, timeMs }: DeadLetter): string {
+  return `${pipeline} ${id} ${timeMs}`
 }
 
 async function replayedBefore(folder: string): Promise<Set<string>> {
@@ -79,7 +80,10 @@ export async function replayDeadLetters(
     sent += batch.length
     batch = []
   }
+  // What is sent may be rejected again at once, into the file that is being read: that is not chased.
+  const beganMs = deps.clock.now()
   for await (const { letter } of findDeadLetters(folder, selection)) {
+    if (letter.timeMs > beganMs) continue
     if (reasonCode(letter.reason) === 'oversize') {
       skipped++
       continue

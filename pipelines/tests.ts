@@ -13,14 +13,19 @@ export const pipelineTest = z.strictObject({
   kind: z.enum(kinds).optional(),
   /** Objects are serialised; strings are taken as the raw bytes of a record. */
   given: z.array(z.union([z.string(), z.record(z.string(), z.unknown())])).min(1),
-  expect: z.strictObject({
-    /** One entry for each event that comes out, in order; an object matches when all its keys do. */
-    events: z.array(z.record(z.string(), z.unknown())).optional(),
-    /** Reason codes of the rejected records, in order. */
-    rejected: z.array(z.string()).optional(),
-    /** How many were dropped on purpose. */
-    dropped: z.int().min(0).optional(),
-  }),
+  expect: z
+    .strictObject({
+      /** One entry for each event that comes out, in order; an object matches when all its keys do. */
+      events: z.array(z.record(z.string(), z.unknown())).optional(),
+      /** Reason codes of the rejected records, in order. */
+      rejected: z.array(z.string()).optional(),
+      /** How many were dropped on purpose. */
+      dropped: z.int().min(0).optional(),
+    })
+    .refine(
+      expected => Object.values(expected).some(each => each !== undefined),
+      'expects nothing: say events, rejected or dropped',
+    ),
 })
 export type PipelineTest = z.output<typeof pipelineTest>
 

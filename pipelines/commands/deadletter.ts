@@ -31,6 +31,9 @@ export const deadletter: Command = {
       },
     })
     const [action, ...ids] = positionals
+    // An empty one, from a variable that was not set, would begin every id.
+    if (ids.some(id => !/^[0-9a-f]{4,32}$/.test(id)))
+      throw new HaetaeError('USAGE', 'an id is its first 4 to 32 hex digits')
     const { pipeline, reason, replayed } = values
     const selection: Selection = { pipeline, reason, replayed, ...(ids.length > 0 ? { ids } : {}) }
     switch (action) {
