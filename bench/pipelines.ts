@@ -1,0 +1,181 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Deps, Detector, Sink, Source } from '../engine/contract.ts'
+import { run } from '../engine/pipeline.ts'
+import type { NamedStage } from '../engine/stages.ts'
+import { stages } from '../enrichers/index.ts'
+import { openByType } from '../pipelines/compose.ts'
+import { offlineDeps } from '../pipelines/offline.ts'
+import { readSettings } from '../pipelines/settings.ts'
+import { openEmbedded } from '../platform/topics/embedded.ts'
+import { sinks } from '../sinks/index.ts'
+import { sources } from '../sources/index.ts'
+import { eachLine } from './input.ts'
+import type { Amount } from './measure.ts'
+import type { ServerMessage } from './opensearch-server.ts'
+
+const SET_RECORDS = 500
+
+/** The components of `map`, of the lake and of OpenSearch, as the program opens them: through their types, by the engine. */
+export class BenchPipeline {
+  readonly #stages: readonly NamedStage[]
+  readonly #detectors: readonly Detector[]
+  readonly #deps: Deps
+
+  private constructor(opened: readonly NamedStage[], detectors: readonly Detector[], deps: Deps) {
+    this.#stages = opened
+    this.#detectors = detectors
+    this.#deps = deps
+  }
+
+  static async open(names: readonly string[], detectors: readonly Detector[] = []): Promise<BenchPipeline> {
+    const deps = benchDeps()
+    const opened: NamedStage[] = []
+    for (const name of names) opened.push({ name, stage: await openByType(stages, name, {}, deps) })
+    return new BenchPipeline(opened, detectors, deps)
+  }
+
+  /** Reads a file to its end. Throws when a record is rejected. */
+  async file(path: string, sinkType: string, sinkConfig: object): Promise<Amount> {
+    const source = await openByType(sources, 'file', { path, kind: 'waf' }, this.#deps)
+    const sink = await openByType(sinks, sinkType, sinkConfig, this.#deps)
+    const events = await this.#run(source, sink, this.#deps, undefined)
+    return { events, bytes: statSync(path).size }
+  }
+
+  /** Reads `count` records from a topic, and returns once the sink has made them durable. */
+  async topic(log: TopicLog, name: string, count: number, sinkType: string, sinkConfig: object): Promise<number> {
+    const deps = { ...this.#deps, topics: () => Promise.resolve(log.topics) }
+    const source = await openByType(sources, 'topic', { topic: name, kind: 'waf', group: `${name}-bench` }, deps)
+    const positions = source.positions ?? deps.positions
+    const sink = await openByType(sinks, sinkType, sinkConfig, { ...deps, positions })
+    return this.#run(source, sink, deps, count)
+  }
+
+  async #run(source: Source, sink: Sink, deps: Deps, count: number | undefined): Promise<number> {
+    const stop = new AbortController()
+    let acked = 0
+    let read = 0
+    const counted: Source = {
+      ...(source.positions ? { positions: source.positions } : {}),
+      async read(signal) {
+        // The end of the input, as a file has one: the sink is then asked to wait for nothing more.
+        if (count !== undefined && read >= count) return undefined
+        const delivery = await source.read(signal)
+        if (!delivery) return undefined
+        const { length } = delivery.batch
+        read += length
+        return {
+          ...delivery,
+          ack() {
+            acked += length
+            delivery.ack()
+          },
+        }
+      },
+      close: () => source.close(),
+    }
+    const plan = {
+      name: 'bench',
+      source: counted,
+      // Without `close`: a stage serves several runs.
+      stages: this.#stages.map(({ name, stage }): NamedStage => {
+        return { name, stage: { apply: (batch, reject) => stage.apply(batch, reject) } }
+      }),
+      detectors: this.#detectors.map(detector => ({ name: 'bench', detector })),
+      sinks: [{ name: 'sink', sink }],
+      alertSinks: [],
+      deadLetter: {
+        write: (letters: readonly { readonly reason: string }[]) =>
+          Promise.reject(new Error(`the benchmark has no bad records: ${letters[0]?.reason}`)),
+      },
+      deliveriesMax: count === undefined ? 4 : 64,
+      residentBytesMax: 64 * 1024 * 1024,
+      drainMs: 120_000,
+    }
+    await run(plan, deps, stop.signal)
+    if (acked !== read || (count !== undefined && acked < count)) throw new Error(`${acked} of ${read} were stored`)
+    return acked
+  }
+}
+
+export function benchDeps(): Deps {
+  return offlineDeps('bench', readSettings())
+}
+
+/** A few fields of each event and a little state by client: what a rule looks at, until there are rules. */
+export function placeholderDetector(): Detector {
+  const blocked = new Map<string, number>()
+  const suspicious = /\.\.\/|\/wp-admin|union[+ ]select/i
+  return {
+    detect(batch) {
+      for (const { body } of batch) {
+        const address = body.src_endpoint?.ip
+        const path = body.http_request?.url?.path
+        if (address === undefined || path === undefined) continue
+        if (body.disposition !== 'Blocked' && !suspicious.test(path)) continue
+        if (blocked.size < 100_000) blocked.set(address, (blocked.get(address) ?? 0) + 1)
+      }
+    },
+  }
+}
+
+export type TopicLog = Awaited<ReturnType<typeof openTopicLog>>
+
+/** An embedded log in a folder of its own, which goes with `close`. */
+export async function openTopicLog() {
+  const folder = mkdtempSync(join(tmpdir(), 'haetae-bench-'))
+  const { clock, log, metrics } = benchDeps()
+  const topics = await openEmbedded({ folder: join(folder, 'topics'), clock, log, metrics })
+  return {
+    topics,
+    lakeFolder: join(folder, 'lake'),
+    /** Appends the records of a file to a new topic. */
+    async fill(name: string, path: string): Promise<Amount> {
+      const retention = { ageMsMax: 86_400_000, bytesMax: 1024 ** 4 }
+      await topics.ensure({ name, partitions: 4, compacted: false, retention })
+      const lines: Buffer[] = []
+      const amount = eachLine(path, (chunk, from, to) => lines.push(Buffer.from(chunk.subarray(from, to))))
+      for (let at = 0; at < lines.length; at += SET_RECORDS) {
+        const set = lines.slice(at, at + SET_RECORDS)
+        await topics.append(
+          name,
+          set.map(value => ({ key: undefined, value, timeMs: Date.now() })),
+        )
+      }
+      return amount
+    },
+    async close(): Promise<void> {
+      await topics.close()
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+/** Starts bench/opensearch-server.ts. */
+export async function startServer() {
+  const child = fork(fileURLToPath(new URL('opensearch-server.ts', import.meta.url)))
+  const first = await nextMessage(child)
+  if (!('url' in first)) throw new Error('the OpenSearch-speaking process did not say where it listens')
+  return {
+    url: first.url,
+    /** How many documents it has answered for. */
+    async documents(): Promise<number> {
+      const answer = nextMessage(child)
+      child.send('count')
+      const message = await answer
+      return 'documents' in message ? message.documents : 0
+    },
+    close: () => void child.disconnect(),
+  }
+}
+
+function nextMessage(child: ChildProcess): Promise<ServerMessage> {
+  return new Promise((resolve, reject) => {
+    child.once('message', message => resolve(message as ServerMessage))
+    child.once('exit', code => reject(new Error(`the OpenSearch-speaking process ended with code ${code}`)))
+  })
+}

@@ -1,0 +1,180 @@
+/**
+ * How fast Haetae is on this machine: `npm run bench -- [--count N] [--rounds N] [--only NAME]… [--json]`. docs/performance.md explains
+ * the table. Each case runs in a process of its own, and the rounds go through all cases in turn, so that what else
+ * the machine does weighs on all of them alike.
+ */
+import { type ChildProcess, fork } from 'node:child_process'
+import { closeSync, openSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { asError } from '../platform/errors.ts'
+import { BASELINE, type Case, cases, type Files } from './cases.ts'
+import { benchInput, type Input } from './input.ts'
+import { type Sample, together } from './measure.ts'
+import { type MemoryResult, mapMemory, memoryText, pour } from './memory.ts'
+import { hundredths, rowsOf, speedUp, table, withSpread } from './report.ts'
+
+const self = fileURLToPath(import.meta.url)
+const MEMORY = 'memory'
+const MEMORY_RECORDS = 1_000_000
+
+type ChildMessage = { readonly is: 'ready' } | { readonly is: 'sample'; readonly sample: Sample } | MemoryMessage
+type MemoryMessage = { readonly is: 'memory'; readonly result: MemoryResult }
+
+/** The measured process. */
+async function child(name: string, files: Files): Promise<void> {
+  const tell = (message: ChildMessage): Promise<void> =>
+    new Promise(resolve => process.send?.(message, () => resolve()))
+  if (name === MEMORY) {
+    await tell({ is: 'memory', result: await mapMemory(files.count) })
+  } else {
+    const measure = await caseOf(name).prepare(files)
+    const go = new Promise(resolve => process.once('message', resolve))
+    await tell({ is: 'ready' })
+    await go
+    await tell({ is: 'sample', sample: await measure() })
+  }
+  process.exit()
+}
+
+function caseOf(name: string): Case {
+  const found = cases.find(each => each.name === name)
+  if (!found) throw new Error(`there is no case "${name}": ${names().join(', ')}`)
+  return found
+}
+
+function names(): string[] {
+  return [...cases.map(({ name }) => name), MEMORY]
+}
+
+/** What a measured process writes on standard output goes into this file. */
+function start(name: string, files: Files, stdin: 'ignore' | 'pipe', output: string): ChildProcess {
+  const out = openSync(output, 'w')
+  const started = fork(self, ['--case', name, '--files', JSON.stringify(files)], {
+    stdio: [stdin, out, 'inherit', 'ipc'],
+    // Every process would say again how old the GeoIP databases are.
+    env: { HAETAE_LOG_LEVEL: 'error', ...process.env },
+  })
+  closeSync(out)
+  return started
+}
+
+async function expectMessage<Is extends ChildMessage['is']>(
+  from: ChildProcess,
+  is: Is,
+): Promise<Extract<ChildMessage, { is: Is }>> {
+  const message = await new Promise<ChildMessage>((resolve, reject) => {
+    from.once('message', got => resolve(got as ChildMessage))
+    from.once('exit', code => reject(new Error(`the measured process ended with code ${code}; its error is above`)))
+  })
+  if (message.is !== is) throw new Error(`the measured process said "${message.is}" and not "${is}"`)
+  return message as Extract<ChildMessage, { is: Is }>
+}
+
+async function measureOnce({ name, workers }: Case, input: Input, count: number): Promise<Sample> {
+  const inputs = workers === 2 ? input.halves : [input.whole]
+  const started = inputs.map((path, at) => {
+    return start(name, { input: path, warmUp: input.warmUp, count }, 'ignore', `${input.output}-${at}`)
+  })
+  try {
+    await Promise.all(started.map(each => expectMessage(each, 'ready')))
+    const done = started.map(each => expectMessage(each, 'sample'))
+    const startMs = performance.now()
+    for (const each of started) each.send('go')
+    const samples = (await Promise.all(done)).map(({ sample }) => sample)
+    return samples.length === 1 ? samples[0]! : together(samples, (performance.now() - startMs) / 1000)
+  } catch (thrown) {
+    for (const each of started) each.kill()
+    throw thrown
+  }
+}
+
+async function measureMemory(input: Input, count: number): Promise<MemoryResult> {
+  const times = Math.ceil(MEMORY_RECORDS / count)
+  const measuredProcess = start(MEMORY, { input: '-', warmUp: '', count: times * count }, 'pipe', '/dev/null')
+  const result = expectMessage(measuredProcess, 'memory')
+  // A process that ended early is reported by `result`.
+  measuredProcess.stdin!.on('error', () => undefined)
+  const [{ result: memory }] = await Promise.all([result, pour(input.whole, times, measuredProcess.stdin!)])
+  return memory
+}
+
+interface Options {
+  readonly count: number
+  readonly rounds: number
+  readonly chosen: readonly Case[]
+  readonly memory: boolean
+  readonly json: boolean
+}
+
+function readOptions(): Options {
+  const { values } = parseArgs({
+    options: {
+      count: { type: 'string', default: '100000' },
+      rounds: { type: 'string', default: '3' },
+      only: { type: 'string', multiple: true, default: [] },
+      json: { type: 'boolean', default: false },
+    },
+  })
+  const only = values.only.map(name => (name === MEMORY ? name : caseOf(name).name))
+  const all = only.length === 0
+  const measuredCases = cases.filter(({ name }) => all || only.includes(name))
+  // Without the baseline of the same run the figures of a case say little.
+  const withBaseline = measuredCases.length > 0 ? [caseOf(BASELINE), ...measuredCases] : []
+  return {
+    count: wholeNumber(values.count, 'count', 1_000),
+    rounds: wholeNumber(values.rounds, 'rounds', 1),
+    chosen: cases.filter(each => withBaseline.includes(each)),
+    memory: all || only.includes(MEMORY),
+    json: values.json,
+  }
+}
+
+function wholeNumber(text: string, name: string, least: number): number {
+  const value = Number(text)
+  if (!Number.isSafeInteger(value) || value < least) throw new Error(`--${name} is a whole number from ${least} on`)
+  return value
+}
+
+async function main(): Promise<void> {
+  const { count, rounds, chosen, memory, json } = readOptions()
+  const input = benchInput(count)
+  const results = new Map<string, (Sample | undefined)[]>(chosen.map(({ name }) => [name, []]))
+  const failed = new Map<string, string>()
+  for (let round = 1; round <= rounds; round++) {
+    for (const each of chosen) {
+      if (failed.has(each.name)) continue
+      process.stderr.write(`round ${round} of ${rounds}: ${each.name}\n`)
+      const sample = await measureOnce(each, input, count).catch((thrown: unknown) => {
+        failed.set(each.name, asError(thrown).message)
+        return undefined
+      })
+      results.get(each.name)!.push(sample)
+    }
+  }
+  const resident = memory
+    ? await measureMemory(input, count).catch((thrown: unknown) => {
+        failed.set(MEMORY, asError(thrown).message)
+        return undefined
+      })
+    : undefined
+  const rows = rowsOf(results, BASELINE)
+  const twoWorkers = speedUp(results, 'map, two workers', 'map to a file')
+  if (json) {
+    const failures = Object.fromEntries(failed)
+    console.log(
+      JSON.stringify({ count, rounds, baseline: BASELINE, rows, twoWorkers, memory: resident, failures }, null, 2),
+    )
+  } else {
+    console.log(`${count.toLocaleString('en')} records, rounds: ${rounds}; median (least–most)`)
+    if (rows.length > 0) console.log(table(rows, BASELINE))
+    if (twoWorkers) console.log(`two workers of map: ${withSpread(twoWorkers, hundredths)} times as fast as one`)
+    if (resident) console.log(memoryText(resident))
+    for (const [name, why] of failed) console.log(`${name}: failed: ${why}`)
+  }
+  if (failed.size > 0) process.exitCode = 1
+}
+
+const [flag, name, , files] = process.argv.slice(2)
+if (flag === '--case' && name && files) await child(name, JSON.parse(files) as Files)
+else await main()
