@@ -1,3 +1,4 @@
+import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { type Deps, defineSink, type Sink } from '../engine/contract.ts'
@@ -47,27 +48,28 @@ threads: 1
 /** Throws LAKE_UNWRITABLE when the folder cannot be written, CONFIG_INVALID when DuckDB could not name it. */
 export async function openLake(options: z.output<typeof config>, deps: Deps): Promise<Sink> {
   const { folder, memoryBytesMax, threads, ...limits } = options
-  const spoolFolder = join(deps.stateFolder, 'lake')
-  for (const path of [folder, spoolFolder]) {
+  const own = join(deps.stateFolder, 'lake')
+  const [spoolFolder, workFolder, tempFolder] = ['spool', 'work', 'duckdb'].map(name => join(own, name)) as [
+    string,
+    string,
+    string,
+  ]
+  for (const path of [folder, own]) {
     // DuckDB takes a file name with these for a pattern, and there is no way to escape them.
-    if (/[*?[\]{}]/.test(path)) {
-      throw new HaetaeError(
-        'CONFIG_INVALID',
-        `${path}: the lake and its spool cannot be in a folder with any of *?[]{} in its name`,
-      )
-    }
+    if (!/[*?[\]{}]/.test(path)) continue
+    throw new HaetaeError(
+      'CONFIG_INVALID',
+      `${path}: neither the lake nor the state can be in a folder with any of *?[]{} in its name`,
+    )
   }
-  const db = await openDuckDb({
-    memoryBytesMax,
-    threads,
-    tempFolder: join(spoolFolder, 'duckdb'),
-    tempBytesMax: 4 * limits.spoolBytesMax,
-  })
-  const objects = new FolderObjects(folder, join(spoolFolder, 'work'), db)
-  const sink = new LakeSink(limits, spoolFolder, objects, deps)
+  const tempBytesMax = 4 * limits.spoolBytesMax
+  const db = await openDuckDb({ memoryBytesMax, threads, tempFolder, tempBytesMax })
+  const objects = new FolderObjects(folder, workFolder, db)
   try {
+    // What an earlier process spooled is of no use: the topic still has it.
+    await rm(spoolFolder, { recursive: true, force: true })
+    await mkdir(spoolFolder, { recursive: true, mode: 0o700 })
     await objects.prepare(deps.clock.now())
-    await sink.prepare()
   } catch (cause) {
     await db.close()
     throw new HaetaeError(
@@ -76,6 +78,7 @@ export async function openLake(options: z.output<typeof config>, deps: Deps): Pr
       { cause },
     )
   }
+  const sink = new LakeSink(limits, spoolFolder, objects, deps)
   return {
     write: (records, signal) => sink.write(records, signal),
     drain: () => sink.drain(),

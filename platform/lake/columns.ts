@@ -50,9 +50,10 @@ export function readJson(fields: Fields, paths: readonly string[]): string {
   return `read_json([${paths.map(literal).join(', ')}], format = 'newline_delimited', columns = ${duckDbColumns(fields)})`
 }
 
-/** A relation with the columns and no rows: what a lake without objects answers. */
-export function duckDbEmpty(fields: Fields): string {
-  return `SELECT ${named(fields, (name, field) => `NULL::${duckDbType(field)} AS "${name}"`)} WHERE false`
+/** A relation with these columns, and `strings`, and no rows: what a lake without objects answers. */
+export function duckDbEmpty(fields: Fields, strings: readonly string[]): string {
+  const columns = named(fields, (name, field) => `NULL::${duckDbType(field)} AS "${name}"`)
+  return `SELECT ${[columns, ...strings.map(name => `NULL::VARCHAR AS ${name}`)].join(', ')} WHERE false`
 }
 
 export function named(fields: Fields, render: (name: string, field: Field) => string, separator = ', '): string {

@@ -1,10 +1,11 @@
+import { rm } from 'node:fs/promises'
 import type { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
 import { asError } from '../errors.ts'
 
 export interface DuckDbSettings {
   readonly memoryBytesMax: number
   readonly threads: number
-  /** Where it may spill; up to `tempBytesMax`. */
+  /** Where it may spill, up to `tempBytesMax`; emptied at the start. Of the first that opens it, if it is shared. */
   readonly tempFolder: string
   readonly tempBytesMax: number
 }
@@ -23,11 +24,11 @@ interface Shared {
   queue: Promise<unknown>
 }
 
-/** Instances by their settings: sinks of one process that ask for the same share one, so that its memory counts once. */
+/** Instances by limits: sinks of one process that ask for the same share one, so that its memory counts once. */
 const instances = new Map<string, Shared>()
 
 export async function openDuckDb(settings: DuckDbSettings): Promise<DuckDb> {
-  const key = JSON.stringify(settings)
+  const key = `${settings.memoryBytesMax} ${settings.threads}`
   const shared = instances.get(key) ?? start(key, settings)
   shared.users++
   const connection = await shared.connection
@@ -67,6 +68,7 @@ function start(key: string, settings: DuckDbSettings): Shared {
   return shared
 
   async function connect(): Promise<DuckDBConnection> {
+    await rm(settings.tempFolder, { recursive: true, force: true })
     // The native library is large: it is loaded when the first lake opens, not by every command.
     const { DuckDBInstance } = await import('@duckdb/node-api')
     const instance = await DuckDBInstance.create(':memory:', {

@@ -54,7 +54,7 @@ async function problemOf(db: DuckDb, fields: Fields, path: string): Promise<stri
 /** The part of DuckDB's message that is about the row: not our file names, nor its advice. */
 function aboutTheRow(message: string): string {
   const line = message.split('\n', 1)[0]!
-  return (/, (?:in line \d+|at byte \d+ in line \d+): (.*)$/.exec(line)?.[1] ?? line).slice(0, 300)
+  return (/, (?:in line \d+|at byte \d+ in line \d+): (.*)$/.exec(line)?.[1] ?? line).slice(0, 300).trim()
 }
 
 function splitLines(bytes: Buffer): Buffer[] {

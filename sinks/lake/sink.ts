@@ -48,17 +48,12 @@ export class LakeSink implements Sink {
 
   constructor(limits: LakeLimits, spoolFolder: string, store: ObjectStore, deps: Deps) {
     this.#limits = limits
-    this.#spoolFolder = join(spoolFolder, 'spool')
+    this.#spoolFolder = spoolFolder
     this.#deps = deps
     this.#meters = lakeMeters(deps)
     const signal = this.#stop.signal
     this.#queue = new FlushQueue({ deps, store, key: this.#key, meters: this.#meters, signal })
     deps.positions.onRevoked(names => this.#revoked(names))
-  }
-
-  /** What an earlier process spooled is of no use: the topic still has it. */
-  async prepare(): Promise<void> {
-    await rm(this.#spoolFolder, { recursive: true, force: true })
   }
 
   async write(records: readonly Encoded[], signal: AbortSignal): Promise<Verdict> {
@@ -101,7 +96,7 @@ export class LakeSink implements Sink {
     await this.#turn.catch(() => undefined)
     await this.#queue.close()
     await this.#files.closeAll()
-    await this.prepare()
+    await rm(this.#spoolFolder, { recursive: true, force: true })
   }
 
   #byStream(records: readonly Encoded[]): readonly Part[] {

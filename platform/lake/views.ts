@@ -1,0 +1,70 @@
+import { duckDbEmpty } from './columns.ts'
+import { literal } from './duckdb.ts'
+import type { LakeTable } from './tables.ts'
+
+/** The partition columns, in the order of the path after `class=`. Strings in DuckDB and Athena alike. */
+export const partitionColumns = ['region', 'account', 'day'] as const
+
+/** Where the objects of a table are, below the folder of the lake. */
+export function objectsPattern(folder: string, table: LakeTable): string {
+  return `${folder}/class=${table.name}/region=*/account=*/day=*/*.parquet`
+}
+
+/**
+ * The views of one table: `<name>_raw` with every row of every object, and `<name>` with each event once. An event that was received twice, by
+ * different roads or after a crash of the sender, can stand in two objects.
+ *
+ * The rows to leave out are found by a query over the ids alone and joined to the rest, so that a query keeps reading only the
+ * columns and the days it asks for (a window over whole rows would not: five times the CPU time for `SELECT *`).
+ */
+export function tableViews(folder: string, table: LakeTable, isEmpty: boolean): string {
+  const { name, fields } = table
+  if (isEmpty) {
+    const none = duckDbEmpty(fields, partitionColumns)
+    return `CREATE VIEW ${name}_raw AS ${none}; CREATE VIEW ${name} AS ${none};`
+  }
+  const columns = [...Object.keys(fields).map(field => `"${field}"`), ...partitionColumns]
+  const types = ['class', ...partitionColumns].map(each => `'${each}': VARCHAR`).join(', ')
+  const objects = `read_parquet(${literal(objectsPattern(folder, table))}, hive_partitioning = true, hive_types = {${types}}, filename = true, file_row_number = true)`
+  const partition = partitionColumns.join(', ')
+  const place = "filename || '#' || file_row_number"
+  const samePartition = partitionColumns.map(each => `r.${each} = twice.${each}`).join(' AND ')
+  return `
+    CREATE VIEW ${name}_raw AS SELECT ${columns.join(', ')} FROM ${objects};
+    CREATE VIEW ${name} AS
+      WITH twice AS (
+        SELECT ${partition}, metadata.uid AS uid, min(${place}) AS kept FROM ${objects}
+        GROUP BY ${partition}, metadata.uid HAVING count(*) > 1
+      )
+      SELECT ${columns.map(each => `r.${each}`).join(', ')}
+      FROM ${objects} AS r LEFT JOIN twice ON ${samePartition} AND r.metadata.uid = twice.uid
+      WHERE twice.uid IS NULL OR twice.kept = ${place};`
+}
+
+/** AWS WAF requests with flat columns, for people. `time` is UTC. */
+export const wafView = `
+  CREATE VIEW waf AS SELECT
+    make_timestamp_ms(time) AS time,
+    action,
+    disposition,
+    src_endpoint.ip AS client_ip,
+    src_endpoint.location.country AS country,
+    src_endpoint.location.city AS city,
+    src_endpoint.autonomous_system.number AS asn,
+    src_endpoint.autonomous_system.name AS as_name,
+    http_request.http_method AS method,
+    http_request.url.hostname AS host,
+    http_request.url.path AS path,
+    http_request.url.query_string AS query,
+    http_response.code AS status,
+    http_request.user_agent AS user_agent,
+    coalesce(firewall_rule.name, firewall_rule.uid) AS rule,
+    firewall_rule.type AS rule_type,
+    metadata.labels AS labels,
+    list_extract(list_transform(ja4_fingerprint_list, lambda ja4: ja4.value), 1) AS ja4,
+    dst_endpoint.svc_name AS service,
+    metadata.product.feature.uid AS web_acl,
+    http_request.uid AS request_id,
+    metadata.uid AS uid,
+    region, account, day
+  FROM http_activity WHERE metadata.product.name = 'AWS WAF';`
