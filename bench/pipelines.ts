@@ -169,7 +169,7 @@ export async function startServer() {
       const message = await answer
       return 'documents' in message ? message.documents : 0
     },
-    close: () => void child.disconnect(),
+    close: () => child.disconnect(),
   }
 }
 
