@@ -1,4 +1,3 @@
-import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { type Deps, defineSink, type Sink } from '../engine/contract.ts'
@@ -65,10 +64,9 @@ export async function openLake(options: z.output<typeof config>, deps: Deps): Pr
   const tempBytesMax = 4 * limits.spoolBytesMax
   const db = await openDuckDb({ memoryBytesMax, threads, tempFolder, tempBytesMax })
   const objects = new FolderObjects(folder, workFolder, db)
+  const sink = new LakeSink(limits, spoolFolder, objects, deps)
   try {
-    // What an earlier process spooled is of no use: the topic still has it.
-    await rm(spoolFolder, { recursive: true, force: true })
-    await mkdir(spoolFolder, { recursive: true, mode: 0o700 })
+    await sink.prepare()
     await objects.prepare(deps.clock.now())
   } catch (cause) {
     await db.close()
@@ -78,7 +76,6 @@ export async function openLake(options: z.output<typeof config>, deps: Deps): Pr
       { cause },
     )
   }
-  const sink = new LakeSink(limits, spoolFolder, objects, deps)
   return {
     write: (records, signal) => sink.write(records, signal),
     drain: () => sink.drain(),

@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { backoffMs } from '../../engine/backoff.ts'
 import type { Deps, Encoded, Origin, Rejection, Sink, Verdict } from '../../engine/contract.ts'
@@ -54,6 +54,12 @@ export class LakeSink implements Sink {
     const signal = this.#stop.signal
     this.#queue = new FlushQueue({ deps, store, key: this.#key, meters: this.#meters, signal })
     deps.positions.onRevoked(names => this.#revoked(names))
+  }
+
+  /** An empty spool: what an earlier process left is of no use, as the topic still has it. */
+  async prepare(): Promise<void> {
+    await rm(this.#spoolFolder, { recursive: true, force: true })
+    await mkdir(this.#spoolFolder, { recursive: true, mode: 0o700 })
   }
 
   async write(records: readonly Encoded[], signal: AbortSignal): Promise<Verdict> {
@@ -154,6 +160,7 @@ export class LakeSink implements Sink {
         durable.push(target.durable.promise)
       }
       for (const range of placed.done) this.#queue.push(stream, range)
+      target.spool.reserve(row.partition)
       rows.push(row)
     }
     await append()
@@ -170,7 +177,7 @@ export class LakeSink implements Sink {
   #isFull(stream: LakeStream, { partition, evidence }: Row): boolean {
     const open = this.#open(stream)
     if (!open || evidence.origin.position === stream.plan.last) return false
-    return !open.spool.admits(partition, SPLITS_MAX)
+    return !open.spool.hasRoomFor(partition, SPLITS_MAX)
   }
 
   #open(stream: LakeStream): Filling | undefined {

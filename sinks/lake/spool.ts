@@ -44,10 +44,13 @@ export class RangeSpool {
   }
 
   /** False when a row of this partition would need one object more than `splitsMax`. */
-  admits(partition: Partition, splitsMax: number): boolean {
-    if (!this.#splits.has(partition.path) && this.#splits.size >= splitsMax) return false
+  hasRoomFor(partition: Partition, splitsMax: number): boolean {
+    return this.#splits.has(partition.path) || this.#splits.size < splitsMax
+  }
+
+  /** Counts the partition of a row that will be appended. */
+  reserve(partition: Partition): void {
     this.#split(partition)
-    return true
   }
 
   /** All or nothing: after a failure the same rows may be appended again. */
