@@ -128,7 +128,7 @@ class Run {
     this.#measure.read(batch.length, bytes)
     const settle = settleOnce(delivery)
     try {
-      const staged = await runStages(this.#plan.stages, batch, this.#deps.clock.now())
+      const staged = await runStages(this.#plan.stages, batch)
       for (const [at, count] of staged.dropped.entries()) this.#measure.dropped(this.#plan.stages[at]!.name, count)
       const rejected = [...staged.rejected]
       const alerts = encodeAll(this.#detect(staged.events), rejected)

@@ -24,12 +24,15 @@ export interface Staged {
  * Runs the stages over a batch. If one throws, the batch is tried again event by event from the raw bytes, and the
  * events under which a stage throws are rejected: one poisonous record costs itself, not its neighbours.
  */
-export async function runStages(stages: readonly NamedStage[], batch: Batch, nowMs: number): Promise<Staged> {
+export async function runStages(stages: readonly NamedStage[], batch: Batch): Promise<Staged> {
   const untouched = batch.slice()
+  const arrivedMs = batch.map(({ timeMs }) => timeMs)
   const whole = await attempt(stages, batch)
   if (!(whole instanceof StageFailure)) return whole
   const alone: Staged[] = []
-  for (const event of untouched) alone.push(await runAlone(stages, RecordEvent.untouched(event, nowMs)))
+  for (const [at, event] of untouched.entries()) {
+    alone.push(await runAlone(stages, RecordEvent.untouched(event, arrivedMs[at]!)))
+  }
   return {
     events: alone.flatMap(staged => staged.events),
     rejected: alone.flatMap(staged => staged.rejected),

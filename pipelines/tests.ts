@@ -46,7 +46,7 @@ export async function runPipelineTests(pipeline: PipelineConfig, deps: Deps): Pr
     }
     const nowMs = deps.clock.now()
     const batch = test.given.map((record, at) => eventOf(record, test.kind ?? pipeline.kind, at, nowMs))
-    const { events, rejected, dropped } = await runStages(stages, batch, nowMs)
+    const { events, rejected, dropped } = await runStages(stages, batch)
     for (const { stage } of stages) await stage.close?.()
     const failures = compare(test, events, {
       rejected: rejected.map(({ reason }) => reasonCode(reason)),

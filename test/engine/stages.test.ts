@@ -22,7 +22,7 @@ test('stages run in order over the whole batch, and what they did is in the even
     for (const event of batch) event.body.message = event.body.message?.toUpperCase() ?? ''
     return batch
   })
-  const { events, rejected, dropped } = await runStages([fragile, upper], [eventOf('a'), eventOf('b')], 0)
+  const { events, rejected, dropped } = await runStages([fragile, upper], [eventOf('a'), eventOf('b')])
   expect(events.map(event => event.body.message)).toEqual(['A', 'B'])
   expect(rejected).toEqual([])
   expect(dropped).toEqual([0, 0])
@@ -40,7 +40,6 @@ test('a rejected event leaves with its stage and reason, a missing one is counte
   const result = await runStages(
     [parse, pass, filter],
     ['ok', 'bad', 'dull', 'dull'].map(each => eventOf(each)),
-    0,
   )
   expect(result.events.map(text)).toEqual(['ok'])
   expect(result.rejected.map(({ event, ...rest }) => ({ ...rest, text: text(event) }))).toEqual([
@@ -55,7 +54,7 @@ test('stages behind one that returned nothing are not called', async () => {
     calls++
     return batch
   })
-  const result = await runStages([named('none', () => []), counting], [eventOf('a')], 0)
+  const result = await runStages([named('none', () => []), counting], [eventOf('a')])
   expect(result).toEqual({ events: [], rejected: [], dropped: [1, 0] })
   expect(calls).toBe(0)
 })
@@ -65,7 +64,7 @@ test('a stage may be asynchronous', async () => {
     await new Promise(resolve => setImmediate(resolve))
     return batch.toReversed()
   })
-  const { events } = await runStages([slow], [eventOf('a'), eventOf('b')], 0)
+  const { events } = await runStages([slow], [eventOf('a'), eventOf('b')])
   expect(events.map(text)).toEqual(['b', 'a'])
 })
 
@@ -74,7 +73,7 @@ test('a poisonous record costs itself and not its neighbours, wherever it stands
     fc.asyncProperty(fc.array(fc.boolean(), { minLength: 1, maxLength: 12 }), async poisonous => {
       const batch = poisonous.map((bad, n) => eventOf(bad ? `poison ${n}` : `good ${n}`))
       const names = batch.map(text)
-      const { events, rejected, dropped } = await runStages([pass, fragile, pass], batch, 0)
+      const { events, rejected, dropped } = await runStages([pass, fragile, pass], batch)
       expect(events.map(text)).toEqual(names.filter(name => name.startsWith('good')))
       expect(events.map(event => event.body.message)).toEqual(events.map(text))
       expect(rejected.map(({ event }) => text(event))).toEqual(names.filter(name => name.startsWith('poison')))
@@ -90,7 +89,8 @@ test('the second try starts from the raw bytes: nothing that a stage did before 
   const seen: unknown[] = []
   const spoil = named('spoil', batch => {
     for (const event of batch) {
-      seen.push({ ...event.body }, event.key, event.encode)
+      seen.push({ ...event.body }, event.key, event.encode, event.timeMs)
+      event.timeMs = 0
       event.body = { message: 'spoiled' }
       event.key = 'spoiled'
       event.encode = () => Buffer.from('spoiled')
@@ -98,8 +98,8 @@ test('the second try starts from the raw bytes: nothing that a stage did before 
     return batch
   })
   const batch: Batch = [eventOf('poison'), eventOf('good')]
-  const { events } = await runStages([spoil, fragile], batch, 1234)
-  expect(seen).toEqual(Array.from({ length: 4 }, () => [{}, undefined, undefined]).flat())
+  const { events } = await runStages([spoil, fragile], batch)
+  expect(seen).toEqual(Array.from({ length: 4 }, () => [{}, undefined, undefined, Date.UTC(2026, 10, 24)]).flat())
   expect(events.map(text)).toEqual(['good'])
 })
 
@@ -114,7 +114,6 @@ test('what was rejected before another stage threw is rejected once, not twice',
   const { events, rejected } = await runStages(
     [refuse, fragile],
     ['bad', 'poison', 'good'].map(each => eventOf(each)),
-    0,
   )
   expect(rejected.map(({ event, reason }) => [text(event), reason.split(':')[0]])).toEqual([
     ['bad', 'refused'],
@@ -133,7 +132,7 @@ test('a stage that shortens the batch in place before it throws loses nobody', a
     }
     return batch
   })
-  const { events } = await runStages([eater], [eventOf('a'), eventOf('b')], 0)
+  const { events } = await runStages([eater], [eventOf('a'), eventOf('b')])
   expect(events.map(text)).toEqual(['a', 'b'])
 })
 
@@ -142,9 +141,9 @@ test('whatever is thrown becomes a reason of bounded length, and a promise that 
   const odd = named('odd', () => {
     throw 'a string'
   })
-  const long = await runStages([longWinded], [eventOf('a')], 0)
+  const long = await runStages([longWinded], [eventOf('a')])
   expect(long.rejected[0]!.reason.length).toBeLessThan(600)
-  const result = await runStages([odd], [eventOf('a')], 0)
+  const result = await runStages([odd], [eventOf('a')])
   expect(result.rejected[0]!.reason).toBe('stage_failed: a string')
 })
 
@@ -152,5 +151,5 @@ test('an empty batch passes without a stage being called', async () => {
   const never = named('never', () => {
     throw new Error('called')
   })
-  expect(await runStages([never], [], 0)).toEqual({ events: [], rejected: [], dropped: [0] })
+  expect(await runStages([never], [])).toEqual({ events: [], rejected: [], dropped: [0] })
 })

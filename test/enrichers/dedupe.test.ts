@@ -63,12 +63,12 @@ describe('dedupe', () => {
       { name: 'dedupe', stage },
       { name: 'fragile', stage: fragile },
     ]
-    const withPositions = await runStages(stages, [at(1, 10), at(2, 11), at(1, 12)], 0)
+    const withPositions = await runStages(stages, [at(1, 10), at(2, 11), at(1, 12)])
     expect(withPositions.events.map(event => event.origin?.position)).toEqual([10n, 11n])
-    const withoutPositions = await runStages(stages, [eventOf({ x: 1 }), eventOf({ x: 2 }), eventOf({ x: 1 })], 0)
+    const withoutPositions = await runStages(stages, [eventOf({ x: 1 }), eventOf({ x: 2 }), eventOf({ x: 1 })])
     expect(withoutPositions.events).toHaveLength(2)
     throws = false
-    expect((await runStages(stages, [eventOf({ x: 1 })], 0)).events).toHaveLength(0)
+    expect((await runStages(stages, [eventOf({ x: 1 })])).events).toHaveLength(0)
   })
 
   it('lets a replay from the dead letter pass, however often, and still drops repeats of the record', async () => {
