@@ -64,15 +64,15 @@ export function requestsOf(documents: readonly Document[], limits: RequestLimits
 
 /**
  * Body of `POST /_bulk`: an action line and the document's own bytes for each, all lines ended. `create` with our id
- * makes a repeat harmless: the second one is answered 409.
+ * makes a repeat harmless: the second one is answered 409. Written into `space` when it is large enough.
  */
-export function bulkBody(documents: readonly Document[]): Buffer {
+export function bulkBody(documents: readonly Document[], space?: Buffer): Buffer {
   const actions = documents.map(
     ({ index, id }) => `{"create":{"_index":${JSON.stringify(index)},"_id":${JSON.stringify(id)}}}\n`,
   )
   let bytes = 0
   for (const [at, { json }] of documents.entries()) bytes += Buffer.byteLength(actions[at]!) + json.length + 1
-  const body = Buffer.allocUnsafe(bytes)
+  const body = space && space.length >= bytes ? space.subarray(0, bytes) : Buffer.allocUnsafeSlow(bytes)
   let end = 0
   for (const [at, { json }] of documents.entries()) {
     end += body.write(actions[at]!, end)
@@ -80,6 +80,31 @@ export function bulkBody(documents: readonly Document[]): Buffer {
     body[end++] = LINE_FEED
   }
   return body
+}
+
+/**
+ * Memory for request bodies, used again: making the pages of eight fresh megabytes for each request costs more than
+ * filling them. At most `max` pieces are kept, each as large as the requests have become.
+ */
+export class Spaces {
+  readonly #max: number
+  readonly #bytesMax: number
+  readonly #free: Buffer[] = []
+
+  constructor(max: number, bytesMax: number) {
+    this.#max = max
+    this.#bytesMax = bytesMax
+  }
+
+  take(): Buffer | undefined {
+    return this.#free.pop()
+  }
+
+  /** Only for a body that nobody reads any more. */
+  give(body: Buffer): void {
+    const whole = Buffer.from(body.buffer)
+    if (whole.length <= this.#bytesMax && this.#free.length < this.#max) this.#free.push(whole)
+  }
 }
 
 export const LINE_FEED = 0x0a

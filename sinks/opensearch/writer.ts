@@ -1,6 +1,15 @@
 import type { Deps, Encoded, Rejection, Verdict } from '../../engine/contract.ts'
 import { type Answer, NoAnswer, type OpenSearch } from '../../platform/opensearch.ts'
-import { bulkBody, type Document, documentOf, ID_BYTES_MAX, LINE_FEED, type RequestLimits, requestsOf } from './bulk.ts'
+import {
+  bulkBody,
+  type Document,
+  documentOf,
+  ID_BYTES_MAX,
+  LINE_FEED,
+  type RequestLimits,
+  requestsOf,
+  Spaces,
+} from './bulk.ts'
 import { Limiter, type Pace } from './limiter.ts'
 import { type BulkMeasures, bulkMeasures } from './measures.ts'
 import { ITEM_FIELDS, isOpenSearchError, type Outcome, outcomesOf, wholeReason } from './outcome.ts'
@@ -43,6 +52,7 @@ export class Writer {
   readonly #limiter: Limiter
   readonly #standing: Standing
   readonly #measure: BulkMeasures
+  readonly #spaces: Spaces
   /** Goes down when the server finds a request too large. */
   #bytesMax: number
 
@@ -60,6 +70,7 @@ export class Writer {
     this.#limiter = new Limiter(config.requestsMax, this.#measure.concurrency)
     this.#standing = new Standing(deps, server.url)
     this.#bytesMax = config.bytesMax
+    this.#spaces = new Spaces(config.requestsMax, 2 * config.bytesMax)
   }
 
   async write(records: readonly Encoded[], signal: AbortSignal): Promise<Verdict> {
@@ -102,7 +113,8 @@ export class Writer {
       return this.#retryAll(documents, ledger, pausedMs)
     }
     const startedMs = this.#deps.clock.monotonicMs()
-    const answer = await this.#send(bulkBody(documents), ledger.signal)
+    const body = bulkBody(documents, this.#spaces.take())
+    const answer = await this.#send(body, ledger.signal)
     const tookMs = this.#deps.clock.monotonicMs() - startedMs
     const outcomes =
       answer instanceof NoAnswer || answer.status !== 200
@@ -110,7 +122,11 @@ export class Writer {
         : outcomesOf(answer.body, documents, this.#indexOf(this.#deps.clock.now()) ?? '')
     slot.leave(paceOf(answer, outcomes, tookMs))
     this.#measure.request(answer instanceof NoAnswer ? answer.why : `${answer.status}`, tookMs)
-    if (outcomes) return this.#settle(documents, outcomes, ledger, hunt)
+    if (outcomes) {
+      // An answer to every document: the server has read the body to its end. After any other it may still be on its way.
+      this.#spaces.give(body)
+      return this.#settle(documents, outcomes, ledger, hunt)
+    }
     if (answer instanceof NoAnswer) {
       if (answer.why !== 'aborted') this.#standing.trouble(answer.message)
       return this.#retryAll(documents, ledger)

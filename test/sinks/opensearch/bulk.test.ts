@@ -1,6 +1,13 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { ACTION_BYTES, bulkBody, type Document, dailyIndex, requestsOf } from '../../../sinks/opensearch/bulk.ts'
+import {
+  ACTION_BYTES,
+  bulkBody,
+  type Document,
+  dailyIndex,
+  requestsOf,
+  Spaces,
+} from '../../../sinks/opensearch/bulk.ts'
 
 function document(at: number, json: string, id = `id-${at}`, index = 'haetae-waf-2026.11.24'): Document {
   return { at, index, id, json: Buffer.from(json), shortened: false }
@@ -58,4 +65,25 @@ test('an action line of an id of ours fits the room that is kept for it', () => 
   const id = 'f'.repeat(32)
   const body = bulkBody([document(0, '{}', id, `${'x'.repeat(20)}-2026.11.24`)])
   expect(body.length - '{}'.length).toBeLessThanOrEqual(ACTION_BYTES)
+})
+
+test('memory used again holds the new body and nothing of the old one; a body that does not fit gets its own', () => {
+  const spaces = new Spaces(1, 10_000)
+  expect(spaces.take()).toBeUndefined()
+  const large = bulkBody([document(0, `"${'x'.repeat(500)}"`), document(1, '{}')], spaces.take())
+  spaces.give(large)
+  const space = spaces.take()
+  const small = bulkBody([document(2, '{}')], space)
+  expect(small.buffer).toBe(large.buffer)
+  expect(small).toEqual(bulkBody([document(2, '{}')]))
+  const larger = bulkBody([document(3, `"${'y'.repeat(5_000)}"`)], space)
+  expect(larger.buffer).not.toBe(large.buffer)
+})
+
+test('no more memory is kept than was agreed, in pieces and in bytes', () => {
+  const spaces = new Spaces(2, 1_000)
+  spaces.give(Buffer.allocUnsafeSlow(1_001))
+  expect(spaces.take()).toBeUndefined()
+  for (let at = 0; at < 3; at++) spaces.give(Buffer.allocUnsafeSlow(1_000))
+  expect([spaces.take(), spaces.take(), spaces.take()].filter(Boolean)).toHaveLength(2)
 })

@@ -162,7 +162,10 @@ test('whatever goes wrong on the way, each document ends up in the index once or
       await sink.close()
       server.faults.length = 0
       // A document alone in a request that is answered 413 is rejected; every other one is stored.
-      const stored = [...server.documents.keys()].slice(before).map(key => key.split('/')[1]!)
+      const entries = [...server.documents].slice(before)
+      const stored = entries.map(([key]) => key.split('/')[1]!)
+      const bytes = new Map(batch.map(({ event, json }) => [event.id, json.toString()]))
+      for (const [key, json] of entries) expect(json).toBe(bytes.get(key.split('/')[1]!))
       expect(new Set(dead).size).toBe(dead.length)
       expect([...poisoned].filter(id => !dead.includes(id))).toEqual([])
       expect([...stored, ...dead].sort()).toEqual(batch.map(({ event }) => event.id).sort())
