@@ -35,7 +35,7 @@ const config = z.strictObject({
 /**
  * Where the client is and whose network it uses: `src_endpoint.location` and `.autonomous_system` (OCSF location,
  * autonomous_system) from `src_endpoint.ip`. The database's location replaces the one that came with the record; a country the
- * record names differently is kept in `unmapped.httpRequest.country`. What no database knows stays as it came.
+ * record names differently is kept in `unmapped.httpRequest.country`. What no database knows stays as it came. Private and reserved addresses have no place: `network_scope` says what they are.
  */
 export const geoip = defineStage({
   type: 'geoip',
@@ -60,6 +60,9 @@ checkMs: 10000
   },
 })
 
+/** OCSF: "not mapped, see network_scope", which says `private`, `loopback`, `documentation` … */
+const NETWORK_SCOPE_OTHER = 99
+
 function enrichBatch(batch: Batch, geoIp: GeoIp, events: Counter, pipeline: string): Batch {
   const counts: Record<Answer['kind'], number> = { found: 0, unknown: 0, special: 0, invalid: 0, failed: 0 }
   for (const event of batch) {
@@ -75,11 +78,15 @@ function enrichBatch(batch: Batch, geoIp: GeoIp, events: Counter, pipeline: stri
 
 function place(event: Event, endpoint: NetworkEndpoint, answer: Answer): void {
   if (answer.autonomousSystem) endpoint.autonomous_system = answer.autonomousSystem
+  if (answer.scope) {
+    endpoint.network_scope_id = NETWORK_SCOPE_OTHER
+    endpoint.network_scope = answer.scope
+  }
   if (!answer.location) return
   const before = endpoint.location?.country
   if (before === undefined || before === answer.location.country) {
     endpoint.location = answer.location
-  } else if (answer.location.country === undefined && answer.kind !== 'special') {
+  } else if (answer.location.country === undefined) {
     endpoint.location = { ...answer.location, country: before }
   } else {
     endpoint.location = answer.location

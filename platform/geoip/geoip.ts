@@ -3,7 +3,6 @@ import type { Clock } from '../clock.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { AutonomousSystem, Location } from '../ocsf/event.ts'
-import { fragment } from '../ocsf/fragment.ts'
 import type { Answers } from './database.ts'
 import { Recent } from './recent.ts'
 import type { Topic } from './records.ts'
@@ -26,7 +25,7 @@ export interface GeoIpDeps {
 }
 
 /**
- * `found`: a database knows a place or a system. `unknown`: none does. `special`: private, reserved … and not looked up; the location
+ * `found`: a database knows a place or a system. `unknown`: none does. `special`: private, reserved … and not looked up; `scope`
  * says which. `invalid`: not an IP address. `failed`: a database is damaged where this address is; what the others know is there.
  */
 export const answerKinds = ['found', 'unknown', 'special', 'invalid', 'failed'] as const
@@ -35,6 +34,8 @@ export interface Answer {
   /** Frozen and shared between addresses, as is the system. */
   readonly location: Location | undefined
   readonly autonomousSystem: AutonomousSystem | undefined
+  /** Of a special address only. */
+  readonly scope?: Special
 }
 
 const invalid: Answer = { kind: 'invalid', location: undefined, autonomousSystem: undefined }
@@ -120,7 +121,7 @@ export class GeoIp {
   #special(special: Special): Answer {
     const known = this.#specials.get(special)
     if (known) return known
-    const answer: Answer = { kind: 'special', location: fragment({ desc: special }), autonomousSystem: undefined }
+    const answer: Answer = { kind: 'special', location: undefined, autonomousSystem: undefined, scope: special }
     this.#specials.set(special, answer)
     return answer
   }

@@ -1,6 +1,6 @@
 import { type Address, type Cidr, cidrContains, parseCidr } from '../address.ts'
 
-/** Why an address has no place on the map. A closed set: it becomes `location.desc`. */
+/** Why an address has no place on the map. A closed set: it becomes `network_scope`. */
 export type Special =
   | 'unspecified'
   | 'this_network'

@@ -80,6 +80,9 @@ export interface NetworkEndpoint {
   hostname?: string
   svc_name?: string
   uid?: string
+  /** 99 for what the OCSF list does not know; then `network_scope` says it: `private`, `loopback`, `documentation` … */
+  network_scope_id?: number
+  network_scope?: string
   location?: Location
   autonomous_system?: AutonomousSystem
 }
@@ -96,8 +99,6 @@ export interface Location {
   readonly long?: number
   /** Ours, not OCSF's: what OpenSearch can map as geo_point. */
   readonly geo?: { readonly lat: number; readonly lon: number }
-  /** Why there is no place: `private`, `loopback`, `documentation` … */
-  readonly desc?: string
 }
 
 export interface AutonomousSystem {

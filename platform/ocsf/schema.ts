@@ -37,7 +37,6 @@ const location = object({
   lat: 'double',
   long: 'double',
   geo: 'geo_point',
-  desc: 'keyword',
 })
 
 const classification: Fields = {
@@ -89,6 +88,8 @@ export const httpActivity: Fields = {
   ...provenance,
   src_endpoint: object({
     ip: 'ip',
+    network_scope_id: 'integer',
+    network_scope: 'keyword',
     location,
     autonomous_system: object({ number: 'long', name: 'keyword' }),
   }),

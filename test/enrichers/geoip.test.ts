@@ -113,9 +113,9 @@ describe('the geoip stage', () => {
       from({ ip: '10.0.0.1' }),
       from({ ip: 'fd00::1', location: { country: 'US' } }),
     )
-    expect(plain).toEqual(from({ ip: '10.0.0.1', location: { desc: 'private' } }))
+    expect(plain).toEqual(from({ ip: '10.0.0.1', network_scope_id: 99, network_scope: 'private' }))
     expect(claimed).toEqual(
-      from({ ip: 'fd00::1', location: { desc: 'unique_local' } }, { unmapped: { httpRequest: { country: 'US' } } }),
+      from({ ip: 'fd00::1', location: { country: 'US' }, network_scope_id: 99, network_scope: 'unique_local' }),
     )
   })
 

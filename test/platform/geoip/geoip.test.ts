@@ -156,8 +156,9 @@ describe('an answer', () => {
     expect(geoIp.lookup('X.X.X.X').kind).toBe('invalid')
     expect(geoIp.lookup('192.168.0.1')).toEqual({
       kind: 'special',
-      location: { desc: 'private' },
+      location: undefined,
       autonomousSystem: undefined,
+      scope: 'private',
     })
   })
 
