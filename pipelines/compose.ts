@@ -23,18 +23,18 @@ export interface Runtime {
   readonly metrics: Metrics
   readonly clock: Clock
   /** Opens the topic log on first use. */
-  topics(): Promise<Topics>
+  readonly topics: () => Promise<Topics>
 }
 
 /** A pipeline with every component open. */
 export interface OpenPipeline {
   readonly plan: Plan
   /** To be called after run() returned: closes what the engine does not. */
-  close(): Promise<void>
+  readonly close: () => Promise<void>
 }
 
 /** Errors that a second try cannot mend: somebody has to change something. */
-const FATAL: readonly ErrorCode[] = [
+export const FATAL: readonly ErrorCode[] = [
   'CONFIG_INVALID',
   'SECRET_MISSING',
   'GEOIP_MISSING',

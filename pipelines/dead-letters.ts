@@ -110,7 +110,8 @@ async function markReplayed(folder: string, letters: readonly DeadLetter[]): Pro
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const file = await open(join(folder, REPLAYED), constants.O_CREAT | constants.O_APPEND | constants.O_WRONLY, 0o600)
   try {
-    await file.write(letters.map(letter => `${mark(letter)}\n`).join(''))
+    // Begins a line of its own: a crash may have torn the one before.
+    await file.appendFile(`\n${letters.map(letter => `${mark(letter)}\n`).join('')}`)
     await file.sync()
   } finally {
     await file.close()

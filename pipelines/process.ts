@@ -24,7 +24,7 @@ export interface Running {
   readonly status: StatusServer
   /** Resolves when every pipeline stopped; rejects with the first failure, after all have stopped. */
   readonly done: Promise<void>
-  stop(): void
+  readonly stop: () => void
 }
 
 export async function startProcess(pipelines: readonly PipelineConfig[], settings: Settings): Promise<Running> {
@@ -57,10 +57,15 @@ export async function startProcess(pipelines: readonly PipelineConfig[], setting
   for (const { name, source, sinks } of pipelines) {
     health.register(name, describe(source), sinks.map(describe).join(', '))
   }
-  const done = runAll(pipelines, runtime, health, recent, stop).finally(async () => {
-    await status.close()
-    await (await opening)?.close()
-  })
+  const running = async (): Promise<void> => {
+    try {
+      await runAll(pipelines, runtime, health, recent, stop)
+    } finally {
+      await status.close()
+      await (await opening)?.close()
+    }
+  }
+  const done = running()
   return { runtime, health, status, done, stop: () => stop.abort() }
 }
 

@@ -56,7 +56,7 @@ async function answer(request: IncomingMessage, options: StatusOptions): Promise
     return { status: 403, type: TEXT, body: 'requests from other sites are not answered\n' }
   }
   if (request.method !== 'GET' && request.method !== 'HEAD') return { status: 405, type: TEXT, body: 'GET only\n' }
-  switch (request.url?.split('?')[0]) {
+  switch (request.url?.split('?')[0] ?? '') {
     case '/':
       return {
         status: 200,

@@ -36,7 +36,7 @@ export const deadletter: Command = {
       throw new HaetaeError('USAGE', 'an id is its first 4 to 32 hex digits')
     const { pipeline, reason, replayed } = values
     const selection: Selection = { pipeline, reason, replayed, ...(ids.length > 0 ? { ids } : {}) }
-    switch (action) {
+    switch (action ?? '') {
       case 'list':
         return list(selection, values.output)
       case 'show':

@@ -24,7 +24,7 @@ export const lake: Command = {
     })
     const [action, argument, extra] = positionals
     if (argument === undefined || extra !== undefined) throw new HaetaeError('USAGE', 'one argument, in quotes')
-    switch (action) {
+    switch (action ?? '') {
       case 'query':
         return query(argument, values.output)
       case 'ddl':

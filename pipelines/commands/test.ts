@@ -18,7 +18,7 @@ export const test: Command = {
     let passed = 0
     for (const file of positionals.length > 0 ? positionals : shippedPipelines()) {
       const unset = Object.fromEntries(
-        requirementsOf(file).map(name => [name, process.env[name] ?? 'http://not-set.invalid']),
+        requirementsOf(file).map(name => [name, process.env[name] || 'http://not-set.invalid']),
       )
       const pipeline = loadPipeline(file, { ...pipelineVariables(settings), ...unset })
       for (const { name, failures } of await runPipelineTests(pipeline, offlineDeps(pipeline.name, settings))) {

@@ -3,8 +3,10 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { defineSink } from '../../engine/contract.ts'
-import { pipelineFile } from '../../pipelines/load.ts'
+import { parsePipeline, pipelineFile } from '../../pipelines/load.ts'
+import { runPipelineTests } from '../../pipelines/tests.ts'
 import { schemaOf } from '../support/components.ts'
+import { testDeps } from '../support/deps.ts'
 import { componentsPage } from './components.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
@@ -53,6 +55,21 @@ describe('docs/configuration.md', () => {
     const used = new Set(sources().flatMap(path => namesIn(read(path))))
     const explained = new Set([...page().matchAll(/^\| `([A-Z_]+)` \|/gm)].map(([, name]) => name!))
     expect([...explained].sort()).toEqual([...used].sort())
+  })
+
+  test('gives the defaults that the pipeline files give', () => {
+    const rows = new Map([...page().matchAll(/^\| `([A-Z_]+)` \| ([^|]*) \|/gm)].map(([, name, text]) => [name, text]))
+    const given = sources().flatMap(path => [...read(path).matchAll(/: \$\{([A-Z_]+):-([^}]+)\}/g)])
+    expect(given.length).toBeGreaterThan(0)
+    for (const [, name, value] of given) expect(rows.get(name), name).toBe(`\`${value}\``)
+  })
+
+  test('shows a pipeline that loads and a test that passes', async () => {
+    const [pipeline, , given] = [...page().matchAll(/^```yaml\n(.*?)^```$/gms)].map(([, text]) => text!)
+    const config = parsePipeline('waf.yaml', `${pipeline}${given}`, { OPENSEARCH_URL: 'http://not-set.invalid' })
+    expect(config.stages.map(({ spec }) => spec.type)).toEqual(['parse-waf', 'geoip', 'redact'])
+    const results = await runPipelineTests(config, testDeps())
+    expect(results.map(({ failures }) => failures)).toEqual([[]])
   })
 
   test('explains every key of a pipeline file with its default, and no other', () => {

@@ -1,0 +1,211 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeEach, describe, expect, test, vi } from 'vitest'
+import { DeadLetterFile, deadLetterOf } from '../../engine/dead-letter.ts'
+import { main } from '../../pipelines/cli.ts'
+import { readSettings } from '../../pipelines/settings.ts'
+import { openTopics } from '../../pipelines/topics.ts'
+import { silentLog } from '../../platform/log.ts'
+import { createMetrics } from '../../platform/metrics.ts'
+import { eventOf } from '../support/deps.ts'
+import { temporary } from '../support/pipelines.ts'
+
+const COMMANDS = ['up', 'run', 'check', 'test', 'map', 'deadletter', 'lake', 'doctor']
+
+const retention = { ageMsMax: 86_400_000, bytesMax: 1024 ** 3 }
+
+let folder: string
+beforeEach(() => {
+  vi.unstubAllEnvs()
+  folder = temporary()
+  vi.stubEnv('HAETAE_STATE', join(folder, 'state'))
+  for (const name of ['HAETAE_LAKE', 'OPENSEARCH_URL', 'HAETAE_FIREHOSE_KEY']) vi.stubEnv(name, '')
+})
+
+/** Runs a command in this process. */
+async function run(...args: readonly string[]): Promise<{ code: number; out: string; err: string }> {
+  const out = vi.spyOn(console, 'log').mockImplementation(() => undefined)
+  const err = vi.spyOn(console, 'error').mockImplementation(() => undefined)
+  try {
+    const code = await main(args)
+    const text = (calls: readonly (readonly unknown[])[]): string => calls.map(call => call.join(' ')).join('\n')
+    return { code, out: text(out.mock.calls), err: text(err.mock.calls) }
+  } finally {
+    out.mockRestore()
+    err.mockRestore()
+  }
+}
+
+function write(name: string, text: string): string {
+  const path = join(folder, name)
+  writeFileSync(path, text)
+  return path
+}
+
+const GOOD = 'source: { type: topic, topic: t, kind: falco }\nsinks: [{ type: drop }]\n'
+
+describe('help and wrong usage', () => {
+  test.each([['--help'], ['-h'], ['help']])('%s lists every command and is fine', async asked => {
+    const { code, out, err } = await run(asked)
+    expect(code).toBe(0)
+    expect(out).toBe('')
+    for (const name of COMMANDS) expect(err).toMatch(new RegExp(`^  ${name} `, 'm'))
+  })
+
+  test('no command at all: the list, and exit code 2', async () => {
+    const { code, err } = await run()
+    expect(code).toBe(2)
+    expect(err).toMatch(/^usage: haetae <command>/)
+  })
+
+  test('an unknown command: its name, the list, and exit code 2', async () => {
+    const { code, err } = await run('explode')
+    expect(code).toBe(2)
+    expect(err).toMatch(/there is no command "explode"\nusage: haetae <command>/)
+  })
+
+  test.each(COMMANDS)('%s --help says how it is used and does nothing', async name => {
+    const { code, err } = await run(name, '--help')
+    expect(code).toBe(0)
+    expect(err).toMatch(new RegExp(`^usage: haetae ${name} `))
+  })
+
+  test.each(COMMANDS)('%s with an option that does not exist: exit code 2 and its usage', async name => {
+    const { code, err } = await run(name, '--colour')
+    expect(code).toBe(2)
+    expect(err).toContain('--colour')
+    expect(err).toContain(`usage: haetae ${name} `)
+  })
+
+  test.each([
+    [['run'], 'name one pipeline file'],
+    [['run', 'a.yaml', 'b.yaml'], 'name one pipeline file'],
+    [['map', 'cloudtrail', 'x'], 'one of waf, guardduty, falco'],
+    [['map', 'waf'], 'name a file'],
+    [['map', 'waf', 'a', 'b'], 'one too many'],
+    [['deadletter'], 'list, show or replay'],
+    [['deadletter', 'show'], 'name the id'],
+    [['deadletter', 'replay'], 'or --all'],
+    [['deadletter', 'replay', ''], 'hex digits'],
+    [['deadletter', 'list', '-o', 'xml'], 'table, json, ndjson'],
+    [['doctor', '-o', 'xml'], 'table, json, ndjson'],
+  ])('%j is wrong usage', async (args, message) => {
+    const { code, err } = await run(...args)
+    expect(code).toBe(2)
+    expect(err).toContain(message)
+    expect(err).toContain(`usage: haetae ${args[0]} `)
+  })
+})
+
+describe('check', () => {
+  test('every pipeline that comes with Haetae is fine, also where nothing is set', async () => {
+    const { code, out } = await run('check')
+    expect(code).toBe(0)
+    for (const name of ['ingest', 'waf', 'waf-lake']) expect(out).toMatch(new RegExp(`${name}\\.yaml: ok`))
+    expect(out).toMatch(/waf\.yaml: ok \(checked with a stand-in for OPENSEARCH_URL/)
+  })
+
+  test('a broken file: every place, and exit code 2; the others are checked all the same', async () => {
+    const broken = write('broken.yaml', `pipeline: broken\n${GOOD}stages: [{ type: nothing }, { type: key, x: 1 }]\n`)
+    const fine = write('fine.yaml', `pipeline: fine\n${GOOD}`)
+    const { code, out, err } = await run('check', broken, fine)
+    expect(code).toBe(2)
+    expect(err).toMatch(/broken\.yaml:4:18: no stage is called "nothing"/)
+    expect(err).toMatch(/broken\.yaml:4:42: unknown key "x"/)
+    expect(out).toMatch(/fine\.yaml: ok/)
+  })
+
+  test('what is not YAML, and what is not there', async () => {
+    const { code, err } = await run('check', write('torn.yaml', 'pipeline: [\n'), join(folder, 'none.yaml'))
+    expect(code).toBe(2)
+    expect(err).toMatch(/torn\.yaml:\d+:\d+: not YAML/)
+    expect(err).toMatch(/none\.yaml: .*ENOENT/)
+  })
+
+  test('writes nothing', async () => {
+    await run('check')
+    expect(() => readFileSync(join(folder, 'state'))).toThrow(/ENOENT/)
+  })
+})
+
+describe('test', () => {
+  const file = (reason: string): string =>
+    write(
+      'mine.yaml',
+      `pipeline: mine\n${GOOD}stages: [{ type: parse-falco }]\ntests:\n  - { name: torn, given: ['{'], expect: { rejected: [${reason}] } }\n`,
+    )
+
+  test('passes with exit code 0', async () => {
+    const { code, out } = await run('test', file('not_json'))
+    expect(out).toMatch(/^ok .*mine\.yaml: torn\n1 passed, 0 failed$/)
+    expect(code).toBe(0)
+  })
+
+  test('fails with exit code 1 and the difference', async () => {
+    const { code, out } = await run('test', file('not_falco'))
+    expect(out).toMatch(
+      /^FAIL .*mine\.yaml: torn\n\s+expected rejected \[not_falco\], got \[not_json\]\n0 passed, 1 failed$/,
+    )
+    expect(code).toBe(1)
+  })
+
+  test('the tests of every pipeline that comes with Haetae pass', async () => {
+    const { code, out } = await run('test')
+    expect(out).not.toContain('FAIL')
+    expect(out).toMatch(/\n[1-9]\d* passed, 0 failed$/)
+    expect(code).toBe(0)
+  })
+})
+
+test('a pipeline that requires what is not set is refused by its name', async () => {
+  const file = write('mine.yaml', `pipeline: mine\nrequires: [HAETAE_TEST_NOWHERE]\n${GOOD}`)
+  const { code, err } = await run('run', file)
+  expect(code).toBe(2)
+  expect(err).toMatch(/CONFIG_INVALID: .*mine\.yaml: needs HAETAE_TEST_NOWHERE/)
+})
+
+describe('deadletter', () => {
+  beforeEach(async () => {
+    const nowMs = Date.UTC(2026, 10, 24)
+    const options = { folder: readSettings().deadLetterFolder, pipeline: 'waf', retentionDays: 30, now: () => nowMs }
+    const file = new DeadLetterFile(options)
+    const event = eventOf('{"cookie":"\u001b[2Jx"')
+    await file.write([deadLetterOf(event, 'waf', 'parse-waf', 'not_json: \u001b[31m', nowMs)])
+    await file.close()
+  })
+
+  test('list shows one line a record, without what could act on a terminal', async () => {
+    const { code, out } = await run('deadletter', 'list')
+    expect(code).toBe(0)
+    expect(out).toMatch(/2026-11-24T00:00:00\.000Z +waf +parse-waf +\d+ +false +not_json/)
+    expect(out).not.toContain('\u001b')
+  })
+
+  test('list -o ndjson is one JSON object a record, and narrows', async () => {
+    const { out } = await run('deadletter', 'list', '-o', 'ndjson')
+    expect(JSON.parse(out)).toMatchObject({ pipeline: 'waf', stage: 'parse-waf', replayed: false })
+    expect((await run('deadletter', 'list', '-o', 'ndjson', '--reason', 'not_waf')).out).toBe('')
+  })
+
+  test('show of an id that is not there: exit code 1', async () => {
+    const { code, err } = await run('deadletter', 'show', 'ffffffff')
+    expect(code).toBe(1)
+    expect(err).toContain('no dead letter has this id')
+  })
+
+  test('replay where the topic was never made: exit code 1, and the record stays', async () => {
+    const { code, err } = await run('deadletter', 'replay', '--all')
+    expect(code).toBe(1)
+    expect(err).toMatch(/TOPIC_UNKNOWN/)
+    expect((await run('deadletter', 'list', '-o', 'ndjson')).out).toContain('"replayed":false')
+  })
+
+  test('replay sends into the topic log of the state folder, once', async () => {
+    const topics = await openTopics(readSettings(), silentLog, createMetrics())
+    await topics.ensure({ name: 'events.waf', partitions: 1, compacted: false, retention })
+    await topics.close()
+    expect(await run('deadletter', 'replay', '--all')).toMatchObject({ code: 0, err: '1 records sent again' })
+    expect(await run('deadletter', 'replay', '--all')).toMatchObject({ code: 0, err: '0 records sent again' })
+    expect((await run('deadletter', 'list')).err).toBe('The dead letter is empty.')
+  })
+})

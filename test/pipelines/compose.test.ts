@@ -1,0 +1,227 @@
+import { readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import type { Deps, Positions, Sink, Source, Stage } from '../../engine/contract.ts'
+import { readDeadLetters } from '../../engine/dead-letter.ts'
+import { stages as registered } from '../../enrichers/index.ts'
+import { FATAL, openByType, openPipeline } from '../../pipelines/compose.ts'
+import { HaetaeError } from '../../platform/errors.ts'
+import type { Log } from '../../platform/log.ts'
+import { silentLog } from '../../platform/log.ts'
+import { eventOf, noPositions, testDeps } from '../support/deps.ts'
+import { durable, TestSink, TestSource } from '../support/engine.ts'
+import { configOf, fakeRuntime, partOf } from '../support/pipelines.ts'
+
+/** Fakes that write down when they are opened and closed. */
+class Components {
+  readonly diary: string[] = []
+  readonly deps: Deps[] = []
+
+  part<C extends Source | Stage | Sink>(name: string, component: C, ...failures: readonly Error[]) {
+    const waiting = [...failures]
+    return partOf<C>(name, deps => {
+      const failure = waiting.shift()
+      this.diary.push(failure ? `${name} failed` : `${name} opened`)
+      this.deps.push(deps)
+      if (failure) return Promise.reject(failure)
+      const close = (): Promise<void> => {
+        this.diary.push(`${name} closed`)
+        return Promise.resolve()
+      }
+      return Promise.resolve(Object.assign(component, { close }))
+    })
+  }
+}
+
+const stage = (): Stage => ({ apply: batch => batch })
+const away = () => new Error('connect ECONNREFUSED')
+const never = new AbortController().signal
+
+describe('a component that is not there yet', () => {
+  test('is tried again until it opens, and the log says so once', async () => {
+    const fakes = new Components()
+    const warnings: unknown[] = []
+    const log: Log = { ...silentLog, warn: (_, fields) => warnings.push(fields), child: () => log }
+    const runtime = fakeRuntime(log)
+    const sink = fakes.part('sink', new TestSink(), away(), away(), away())
+    const config = configOf({ source: fakes.part('source', new TestSource()), stages: [], sinks: [sink] })
+    const opening = openPipeline(config, runtime, never)
+    for (let tries = 0; tries < 3; tries++) await runtime.clock.advance(120_000)
+    const { plan, close } = await opening
+    expect(fakes.diary).toEqual(['source opened', 'sink failed', 'sink failed', 'sink failed', 'sink opened'])
+    expect(warnings).toEqual([{ component: 'sink', error: 'connect ECONNREFUSED' }])
+    expect(plan.sinks.map(({ name }) => name)).toEqual(['sink'])
+    await close()
+  })
+
+  test('is waited for, and not asked all the time', async () => {
+    const fakes = new Components()
+    const runtime = fakeRuntime()
+    const sink = fakes.part('sink', new TestSink(), away())
+    const opening = openPipeline(
+      configOf({ source: fakes.part('source', new TestSource()), stages: [], sinks: [sink] }),
+      runtime,
+      never,
+    )
+    await runtime.clock.advance(0)
+    expect(runtime.clock.sleeping).toBe(1)
+    expect(fakes.diary).toEqual(['source opened', 'sink failed'])
+    await runtime.clock.advance(120_000)
+    await (await opening).close()
+  })
+
+  test('is given up when the process stops: what was open is closed', async () => {
+    const fakes = new Components()
+    const stop = new AbortController()
+    const sink = fakes.part('sink', new TestSink(), ...Array.from({ length: 9 }, away))
+    const runtime = fakeRuntime()
+    const opening = openPipeline(
+      configOf({ source: fakes.part('source', new TestSource()), stages: [], sinks: [sink] }),
+      runtime,
+      stop.signal,
+    )
+    await runtime.clock.advance(0)
+    stop.abort()
+    await expect(opening).rejects.toThrow('ECONNREFUSED')
+    expect(fakes.diary).toEqual(['source opened', 'sink failed', 'sink failed', 'source closed'])
+  })
+})
+
+describe('an error that waiting cannot mend', () => {
+  test.each(FATAL)('%s ends the start at the first try', async code => {
+    const fakes = new Components()
+    const source = fakes.part('source', new TestSource(), new HaetaeError(code, 'no'))
+    const opening = openPipeline(configOf({ source, stages: [], sinks: [] }), fakeRuntime(), never)
+    await expect(opening).rejects.toMatchObject({ code })
+    expect(fakes.diary).toEqual(['source failed'])
+  })
+
+  test('closes what was opened before, the last first, also when one of them cannot be closed', async () => {
+    const fakes = new Components()
+    const stubborn = partOf<Stage>('stubborn', () => {
+      fakes.diary.push('stubborn opened')
+      return Promise.resolve({ apply: batch => batch, close: () => Promise.reject(new Error('stuck')) })
+    })
+    const config = configOf({
+      source: fakes.part('source', new TestSource()),
+      stages: [fakes.part('first', stage()), stubborn],
+      sinks: [
+        fakes.part('sink', new TestSink()),
+        fakes.part('wrong', new TestSink(), new HaetaeError('SECRET_MISSING', 'no')),
+      ],
+    })
+    await expect(openPipeline(config, fakeRuntime(), never)).rejects.toMatchObject({ code: 'SECRET_MISSING' })
+    expect(fakes.diary).toEqual([
+      'source opened',
+      'first opened',
+      'stubborn opened',
+      'sink opened',
+      'wrong failed',
+      'sink closed',
+      'first closed',
+      'source closed',
+    ])
+  })
+})
+
+describe('what a component is given', () => {
+  test('its pipeline, a folder of that name for its own user alone', async () => {
+    const fakes = new Components()
+    const runtime = fakeRuntime()
+    const { close } = await openPipeline(
+      configOf({ source: fakes.part('source', new TestSource()), stages: [], sinks: [] }),
+      runtime,
+      never,
+    )
+    const [deps] = fakes.deps
+    expect(deps).toMatchObject({ pipeline: 'fake', clock: runtime.clock, metrics: runtime.metrics })
+    expect(deps!.stateFolder).toBe(join(runtime.settings.stateFolder, 'pipelines', 'fake'))
+    expect(statSync(deps!.stateFolder).mode & 0o777).toBe(0o700)
+    await close()
+  })
+
+  test('a sink gets the positions of the source', async () => {
+    const fakes = new Components()
+    const positions: Positions = { ...noPositions, note: () => 'of the source' }
+    const { close } = await openPipeline(
+      configOf({
+        source: fakes.part('source', Object.assign(new TestSource(), { positions })),
+        stages: [],
+        sinks: [fakes.part('sink', new TestSink())],
+      }),
+      fakeRuntime(),
+      never,
+    )
+    expect(fakes.deps[1]!.positions.note('any')).toBe('of the source')
+    await close()
+  })
+
+  test('behind a source without positions a note is refused with what is needed, never dropped', async () => {
+    const fakes = new Components()
+    const { close } = await openPipeline(
+      configOf({
+        source: fakes.part('source', new TestSource()),
+        stages: [],
+        sinks: [fakes.part('sink', new TestSink())],
+      }),
+      fakeRuntime(),
+      never,
+    )
+    const { positions } = fakes.deps[1]!
+    await expect(positions.setNote('any', 'x')).rejects.toThrow(/fake: .*needs a topic source/)
+    expect([positions.note('any'), positions.committed('any')]).toEqual([undefined, undefined])
+    await close()
+  })
+
+  test('a late dead letter is on the disk when the call resolves, and counted', async () => {
+    const fakes = new Components()
+    const runtime = fakeRuntime()
+    const { close } = await openPipeline(
+      configOf({ source: fakes.part('source', new TestSource()), stages: [], sinks: [] }),
+      runtime,
+      never,
+    )
+    const { id, kind, origin, raw } = eventOf('{"x":1}')
+    const letter = {
+      id,
+      kind,
+      origin,
+      raw,
+      pipeline: 'fake',
+      stage: 'lake',
+      reason: 'bad_row: 7',
+      timeMs: runtime.clock.now(),
+    }
+    await fakes.deps[0]!.deadLetter([letter])
+    const path = join(runtime.settings.deadLetterFolder, 'fake', '2026-11-24.ndjson')
+    expect(readFileSync(path, 'utf8').split('\n')).toHaveLength(2)
+    for await (const found of readDeadLetters(runtime.settings.deadLetterFolder)) expect(found).toEqual(letter)
+    expect(await runtime.metrics.expose()).toMatch(
+      /haetae_events_rejected_total\{pipeline="fake",stage="lake",reason="bad_row"\} 1/,
+    )
+    await close()
+  })
+})
+
+test('the plan has the bounds of the file, the drain time of the process, and the observers behind the sinks', async () => {
+  const fakes = new Components()
+  const runtime = fakeRuntime()
+  const observer = { name: 'status-page', sink: new TestSink(() => durable) }
+  const config = configOf({
+    source: fakes.part('source', new TestSource()),
+    stages: [fakes.part('first', stage()), fakes.part('second', stage())],
+    sinks: [fakes.part('sink', new TestSink())],
+  })
+  const { plan, close } = await openPipeline(config, runtime, never, [observer])
+  expect(plan.stages.map(({ name }) => name)).toEqual(['first', 'second'])
+  expect(plan.sinks.map(({ name }) => name)).toEqual(['sink', 'status-page'])
+  expect(plan).toMatchObject({ name: 'fake', deliveriesMax: 4, residentBytesMax: 1024 * 1024, drainMs: 20_000 })
+  await close()
+})
+
+test('a component is opened by its type with its defaults, and an unknown type is refused', async () => {
+  const opened = await openByType(registered, 'dedupe', {}, testDeps())
+  expect(opened.apply([eventOf('{}')], () => undefined)).toHaveLength(1)
+  expect(() => openByType(registered, 'nothing', {}, testDeps())).toThrow(/no component "nothing"/)
+  expect(() => openByType(registered, 'dedupe', { colour: 'red' }, testDeps())).toThrow(/colour/)
+})

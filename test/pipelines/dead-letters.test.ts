@@ -1,0 +1,209 @@
+import { appendFileSync, mkdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeEach, describe, expect, test } from 'vitest'
+import type { DeadLetter } from '../../engine/contract.ts'
+import { DeadLetterFile, deadLetterOf } from '../../engine/dead-letter.ts'
+import { findDeadLetters, replayDeadLetters, type Selection } from '../../pipelines/dead-letters.ts'
+import type { TopicRecord } from '../../platform/topics/contract.ts'
+import { FakeClock } from '../support/clock.ts'
+import { eventOf, testDeps } from '../support/deps.ts'
+import { temporary } from '../support/pipelines.ts'
+
+const DAY_MS = 86_400_000
+const all: Selection = { replayed: false }
+let folder: string
+let clock: FakeClock
+
+beforeEach(() => {
+  folder = temporary()
+  clock = new FakeClock()
+})
+
+async function reject(
+  record: unknown,
+  reason: string,
+  pipeline = 'waf',
+  kind: DeadLetter['kind'] = 'waf',
+): Promise<string> {
+  const file = new DeadLetterFile({ folder, pipeline, retentionDays: 30, now: () => clock.now() })
+  const letter = deadLetterOf(eventOf(record, kind), pipeline, 'parse-waf', reason, clock.now())
+  await file.write([letter])
+  await file.close()
+  return letter.id
+}
+
+async function found(selection: Selection = all): Promise<string[]> {
+  const texts: string[] = []
+  for await (const { letter, replayed } of findDeadLetters(folder, selection)) {
+    texts.push(`${letter.raw.toString()}${replayed ? ' (replayed)' : ''}`)
+  }
+  return texts
+}
+
+/** A topic log in memory; `failAt` is the append, counted from 1, that fails. */
+class Log {
+  readonly appends: [topic: string, records: readonly TopicRecord[]][] = []
+  failAt = Number.POSITIVE_INFINITY
+
+  readonly append = (topic: string, records: readonly TopicRecord[]): Promise<void> => {
+    if (this.appends.length + 1 === this.failAt) return Promise.reject(new Error('the log is full'))
+    this.appends.push([topic, records])
+    return Promise.resolve()
+  }
+
+  get texts(): string[] {
+    return this.appends.flatMap(([topic, records]) => records.map(({ value }) => `${topic} ${value?.toString()}`))
+  }
+}
+
+const replay = (selection: Selection, log: Log) => replayDeadLetters(folder, selection, log.append, testDeps({ clock }))
+
+describe('finding', () => {
+  test('a folder that was never made is an empty dead letter', async () => {
+    folder = join(folder, 'none')
+    expect(await found()).toEqual([])
+    expect(await replay(all, new Log())).toEqual({ sent: 0, skipped: 0 })
+  })
+
+  test('gives every letter, day by day in the order in which they were written', async () => {
+    await reject('first', 'not_json')
+    await reject('second', 'not_waf')
+    await clock.advance(DAY_MS)
+    await reject('third', 'not_json')
+    expect(await found()).toEqual(['first', 'second', 'third'])
+  })
+
+  test('selects by pipeline, by the code of the reason, and by the beginning of an id', async () => {
+    const id = await reject('a', 'not_json: at byte 3')
+    await reject('b', 'not_waf')
+    await reject('c', 'not_json', 'waf-lake')
+    expect(await found({ ...all, reason: 'not_json' })).toEqual(['a', 'c'])
+    expect(await found({ ...all, pipeline: 'waf-lake' })).toEqual(['c'])
+    expect(await found({ ...all, reason: 'not_json', pipeline: 'waf' })).toEqual(['a'])
+    expect(await found({ ...all, ids: [id.slice(0, 8)] })).toEqual(['a'])
+    expect(await found({ ...all, ids: ['ffffffffffff'] })).toEqual([])
+  })
+
+  test('passes over a torn line', async () => {
+    await reject('a', 'not_json')
+    appendFileSync(join(folder, 'waf', '2026-11-24.ndjson'), '{"id":"torn')
+    expect(await found()).toEqual(['a'])
+  })
+})
+
+describe('replaying', () => {
+  test('sends the bytes as they were to the topic of their kind, keyed and marked as replayed', async () => {
+    await reject('{"httpRequest":{"clientIp":"192.0.2.7"}}', 'stage_failed: x')
+    await reject('{"hostname":"node-1"}', 'not_falco', 'findings', 'falco')
+    const log = new Log()
+    expect(await replay(all, log)).toEqual({ sent: 2, skipped: 0 })
+    expect(log.texts.sort()).toEqual([
+      'events.falco {"hostname":"node-1"}',
+      'events.waf {"httpRequest":{"clientIp":"192.0.2.7"}}',
+    ])
+    const records = new Map(log.appends.map(([topic, [record]]) => [topic, record]))
+    expect(records.get('events.waf')).toMatchObject({ key: '192.0.2.7', replayed: true, timeMs: clock.now() })
+    expect(records.get('events.falco')).toMatchObject({ key: 'node-1', replayed: true })
+  })
+
+  test('marks what was sent: it is not listed or sent again unless asked for', async () => {
+    await reject('a', 'not_json')
+    await replay(all, new Log())
+    expect(await found()).toEqual([])
+    expect(await found({ replayed: true })).toEqual(['a (replayed)'])
+    const log = new Log()
+    expect(await replay(all, log)).toEqual({ sent: 0, skipped: 0 })
+    expect(log.appends).toEqual([])
+    expect(await replay({ replayed: true }, log)).toEqual({ sent: 1, skipped: 0 })
+    expect(statSync(join(folder, 'replayed')).mode & 0o777).toBe(0o600)
+  })
+
+  test('a mark belongs to one pipeline: the same record rejected by another one stays', async () => {
+    await reject('a', 'not_json', 'waf')
+    await reject('a', 'not_json', 'waf-lake')
+    expect(await replay({ ...all, pipeline: 'waf' }, new Log())).toEqual({ sent: 1, skipped: 0 })
+    expect(await found()).toEqual(['a'])
+    expect(await found({ ...all, pipeline: 'waf' })).toEqual([])
+  })
+
+  test('a record that is rejected once more after its replay is there again', async () => {
+    await reject('a', 'not_json')
+    await replay(all, new Log())
+    await clock.advance(1_000)
+    await reject('a', 'not_json')
+    expect(await found()).toEqual(['a'])
+    const log = new Log()
+    await clock.advance(1_000)
+    expect(await replay(all, log)).toEqual({ sent: 1, skipped: 0 })
+    expect(await found()).toEqual([])
+  })
+
+  test('ends although each record it sends is rejected again at once', async () => {
+    for (let index = 0; index < 250; index++) await reject(`record ${index}`, 'not_json')
+    let sent = 0
+    const rejecting = async (_: string, records: readonly TopicRecord[]): Promise<void> => {
+      sent += records.length
+      await clock.advance(1)
+      for (const { value } of records) await reject(value, 'not_json')
+    }
+    await replayDeadLetters(folder, all, rejecting, testDeps({ clock }))
+    expect(sent).toBe(250)
+    expect(await found()).toHaveLength(250)
+  })
+
+  test('skips an oversize record, of which only the beginning is kept, and does not mark it', async () => {
+    await reject('x'.repeat(100_000), 'oversize: 100000 bytes')
+    await reject('b', 'not_json')
+    const log = new Log()
+    expect(await replay(all, log)).toEqual({ sent: 1, skipped: 1 })
+    expect(log.texts).toEqual(['events.waf b'])
+    expect(await found()).toEqual(['x'.repeat(64 * 1024)])
+  })
+
+  test('only the selected records are sent', async () => {
+    const id = await reject('a', 'not_json')
+    await reject('b', 'not_json')
+    const log = new Log()
+    expect(await replay({ ...all, ids: [id] }, log)).toEqual({ sent: 1, skipped: 0 })
+    expect(log.texts).toEqual(['events.waf a'])
+    expect(await found()).toEqual(['b'])
+  })
+})
+
+describe('a replay that breaks off', () => {
+  test('keeps the marks of the batches that are stored, and the rest is sent by the next one: none lost', async () => {
+    for (let index = 0; index < 250; index++) await reject(`record ${index}`, 'not_json')
+    const log = new Log()
+    log.failAt = 2
+    await expect(replay(all, log)).rejects.toThrow('the log is full')
+    expect(log.texts).toHaveLength(100)
+    expect(await found()).toHaveLength(150)
+    log.failAt = Number.POSITIVE_INFINITY
+    expect(await replay(all, log)).toEqual({ sent: 150, skipped: 0 })
+    expect(new Set(log.texts).size).toBe(250)
+    expect(log.texts).toHaveLength(250)
+  })
+
+  test('between append and mark: the batch is sent twice rather than never', async () => {
+    await reject('a', 'not_json')
+    mkdirSync(join(folder, 'replayed')) // Marks cannot be written over a folder.
+    const log = new Log()
+    await expect(replay(all, log)).rejects.toThrow(/EISDIR/)
+    expect(await found()).toEqual(['a'])
+    await expect(replay(all, log)).rejects.toThrow(/EISDIR/)
+    expect(log.texts).toEqual(['events.waf a', 'events.waf a'])
+  })
+
+  test('in the middle of a mark: neither it nor the next one hides what was not sent', async () => {
+    await reject('a', 'not_json')
+    await replay(all, new Log())
+    const marks = join(folder, 'replayed')
+    const [mark] = readFileSync(marks, 'utf8').split('\n').filter(Boolean)
+    await reject('b', 'not_json')
+    appendFileSync(marks, mark!.slice(0, 10))
+    expect(await found()).toEqual(['b'])
+    await replay(all, new Log())
+    expect(await found({ replayed: true })).toContain('a (replayed)')
+    expect(await found()).toEqual([])
+  })
+})
