@@ -107,7 +107,7 @@ async function* guarded<T>(rows: AsyncIterable<T>): AsyncGenerator<T> {
 
 function failed(thrown: unknown): HaetaeError {
   if (thrown instanceof HaetaeError) return thrown
-  const said = asError(thrown).message.split('\n', 8).map(untrusted).join('\n')
+  const said = asError(thrown).message.replaceAll('\t', '  ').split('\n', 8).map(untrusted).join('\n')
   return new HaetaeError('LAKE_QUERY', said.trim(), { cause: thrown })
 }
 

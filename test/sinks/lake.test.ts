@@ -218,7 +218,7 @@ describe('the lake sink', () => {
     const { sink, deps } = await start()
     await sink.write([recordOf(1)], never)
     const files = spoolFiles(deps.stateFolder)
-    expect(files.map(name => name.split('.').at(-1)).sort()).toEqual(['evidence', 'ndjson'])
+    expect(files.map(name => String(name.split('.').at(-1))).sort()).toEqual(['evidence', 'ndjson'])
     for (const name of files) {
       const path = join(deps.stateFolder, name)
       expect(statSync(path).mode & 0o777).toBe(0o600)
