@@ -2,6 +2,7 @@ import { BATCH_BYTES_MAX } from '../engine/contract.ts'
 import { type NamedSink, run } from '../engine/pipeline.ts'
 import { systemClock } from '../platform/clock.ts'
 import { asError, HaetaeError } from '../platform/errors.ts'
+import { geoIpStatus } from '../platform/geoip/shared.ts'
 import { createLog } from '../platform/log.ts'
 import { createMetrics } from '../platform/metrics.ts'
 import type { Topics } from '../platform/topics/contract.ts'
@@ -51,6 +52,7 @@ export async function startProcess(pipelines: readonly PipelineConfig[], setting
     metrics,
     recent,
     lag: async () => (opening ? (await opening).lag() : []),
+    geoip: geoIpStatus,
     now: () => systemClock.now(),
   })
   printCeiling(pipelines, log)
@@ -78,15 +80,27 @@ async function runAll(
 ): Promise<void> {
   const watched = pipelines.find(({ sinks }) => sinks.some(({ spec }) => spec.type !== 'topic'))
   const observer: NamedSink = { name: 'status-page', sink: recent }
+  const topicsMade = barrier(pipelines.filter(writesTopic).length)
   const results = await Promise.allSettled(
     pipelines.map(async pipeline => {
       try {
-        await runOne(pipeline, runtime, health, pipeline === watched ? [observer] : [], stop.signal)
+        // Who reads a topic starts after who makes it: on the first start there is none yet.
+        if (!writesTopic(pipeline)) await topicsMade.reached
+        const observers = pipeline === watched ? [observer] : []
+        const { plan, close } = await openPipeline(pipeline, runtime, stop.signal, observers)
+        if (writesTopic(pipeline)) topicsMade.arrive()
+        health.set(pipeline.name, 'running')
+        try {
+          await run(plan, runtime, stop.signal)
+        } finally {
+          await close()
+        }
         health.set(pipeline.name, 'stopped')
       } catch (thrown) {
         health.set(pipeline.name, 'failed', asError(thrown).message)
         // A process with half its pipelines would look alive while events pile up: end, and let it be restarted.
         stop.abort()
+        topicsMade.open()
         throw thrown
       }
     }),
@@ -95,20 +109,23 @@ async function runAll(
   if (failed) throw asError(failed.reason)
 }
 
-async function runOne(
-  pipeline: PipelineConfig,
-  runtime: Runtime,
-  health: Health,
-  observers: readonly NamedSink[],
-  signal: AbortSignal,
-): Promise<void> {
-  const { plan, close } = await openPipeline(pipeline, runtime, signal, observers)
-  health.set(pipeline.name, 'running')
-  try {
-    await run(plan, runtime, signal)
-  } finally {
-    await close()
+/** `reached` resolves when `count` have arrived, or when it is opened because one never will. */
+function barrier(count: number): { readonly reached: Promise<void>; arrive(): void; open(): void } {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  let missing = count
+  if (missing === 0) resolve()
+  return {
+    reached: promise,
+    arrive() {
+      missing--
+      if (missing === 0) resolve()
+    },
+    open: resolve,
   }
+}
+
+function writesTopic({ sinks }: PipelineConfig): boolean {
+  return sinks.some(({ spec }) => spec.type === 'topic')
 }
 
 function usesTopics({ source, sinks }: PipelineConfig): boolean {

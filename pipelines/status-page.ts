@@ -1,3 +1,4 @@
+import type { DatabaseStatus } from '../platform/geoip/watched.ts'
 import type { GroupLag } from '../platform/topics/contract.ts'
 import type { Health, PipelineHealth } from './health.ts'
 import type { RecentEvent, RecentEvents, TopClient } from './recent.ts'
@@ -6,6 +7,7 @@ export interface StatusData {
   readonly health: Health
   readonly recent: RecentEvents
   readonly lag: readonly GroupLag[]
+  readonly geoip: readonly DatabaseStatus[]
   readonly nowMs: number
 }
 
@@ -46,7 +48,9 @@ ${table(['client', 'country', 'organisation', 'requests', 'blocked'], recent.top
 ${table(['time (UTC)', 'verdict', 'client', 'from', 'request', 'rule'], recent.newest().map(eventRow), 'No events yet.')}
 <h2>Pipelines</h2>
 ${table(['pipeline', 'state', 'reads', 'writes'], health.pipelines.map(pipelineRow), 'None.')}
-<footer><a href="/metrics">metrics</a> · <a href="/readyz">readyz</a> · <a href="/healthz">healthz</a></footer>
+<h2>GeoIP</h2>
+${table(['database', 'state', 'built', 'note'], data.geoip.map(databaseRow), 'Not in use.')}
+<footer><a href="https://db-ip.com" rel="noreferrer">IP Geolocation by DB-IP</a> · <a href="/metrics">metrics</a> · <a href="/readyz">readyz</a> · <a href="/healthz">healthz</a></footer>
 </body></html>
 `
 }
@@ -80,6 +84,11 @@ function eventRow(event: RecentEvent): string {
 function pipelineRow({ name, state, detail, readsFrom, writesTo }: PipelineHealth): string {
   const shown = detail === undefined ? state : `${state}: ${detail}`
   return `<tr><td>${cell(name)}</td><td class="${state === 'running' ? 'good' : 'bad'}">${cell(shown)}</td><td>${cell(readsFrom)}</td><td>${cell(writesTo)}</td></tr>`
+}
+
+function databaseRow({ topic, type, state, builtMs, message }: DatabaseStatus): string {
+  const built = new Date(builtMs).toISOString().slice(0, 10)
+  return `<tr><td>${cell(`${topic}: ${type}`)}</td><td class="${state === 'ok' ? 'good' : 'bad'}">${cell(state)}</td><td>${built}</td><td>${cell(message ?? '')}</td></tr>`
 }
 
 const STYLE = `

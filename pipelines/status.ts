@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { asError, HaetaeError } from '../platform/errors.ts'
+import type { DatabaseStatus } from '../platform/geoip/watched.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import type { GroupLag } from '../platform/topics/contract.ts'
 import type { Health } from './health.ts'
@@ -14,6 +15,7 @@ export interface StatusOptions {
   readonly metrics: Metrics
   readonly recent: RecentEvents
   lag(): Promise<readonly GroupLag[]>
+  geoip(): Promise<readonly DatabaseStatus[]>
   now(): number
 }
 
@@ -58,22 +60,29 @@ async function answer(request: IncomingMessage, options: StatusOptions): Promise
   if (request.method !== 'GET' && request.method !== 'HEAD') return { status: 405, type: TEXT, body: 'GET only\n' }
   switch (request.url?.split('?')[0] ?? '') {
     case '/':
-      return {
-        status: 200,
-        type: HTML,
-        body: renderStatus({ ...options, lag: await options.lag(), nowMs: options.now() }),
-      }
+      return page(options)
     case '/healthz':
       return options.health.failed() ? unready(options.health) : { status: 200, type: JSON_TYPE, body: '{"ok":true}\n' }
     case '/readyz':
       return options.health.missing().length > 0
         ? unready(options.health)
-        : { status: 200, type: JSON_TYPE, body: '{"ready":true}\n' }
+        : { status: 200, type: JSON_TYPE, body: `${JSON.stringify({ ready: true, ...(await geoipOf(options)) })}\n` }
     case '/metrics':
       return { status: 200, type: 'text/plain; version=0.0.4; charset=utf-8', body: await options.metrics.expose() }
     default:
       return { status: 404, type: TEXT, body: 'there are /, /healthz, /readyz and /metrics\n' }
   }
+}
+
+async function page(options: StatusOptions): Promise<Answer> {
+  const [lag, geoip] = await Promise.all([options.lag(), options.geoip()])
+  return { status: 200, type: HTML, body: renderStatus({ ...options, lag, geoip, nowMs: options.now() }) }
+}
+
+/** Old or damaged GeoIP data do not keep traffic away, but whoever asks is told. */
+async function geoipOf(options: StatusOptions): Promise<{ readonly geoip?: readonly string[] }> {
+  const geoip = (await options.geoip()).map(({ message }) => message).filter(message => message !== undefined)
+  return geoip.length > 0 ? { geoip } : {}
 }
 
 function unready(health: Health): Answer {

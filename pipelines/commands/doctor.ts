@@ -1,7 +1,9 @@
 import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { stages } from '../../enrichers/index.ts'
-import { asError, HaetaeError } from '../../platform/errors.ts'
+import { asError } from '../../platform/errors.ts'
+import { geoIpStatus } from '../../platform/geoip/shared.ts'
+import { silentLog } from '../../platform/log.ts'
 import type { Command } from '../cli.ts'
 import { openByType } from '../compose.ts'
 import { findDeadLetters } from '../dead-letters.ts'
@@ -37,7 +39,7 @@ export const doctor: Command = {
       folder('lake', settings.lakeFolder),
       await owner(settings),
       ...pipelines(settings),
-      await geoip(settings),
+      ...(await geoip(settings)),
       await opensearch(),
       await deadLetters(settings),
     ]
@@ -104,16 +106,18 @@ function pipelines(settings: Settings): Finding[] {
   })
 }
 
-async function geoip(settings: Settings): Promise<Finding> {
-  const spec = stages.find(({ type }) => type === 'geoip')
-  if (!spec) return { check: 'geoip', state: 'fail', detail: 'this build has no geoip stage' }
+/** Opens the databases that the stage uses by default and asks what state they are in. */
+async function geoip(settings: Settings): Promise<Finding[]> {
   try {
-    const stage = await openByType(stages, 'geoip', {}, offlineDeps('doctor', settings))
+    const deps = { ...offlineDeps('doctor', settings), log: silentLog }
+    const stage = await openByType(stages, 'geoip', {}, deps)
+    const findings = (await geoIpStatus()).map(({ topic, type, state, message }): Finding => {
+      return { check: `geoip ${topic}`, state: state === 'ok' ? 'ok' : 'warn', detail: message ?? type }
+    })
     await stage.close?.()
-    return { check: 'geoip', state: 'ok', detail: 'the databases open' }
+    return findings
   } catch (thrown) {
-    const error = asError(thrown)
-    return { check: 'geoip', state: 'fail', detail: error instanceof HaetaeError ? error.message : String(error) }
+    return [{ check: 'geoip', state: 'fail', detail: asError(thrown).message }]
   }
 }
 

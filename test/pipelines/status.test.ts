@@ -6,6 +6,7 @@ import { RecentEvents } from '../../pipelines/recent.ts'
 import { type StatusServer, serveStatus } from '../../pipelines/status.ts'
 import { escapeHtml } from '../../pipelines/status-page.ts'
 import { hasCode } from '../../platform/errors.ts'
+import type { DatabaseStatus } from '../../platform/geoip/watched.ts'
 import { silentLog } from '../../platform/log.ts'
 import { createMetrics } from '../../platform/metrics.ts'
 import type { OcsfEvent } from '../../platform/ocsf/event.ts'
@@ -16,7 +17,7 @@ afterEach(async () => {
   for (const server of open.splice(0)) await server.close()
 })
 
-async function start(events: readonly OcsfEvent[] = []) {
+async function start(events: readonly OcsfEvent[] = [], geoip: readonly DatabaseStatus[] = []) {
   const health = new Health(0, silentLog)
   const metrics = createMetrics()
   const recent = new RecentEvents()
@@ -34,6 +35,7 @@ async function start(events: readonly OcsfEvent[] = []) {
     metrics,
     recent,
     lag: () => Promise.resolve(lag),
+    geoip: () => Promise.resolve(geoip),
     now: () => 120_000,
   })
   open.push(server)
@@ -142,6 +144,7 @@ test('a taken port says which one and what to do', async () => {
     metrics,
     recent,
     lag: () => Promise.resolve([]),
+    geoip: () => Promise.resolve([]),
     now: () => 0,
   })
   const error: unknown = await second.catch((thrown: unknown) => thrown)
@@ -169,4 +172,22 @@ test('what is remembered stays bounded, and the clients with most refusals come 
   expect(recent.newest()[0]?.ip).toBe('attacker')
   expect(recent.top(1)[0]).toMatchObject({ ip: 'attacker', blocked: 1 })
   expect(recent.top(20_000)).toHaveLength(10_000)
+})
+
+test('an old GeoIP database is said on the page and by readyz, which stays ready', async () => {
+  const old: DatabaseStatus = {
+    topic: 'city',
+    path: '/srv/city.mmdb',
+    state: 'old',
+    layout: 'maxmind',
+    type: 'GeoLite2-City',
+    builtMs: 0,
+    ageDays: 90,
+    message: 'the database is 90 days old',
+  }
+  const { server } = await start([], [old])
+  expect((await get(`${server.url}/`)).body).toContain('the database is 90 days old')
+  const ready = await get(`${server.url}/readyz`)
+  expect(ready.status).toBe(200)
+  expect(JSON.parse(ready.body)).toEqual({ ready: true, geoip: ['the database is 90 days old'] })
 })
