@@ -7,6 +7,7 @@ import { key } from './key.ts'
 import { parseFalco } from './parse-falco.ts'
 import { parseGuardduty } from './parse-guardduty.ts'
 import { parseWaf } from './parse-waf.ts'
+import { redact } from './redact.ts'
 
 /** Every stage, one line each. The order is that of docs/components.md. */
 export const stages: readonly Spec<ZodType, Stage>[] = [
@@ -17,4 +18,5 @@ export const stages: readonly Spec<ZodType, Stage>[] = [
   parseFalco,
   parseGuardduty,
   parseWaf,
+  redact,
 ]

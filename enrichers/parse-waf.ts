@@ -45,7 +45,7 @@ function parse(event: Event, reader: DocumentReader, latestMs: number): string |
   if (typeof record === 'string') return record
   // Arrival time never stands in for it: a replayed record must not move to another day.
   if (!record.has(F.timestamp)) return 'time_out_of_range: timestamp is not a number'
-  const timeMs = Number(record.document.value(record.at[F.timestamp]!))
+  const timeMs = record.document.number(record.at[F.timestamp]!)
   if (!Number.isInteger(timeMs) || timeMs < 0) return 'time_out_of_range: timestamp is not in milliseconds since 1970'
   if (timeMs > latestMs) return 'time_out_of_range: timestamp is more than a day ahead'
   record.timeMs = timeMs

@@ -78,23 +78,33 @@ function namesRule({ document }: WafRecord, list: number): boolean {
 
 /** What may become part of a path, a key or a partition. */
 const pathSafe = /^[A-Za-z0-9-]{1,32}$/
-const CLOUDS_MAX = 256
-/** Rendered OCSF cloud objects by web ACL: an account has a handful of them. */
-const clouds = new Map<string, string>()
+/** Web ACLs met lately and their cloud objects: an account has a handful, and their names are long. */
+const CLOUDS = 64
+const clouds = Array.from({ length: CLOUDS }, () => ({ webacl: Buffer.alloc(0), json: '' }))
+const noCloud = renderCloud('')
 
-/** OCSF cloud as JSON, from arn:aws:wafv2:<region>:<account>:… ; WAF Classic has a bare id without either. */
-export function cloudOf(record: WafRecord): string {
-  const webacl = record.has(F.webaclId) ? record.text(F.webaclId) : ''
-  const known = clouds.get(webacl)
-  if (known !== undefined) return known
+/** OCSF cloud as JSON. */
+export function cloudOf({ at, document }: WafRecord): string {
+  const webacl = at[F.webaclId]!
+  if (webacl === 0) return noCloud
+  const { bytes } = document
+  const from = document.from(webacl)
+  const to = document.to(webacl)
+  const known = clouds[(to - from + bytes[to - 2]! * 7 + bytes[to - 3]! * 31) % CLOUDS]!
+  if (bytes.compare(known.webacl, 0, known.webacl.length, from, to) !== 0) {
+    known.webacl = Buffer.from(bytes.subarray(from, to))
+    known.json = renderCloud(document.text(webacl))
+  }
+  return known.json
+}
+
+/** From arn:aws:wafv2:<region>:<account>:… ; WAF Classic has a bare id without either. */
+function renderCloud(webacl: string): string {
   const [arn, , , region = '', account = ''] = webacl.split(':', 6)
   const safe = (text: string): string => (arn === 'arn' && pathSafe.test(text) ? text : 'unknown')
-  const cloud = JSON.stringify({
+  return JSON.stringify({
     provider: 'AWS',
     region: safe(region),
     account: { uid: safe(account), type_id: 10, type: 'AWS Account' },
   })
-  if (clouds.size >= CLOUDS_MAX) clouds.clear()
-  clouds.set(webacl, cloud)
-  return cloud
 }

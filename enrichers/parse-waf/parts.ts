@@ -24,12 +24,8 @@ const activity: Part = {
 
 const verdict: Part = {
   fields: ['action_id', 'action', 'disposition_id', 'disposition', 'status_id', 'status'],
-  write: (record, out) => out.ascii(verdictOf(actionOf(record)).json),
-  read: record => verdictOf(actionOf(record)).fields,
-}
-
-function actionOf(record: WafRecord): string | undefined {
-  return record.has(F.action) ? record.text(F.action) : undefined
+  write: ({ document, at }, out) => out.ascii(verdictOf(document, at[F.action]!).json),
+  read: ({ document, at }) => verdictOf(document, at[F.action]!).fields,
 }
 
 const time: Part = {

@@ -1,6 +1,6 @@
 import type { Event } from '../../engine/contract.ts'
 import type { DocumentReader, JsonDocument } from '../../platform/json/document.ts'
-import { ARRAY, ENTRY, ESCAPED, NUMBER, OBJECT, STRING } from '../../platform/json/scan.ts'
+import { ARRAY, CLOSE, ENTRY, ESCAPED, kindOf, NUMBER, OBJECT, START_MASK, STRING } from '../../platform/json/scan.ts'
 import type { BodySource } from '../../platform/ocsf/lazy-body.ts'
 import { type Method, noMethod } from './codes.ts'
 import { F, FIELDS, type FieldNames, NO_FIELD, recordNames, requestNames } from './fields.ts'
@@ -94,31 +94,38 @@ function locateMembers(
   members: number[],
   at: number[],
 ): { readonly seen: number; readonly arePlain: boolean } {
-  const { tape, bytes } = document
+  const { tape } = document
   let seen = 0
   let unknown = 0
   let arePlain = true
-  members.length = 0
-  for (let key = object + ENTRY; !document.isClose(key); key = document.after(key + ENTRY)) {
-    if ((tape[key]! & ESCAPED) !== 0) arePlain = false
-    const field = names.find(bytes, document.from(key), tape[key + 1]!)
+  let count = 0
+  // Straight from the tape: this is where most of the time goes that is not scanning or writing.
+  for (let key = object + ENTRY; kindOf(tape[key]!) !== CLOSE; ) {
+    const entry = tape[key]!
+    const value = key + ENTRY
+    const kind = kindOf(tape[value]!)
+    const field = names.find(document, entry & START_MASK, tape[key + 1]!)
     if (field === NO_FIELD) {
-      if (++unknown > UNKNOWN_NAMES_MAX || isRepeated(document, members, key)) arePlain = false
+      if (++unknown > UNKNOWN_NAMES_MAX || isRepeated(document, members, count, key)) arePlain = false
     } else {
       if ((seen & (1 << field)) !== 0) arePlain = false
       seen |= 1 << field
-      if (document.kind(key + ENTRY) === expectedKinds[field]) at[field] = key + ENTRY
+      if (kind === expectedKinds[field]) at[field] = value
     }
-    members.push(key, field)
+    if ((entry & ESCAPED) !== 0) arePlain = false
+    members[count++] = key
+    members[count++] = field
+    key = kind === OBJECT || kind === ARRAY ? tape[value + 1]! : value + ENTRY
   }
+  members.length = count
   return { seen, arePlain }
 }
 
-function isRepeated(document: JsonDocument, members: readonly number[], key: number): boolean {
+function isRepeated(document: JsonDocument, members: readonly number[], count: number, key: number): boolean {
   const { bytes } = document
   const from = document.from(key)
   const length = document.to(key) - from
-  for (let member = 0; member < members.length; member += 2) {
+  for (let member = 0; member < count; member += 2) {
     const other = members[member]!
     if (members[member + 1] !== NO_FIELD || document.to(other) - document.from(other) !== length) continue
     if (bytes.compare(bytes, from, from + length, document.from(other), document.to(other)) === 0) return true

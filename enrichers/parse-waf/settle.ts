@@ -96,7 +96,7 @@ function settleRequest(record: WafRecord): void {
     if (!record.headers.exact) keptHere |= 1 << F.headers
   }
   if (at[F.httpMethod] !== 0) {
-    record.method = methodOf(record.text(F.httpMethod))
+    record.method = methodOf(document, at[F.httpMethod]!)
     if (!record.method.isKnown) at[F.httpMethod] = 0
   }
   // OCSF wants a url to have a path.
@@ -130,8 +130,8 @@ function setHost(record: WafRecord, entry: number): boolean {
   return true
 }
 
-/** OCSF has a JA3 hash only inside `tls`, which wants a version; a JA4 fingerprint tells it. */
-const tlsVersions: Readonly<Record<string, string>> = { '10': '1.0', '11': '1.1', '12': '1.2', '13': '1.3' }
+/** OCSF has a JA3 hash only inside `tls`, which wants a version; the second and third character of a JA4 fingerprint tell it. */
+const tlsVersions = ['1.0', '1.1', '1.2', '1.3']
 
 function settleFingerprints(record: WafRecord): void {
   const { at, document } = record
@@ -139,7 +139,7 @@ function settleFingerprints(record: WafRecord): void {
   if (ja4 !== 0 && isEmptyText(document, ja4)) at[F.ja4Fingerprint] = 0
   else if (ja4 !== 0) {
     const from = document.from(ja4)
-    record.tlsVersion = tlsVersions[document.bytes.toString('latin1', from + 2, from + 4)]
+    if (document.bytes[from + 2] === 0x31) record.tlsVersion = tlsVersions[document.bytes[from + 3]! - 0x30]
   }
   const ja3 = at[F.ja3Fingerprint]!
   if (ja3 !== 0 && (record.tlsVersion === undefined || isEmptyText(document, ja3))) at[F.ja3Fingerprint] = 0

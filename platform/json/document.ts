@@ -1,6 +1,9 @@
 import { isUtf8 } from 'node:buffer'
 import { ARRAY, CLOSE, ENTRY, ESCAPED, kindOf, OBJECT, START_MASK, scanJson, scanned } from './scan.ts'
 
+/** Digits of which every whole number is a double. */
+const WHOLE_DIGITS_MAX = 15
+
 /** A string, key or number that reads as something else now. */
 export interface Replacement {
   readonly start: number
@@ -85,9 +88,25 @@ export class JsonDocument {
     return this.bytes.toString('utf8', this.from(entry) + 1, this.to(entry) - 1)
   }
 
+  /** What a number says. */
+  number(entry: number): number {
+    const from = this.from(entry)
+    const to = this.tape[entry + 1]!
+    let number = 0
+    for (let at = from; at < to; at++) {
+      const digit = this.bytes[at]! - 0x30
+      if (digit < 0 || digit > 9 || to - from > WHOLE_DIGITS_MAX) return Number(this.bytes.toString('latin1', from, to))
+      number = number * 10 + digit
+    }
+    return number
+  }
+
   /** Any value, as JSON.parse gives it. */
   value(entry: number): unknown {
-    return JSON.parse(Buffer.from(this.json(this.from(entry), this.to(entry)), 'latin1').toString())
+    const from = this.from(entry)
+    const to = this.to(entry)
+    if (!this.replacements) return JSON.parse(this.bytes.toString('utf8', from, to))
+    return JSON.parse(Buffer.from(this.json(from, to), 'latin1').toString())
   }
 
   /** The text between two positions, one character for each byte. */

@@ -179,7 +179,7 @@ test('an old GeoIP database is said on the page and by readyz, which stays ready
     topic: 'city',
     path: '/srv/city.mmdb',
     state: 'old',
-    layout: 'maxmind',
+    layout: 'nested',
     type: 'GeoLite2-City',
     builtMs: 0,
     ageDays: 90,

@@ -1,0 +1,132 @@
+/** Names of headers, query parameters and JSON members whose values are secrets, without `-` and `_` and in lower case. */
+const defaultNames = [
+  // headers
+  'authorization',
+  'proxyauthorization',
+  'cookie',
+  'setcookie',
+  'xapikey',
+  'xauthtoken',
+  'xaccesstoken',
+  'xcsrftoken',
+  'xxsrftoken',
+  'xsessionid',
+  'xsessiontoken',
+  'xamzsecuritytoken',
+  'xamzcredential',
+  'xamzsignature',
+  'xamznoidcdata',
+  'xamznoidcaccesstoken',
+  'xawswaftoken',
+  'awswaftoken',
+  'xgoogiapjwtassertion',
+  'cfaccessjwtassertion',
+  // parameters
+  'accesstoken',
+  'apikey',
+  'apitoken',
+  'assertion',
+  'authtoken',
+  'clientassertion',
+  'clientsecret',
+  'confirmpassword',
+  'csrf',
+  'csrfmiddlewaretoken',
+  'csrftoken',
+  'currentpassword',
+  'idtoken',
+  'jsessionid',
+  'jwt',
+  'newpassword',
+  'oldpassword',
+  'otp',
+  'passphrase',
+  'passwd',
+  'password',
+  'passwordconfirmation',
+  'phpsessid',
+  'privatekey',
+  'pwd',
+  'refreshtoken',
+  'resettoken',
+  'samlresponse',
+  'secret',
+  'secretkey',
+  'session',
+  'sessionid',
+  'sessiontoken',
+  'sid',
+  'sig',
+  'signature',
+  'token',
+  'xsrftoken',
+] as const
+
+/** Longer ones are no names. */
+export const NAME_CHARS_MAX = 64
+
+/** `Access-Token`, `access_token` and `accessToken` are one name. */
+function normalised(name: string): string {
+  return name.replace(/[-_]/g, '').replace(/[A-Z]+/g, letters => letters.toLowerCase())
+}
+
+/** Nothing to normalise. */
+const lower = /^[a-z0-9]*$/
+
+const HASH_BITS = 12
+
+export class SecretNames {
+  readonly #names: ReadonlySet<string>
+  /** For each first letter (its low five bits) the set of last ones: tells most other names apart by two bytes. */
+  readonly #lastByFirst = new Int32Array(32)
+  /** 1 at the hash of each name: tells nearly all others apart. */
+  readonly #hashes = new Uint8Array(1 << HASH_BITS)
+
+  constructor(additional: readonly string[] = []) {
+    this.#names = new Set([...defaultNames, ...additional.map(normalised)].filter(name => name !== ''))
+    for (const name of this.#names) {
+      const bytes = Buffer.from(name)
+      this.#hashes[hashOf(bytes, 0, bytes.length)] = 1
+      this.#lastByFirst[bytes[0]! & 31]! |= 1 << (bytes.at(-1)! & 31)
+    }
+  }
+
+  has(name: string): boolean {
+    if (name.length > NAME_CHARS_MAX) return false
+    return this.#names.has(lower.test(name) ? name : normalised(name))
+  }
+
+  /** False only if the name in these bytes is none of them, in whatever case. */
+  mayHave(bytes: Uint8Array, from: number, to: number): boolean {
+    const first = isDash(bytes[from]!) ? afterDashes(bytes, from, to) : from
+    const last = isDash(bytes[to - 1]!) ? beforeDashes(bytes, from, to) : to - 1
+    if ((this.#lastByFirst[bytes[first]! & 31]! & (1 << (bytes[last]! & 31))) === 0) return false
+    return to - from <= NAME_CHARS_MAX && this.#hashes[hashOf(bytes, from, to)] === 1
+  }
+}
+
+function isDash(byte: number): boolean {
+  return byte === 0x2d || byte === 0x5f
+}
+
+function afterDashes(bytes: Uint8Array, from: number, to: number): number {
+  let at = from
+  while (at < to && isDash(bytes[at]!)) at++
+  return at
+}
+
+function beforeDashes(bytes: Uint8Array, from: number, to: number): number {
+  let at = to - 1
+  while (at > from && isDash(bytes[at]!)) at--
+  return at
+}
+
+/** Of a name as normalised, if it is ASCII; a name with other letters is only found in the same case. */
+function hashOf(bytes: Uint8Array, from: number, to: number): number {
+  let hash = 0
+  for (let at = from; at < to; at++) {
+    const byte = bytes[at]!
+    if (byte !== 0x2d && byte !== 0x5f) hash = (Math.imul(hash, 31) + (byte | 0x20)) | 0
+  }
+  return (hash ^ (hash >>> HASH_BITS)) & ((1 << HASH_BITS) - 1)
+}

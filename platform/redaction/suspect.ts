@@ -1,0 +1,89 @@
+import type { JsonDocument } from '../json/document.ts'
+import { ESCAPED, START_MASK } from '../json/scan.ts'
+import type { SecretNames } from './names.ts'
+
+const EQUALS = 1
+const PERCENT = 2
+const WEB_TOKEN = 3
+const KEY_ID = 4
+const BEARER = 5
+const ESCAPE = 6
+/** What a byte may be part of; 0 = of no secret that we know. */
+const interest = new Uint8Array(256)
+interest[0x3d] = EQUALS
+interest[0x25] = PERCENT
+interest[0x4a] = WEB_TOKEN
+interest[0x49] = KEY_ID
+interest[0x42] = BEARER
+interest[0x62] = BEARER
+interest[0x5c] = ESCAPE
+
+/** Bytes of a parameter's name, as in string.ts. */
+const nameBytes = new Uint8Array(256).fill(1, 0x30, 0x3a).fill(1, 0x41, 0x5b).fill(1, 0x61, 0x7b)
+for (const char of '_.%[]-') nameBytes[char.charCodeAt(0)] = 1
+
+/**
+ * Whether the content of a JSON string may hold something that redactString replaces. May say yes for nothing, never no for
+ * something: most strings are told apart here, without being decoded.
+ */
+export function isSuspect(document: JsonDocument, entry: number, names: SecretNames): boolean {
+  const { bytes, view, tape } = document
+  const from = (tape[entry]! & START_MASK) + 1
+  const to = tape[entry + 1]! - 1
+  if ((tape[entry]! & ESCAPED) !== 0) return isSuspectPart(bytes, from, from, to, names)
+  let at = from
+  // Four bytes at a time, while none is `=`, `%`, `b`, `B` or H to K (or over 0x7f).
+  for (; at + 4 <= to; at += 4) {
+    const word = view.getInt32(at, true)
+    const equals = (word ^ 0x3d3d3d3d) - 0x01010101
+    const percents = (word ^ 0x25252525) - 0x01010101
+    const letters = ((word | 0x20202020) ^ 0x62626262) - 0x01010101
+    const capitals = ((word & 0xfcfcfcfc) ^ 0x48484848) - 0x01010101
+    if (((equals | percents | letters | capitals) & 0x80808080) === 0) continue
+    if (isSuspectPart(bytes, from, at, at + 4, names)) return true
+  }
+  return isSuspectPart(bytes, from, at, to, names)
+}
+
+/** Looks at the bytes from `start` to `to` of a string that begins at `from`. */
+function isSuspectPart(bytes: Uint8Array, from: number, start: number, to: number, names: SecretNames): boolean {
+  for (let at = start; at < to; at++) {
+    const kind = interest[bytes[at]!]
+    if (kind === 0) continue
+    if (kind === EQUALS) {
+      if (mayNameSecret(bytes, from, at, names)) return true
+    } else if (kind === ESCAPE) {
+      // \uXXXX can stand for anything; after the other escapes the next byte is not what it seems.
+      if (bytes[++at] === 0x75) return true
+    } else if (kind === PERCENT) {
+      if (isEncodedEquals(bytes, at)) return true
+    } else if (kind === WEB_TOKEN) {
+      if (bytes[at - 1] === 0x79 && bytes[at - 2] === 0x65) return true
+    } else if (kind === KEY_ID) {
+      if (bytes[at + 1] === 0x41 && bytes[at - 2] === 0x41) return true
+    } else if ((bytes[at + 1]! | 0x20) === 0x65 && (bytes[at + 2]! | 0x20) === 0x61) return true
+  }
+  return false
+}
+
+/** `%3d`, or the beginning of `%253d`. */
+function isEncodedEquals(bytes: Uint8Array, at: number): boolean {
+  const second = bytes[at + 2]
+  return bytes[at + 1] === 0x33 ? (second! | 0x20) === 0x64 : bytes[at + 1] === 0x32 && second === 0x35
+}
+
+function mayNameSecret(bytes: Uint8Array, from: number, at: number, names: SecretNames): boolean {
+  let end = at
+  while (end > from && bytes[end - 1] === 0x5d) end--
+  let start = end
+  while (start > from && nameBytes[bytes[start - 1]!] === 1) {
+    const byte = bytes[start - 1]
+    if (byte === 0x25) return true
+    if (byte === 0x2e || byte === 0x5b || byte === 0x5d) break
+    start--
+  }
+  // Behind a backslash the first byte belongs to the escape.
+  if (start > from && bytes[start - 1] === 0x5c) return true
+  // A percent sign further back may decode to anything, but then ends before the last part of the name.
+  return start < end && names.mayHave(bytes, start, end)
+}
