@@ -33,7 +33,7 @@ export const openSearchFields = {
 }
 const settings = z.strictObject(openSearchFields)
 
-export interface Call {
+interface Call {
   readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE'
   readonly path: string
   readonly query?: Readonly<Record<string, string>>

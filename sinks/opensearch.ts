@@ -44,7 +44,7 @@ const config = z.strictObject({
     .default(true)
     .describe('false: somebody else puts the index template, and this role need not be allowed to'),
 })
-export type OpenSearchConfig = z.output<typeof config>
+type OpenSearchConfig = z.output<typeof config>
 
 export const opensearch = defineSink({
   type: 'opensearch',

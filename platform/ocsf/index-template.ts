@@ -19,7 +19,7 @@ export interface IndexTemplate {
 }
 
 /** Goes up when older programs must not put their template over a newer one. */
-export const TEMPLATE_VERSION = 1
+const TEMPLATE_VERSION = 1
 
 /** In UTF-16 units. Lucene refuses a term over 32,766 bytes, and with it the whole document. */
 export const TERM_LENGTH_MAX = 8191

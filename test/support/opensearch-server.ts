@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo, Socket } from 'node:net'
 
 /** One bulk request as it came. */
-export interface SeenBulk {
+interface SeenBulk {
   readonly bytes: number
   readonly documents: readonly BulkDocument[]
   readonly contentLength: string | undefined
@@ -28,7 +28,7 @@ export type Fault =
   /** Waits for the promise, then answers normally. */
   | { readonly until: Promise<void> }
 
-export interface Item {
+interface Item {
   readonly status: number
   readonly type?: string
   readonly reason?: string
