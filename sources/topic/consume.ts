@@ -28,6 +28,8 @@ export interface ConsumeOptions extends Omit<SubscribeOptions, 'topics' | 'liste
 }
 
 const STAGE = 'topic'
+/** How long nothing may settle before more is read than the poison guard asked for. */
+const PATIENCE_MS = 10_000
 
 export class TopicSource implements Source {
   readonly positions: Positions
@@ -104,15 +106,24 @@ export class TopicSource implements Source {
   async #next(stream: Stream, fetched: Fetched, signal: AbortSignal): Promise<readonly FetchedRecord[] | undefined> {
     const first = fetched.records[0]
     if (!first) return undefined
-    const { singlyTo, unsettledMax } = stream.attempt.plan
+    const { singlyTo } = stream.attempt.plan
     if (singlyTo === undefined || first.offset >= singlyTo) return fetched.records
-    if (stream.unsettledCount >= unsettledMax) {
+    if (stream.unsettledCount >= stream.unsettledMax) {
       this.#held = fetched
-      await stream.settling(signal)
+      await this.#settling(stream, signal)
       return undefined
     }
     if (fetched.records.length > 1) this.#held = { ...fetched, records: fetched.records.slice(1) }
     return [first]
+  }
+
+  /** A sink that settles nothing before it has a whole range (the lake) would wait for records, and we for it: the bound yields. */
+  async #settling(stream: Stream, signal: AbortSignal): Promise<void> {
+    const patience = new AbortController()
+    void this.#deps.clock.wait(PATIENCE_MS, patience.signal).then(() => patience.abort())
+    await stream.settling(AbortSignal.any([signal, patience.signal]))
+    if (patience.signal.aborted) stream.unsettledMax *= 2
+    else patience.abort()
   }
 
   async #deliver(stream: Stream, records: readonly FetchedRecord[]): Promise<Delivery | undefined> {

@@ -13,6 +13,8 @@ export class Stream {
   readonly topic: string
   readonly partition: number
   readonly attempt: Attempt
+  /** While reading singly. */
+  unsettledMax: number
   readonly #checkpoint: Checkpoint = trackOffsets()
   /** First offsets of what was handed out and is not settled, in ascending order. */
   readonly #unsettled = new Set<bigint>()
@@ -26,6 +28,7 @@ export class Stream {
     this.partition = position.partition
     this.name = streamName(position.topic, position.partition)
     this.attempt = attempt
+    this.unsettledMax = attempt.plan.unsettledMax
     this.#committed = position.offset
     this.#readTo = position.offset
     this.#note = position.note
