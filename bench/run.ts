@@ -17,6 +17,8 @@ import { hundredths, rowsOf, speedUp, table, withSpread } from './report.ts'
 const self = fileURLToPath(import.meta.url)
 const MEMORY = 'memory'
 const MEMORY_RECORDS = 1_000_000
+/** A case that hangs is a failure of that case, not of the run. */
+const CASE_MS_MAX = 600_000
 
 type ChildMessage = { readonly is: 'ready' } | { readonly is: 'sample'; readonly sample: Sample } | MemoryMessage
 type MemoryMessage = { readonly is: 'memory'; readonly result: MemoryResult }
@@ -65,7 +67,12 @@ async function expectMessage<Is extends ChildMessage['is']>(
 ): Promise<Extract<ChildMessage, { is: Is }>> {
   const message = await new Promise<ChildMessage>((resolve, reject) => {
     from.once('message', got => resolve(got as ChildMessage))
-    from.once('exit', code => reject(new Error(`the measured process ended with code ${code}; its error is above`)))
+    from.once('exit', (code, signal) => {
+      const why = signal
+        ? `was ended by ${signal}, at the latest after ${CASE_MS_MAX / 1000} s`
+        : `ended with code ${code}; its error is above`
+      reject(new Error(`the measured process ${why}`))
+    })
   })
   if (message.is !== is) throw new Error(`the measured process said "${message.is}" and not "${is}"`)
   return message as Extract<ChildMessage, { is: Is }>
@@ -76,6 +83,9 @@ async function measureOnce({ name, workers }: Case, input: Input, count: number)
   const started = inputs.map((path, at) => {
     return start(name, { input: path, warmUp: input.warmUp, count }, 'ignore', `${input.output}-${at}`)
   })
+  const tooLong = setTimeout(() => {
+    for (const each of started) each.kill()
+  }, CASE_MS_MAX)
   try {
     await Promise.all(started.map(each => expectMessage(each, 'ready')))
     const done = started.map(each => expectMessage(each, 'sample'))
@@ -86,6 +96,8 @@ async function measureOnce({ name, workers }: Case, input: Input, count: number)
   } catch (thrown) {
     for (const each of started) each.kill()
     throw thrown
+  } finally {
+    clearTimeout(tooLong)
   }
 }
 
