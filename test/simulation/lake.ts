@@ -7,7 +7,7 @@ import { fateOf } from './destinations.ts'
 import { Life } from './life.ts'
 import type { World } from './world.ts'
 
-interface Row {
+export interface Row {
   readonly stream: string
   readonly position: bigint
   readonly content: string
@@ -22,9 +22,7 @@ export class Objects {
     this.#world = world
   }
 
-  put(name: string, records: readonly Encoded[]): void {
-    const rows = new Map<string, Row>()
-    for (const { event, json } of records) rows.set(event.id, { ...event.origin!, content: json.toString() })
+  put(name: string, rows: ReadonlyMap<string, Row>): void {
     const there = this.byName.get(name)
     if (!there) {
       this.byName.set(name, rows)
@@ -183,7 +181,8 @@ export class LakeSink implements Sink {
     if (!this.#life.alive) return Life.limbo
     const fails = this.#random.chance(this.#world.faults.write)
     if (!fails || this.#random.chance(0.5)) {
-      this.#world.lake.put(name, records)
+      const rows = records.map(({ event, json }) => [event.id, { ...event.origin!, content: json.toString() }] as const)
+      this.#world.lake.put(name, new Map(rows))
     }
     if (fails) throw new Error('simulated: the object store is away')
   }

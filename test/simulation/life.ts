@@ -1,11 +1,14 @@
 /** One run of a process, from its start to its crash or orderly end. What it holds in memory ends with it. */
 export class Life {
   alive = true
+  /** Every life has its own. */
+  readonly serial: number
   /** Which machine it runs on: what it keeps in its state folder outlives it. */
   readonly machine: string
   readonly #deaths: (() => void)[] = []
 
-  constructor(machine: string) {
+  constructor(machine: string, serial: number) {
+    this.serial = serial
     this.machine = machine
   }
 

@@ -16,7 +16,7 @@ const reasons: Readonly<Record<string, RegExp>> = {
   dull: /^poison:/,
   bad: /^(bad$|poison:)/,
   poison: /^(stage_failed: simulated: poison$|poison:)/,
-  unstorable: /^(unstorable: simulated$|poison:)/,
+  unstorable: /^((unstorable|lake_row): simulated$|poison:)/,
   refused: /^(mapping: simulated$|poison:)/,
 }
 

@@ -1,18 +1,20 @@
 import { join } from 'node:path'
 import { backoffMs, writeBackoff } from '../../engine/backoff.ts'
-import type { DeadLetter, Deps, Sink, Source } from '../../engine/contract.ts'
+import type { DeadLetter, Deps, Event, Sink, Source } from '../../engine/contract.ts'
 import { type NamedSink, type Plan, run } from '../../engine/pipeline.ts'
 import type { NamedStage } from '../../engine/stages.ts'
 import { type DeadLetterStore, writeDeadLetters } from '../../engine/write.ts'
 import { dedupe } from '../../enrichers/dedupe.ts'
 import { silentLog } from '../../platform/log.ts'
 import { createMetrics } from '../../platform/metrics.ts'
+import type { OcsfEvent } from '../../platform/ocsf/event.ts'
 import type { Topics } from '../../platform/topics/contract.ts'
 import { topic as topicSink } from '../../sinks/topic.ts'
 import { topic as topicSource } from '../../sources/topic.ts'
 import { deadLetterOfLife, searchSink, spoolingSink } from './destinations.ts'
 import { LakeSink } from './lake.ts'
 import { Life } from './life.ts'
+import { realLakeSink } from './real-lake.ts'
 import { SimTopics } from './topics.ts'
 import type { World } from './world.ts'
 
@@ -29,16 +31,26 @@ const stages: readonly NamedStage[] = [
           const { n, fate } = JSON.parse(event.raw.toString()) as { n: number; fate: string }
           if (fate === 'poison') throw new Error('simulated: poison')
           if (fate === 'bad') reject(event, 'bad')
-          event.body = {
-            count: n,
-            metadata: { uid: event.id, version: '1.8.0', product: { name: 'WAF', vendor_name: 'AWS' } },
-          }
+          event.body = bodyOf(event, n, fate)
           return fate !== 'bad'
         }),
     },
   },
   { name: 'filter', stage: { apply: batch => batch.filter(event => !event.raw.includes('"fate":"dull"')) } },
 ]
+
+/** As much of a WAF event as the sinks look at, and where it was read. */
+function bodyOf({ id, origin, timeMs }: Event, n: number, fate: string): OcsfEvent {
+  return {
+    class_uid: 4002,
+    time: timeMs,
+    count: n,
+    activity_name: fate,
+    message: `${origin?.stream}@${origin?.position}`,
+    cloud: { provider: 'AWS', region: n % 2 === 0 ? 'eu-central-1' : 'us-east-1' },
+    metadata: { uid: id, version: '1.8.0', product: { name: 'WAF', vendor_name: 'AWS' } },
+  }
+}
 
 const keyStage: NamedStage = {
   name: 'key',
@@ -61,9 +73,9 @@ export class SimProcess {
   readonly #stop = new AbortController()
   #pipelines: Promise<void>[] = []
 
-  constructor(world: World, machine: string) {
+  constructor(world: World, machine: string, serial: number) {
     this.#world = world
-    this.life = new Life(machine)
+    this.life = new Life(machine, serial)
   }
 
   /** Resolves when the process ended by itself: stopped, or because one of its pipelines failed. */
@@ -133,7 +145,10 @@ export class SimProcess {
         { name: 'archive', sink: spoolingSink(world, life) },
       ]
     }
-    if (name === 'lake') return [{ name: 'lake', sink: new LakeSink(world, life, deps) }]
+    if (name === 'lake') {
+      const sink = world.realLake ? await realLakeSink(world, life, deps) : new LakeSink(world, life, deps)
+      return [{ name: 'lake', sink }]
+    }
     const config = topicSink.config.parse({ topic: TOPIC, kinds: ['waf'], partitions: PARTITIONS })
     const sink: Sink = await this.#opened(() => topicSink.open(config, deps))
     return [{ name: 'topic', sink }]

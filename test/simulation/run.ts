@@ -1,3 +1,4 @@
+import { vi } from 'vitest'
 import { judge } from './oracle.ts'
 import type { Plant } from './plants.ts'
 import { World } from './world.ts'
@@ -9,13 +10,15 @@ export interface Story {
 }
 
 /** Lives one seed through and judges it. */
-export async function tell(seed: number, plant?: Plant): Promise<Story> {
-  const world = new World(seed, plant)
+export async function tell(seed: number, plant?: Plant, realLake = false): Promise<Story> {
+  const world = new World(seed, plant, realLake)
+  const chance = vi.spyOn(Math, 'random').mockImplementation(world.random.fork().next)
   try {
     await world.live()
     const violations = await judge(world)
     return { violations, census: world.census, trace: world.trace() }
   } finally {
     await world.destroy()
+    chance.mockRestore()
   }
 }

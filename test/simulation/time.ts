@@ -80,7 +80,11 @@ export class SimTime {
   async #quiet(): Promise<void> {
     for (let quiet = 0; quiet < 2; ) {
       await new Promise(resolve => setImmediate(resolve))
-      quiet = this.#underway > 0 ? 0 : quiet + 1
+      quiet = this.#underway > 0 || usesDisk() ? 0 : quiet + 1
     }
   }
+}
+
+function usesDisk(): boolean {
+  return process.getActiveResourcesInfo().some(name => name.startsWith('FSReq') || name === 'CloseReq')
 }

@@ -47,14 +47,18 @@ export class World {
   readonly census = new Map<string, number>()
   readonly #trace = createHash('sha256')
   readonly plant: Plant | undefined
+  /** The production lake sink instead of the short one in lake.ts. */
+  readonly realLake: boolean
   faults: Faults
   #log: EmbeddedTopics | undefined
   readonly #dead = new Map<string, DeadLetter[]>()
   readonly #positions = new Map<string, bigint>()
   readonly #processes = new Map<string, SimProcess>()
   #ending = false
+  #started = 0
 
-  constructor(seed: number, plant?: Plant) {
+  constructor(seed: number, plant?: Plant, realLake = false) {
+    this.realLake = realLake
     this.random = new Random(seed)
     this.plant = plant
     const often = (): number => this.random.pick([0, 0.05, 0.15, 0.4])
@@ -153,7 +157,7 @@ export class World {
   }
 
   async #openLog(): Promise<void> {
-    const machine = new Life('log')
+    const machine = new Life('log', 0)
     this.#log = await this.time.real(() =>
       openEmbedded({
         folder: join(this.folder, 'log'),
@@ -183,7 +187,7 @@ export class World {
   /** `main` is started again whenever it ended; `second` shares its consumer groups while it lives. */
   #start(machine: 'main' | 'second'): void {
     if (this.#processes.has(machine) || this.#ending) return
-    const process = new SimProcess(this, machine)
+    const process = new SimProcess(this, machine, ++this.#started)
     this.#processes.set(machine, process)
     const ended = (): void => {
       if (this.#processes.get(machine) !== process) return
