@@ -5,7 +5,7 @@ import { Life } from './life.ts'
 import type { World } from './world.ts'
 
 /** What becomes of a record on its way; see process.ts. */
-export const fates = ['ok', 'ok', 'ok', 'ok', 'ok', 'ok', 'bad', 'dull', 'poison', 'refused', 'unstorable'] as const
+const fates = ['ok', 'ok', 'ok', 'ok', 'ok', 'ok', 'bad', 'dull', 'poison', 'refused', 'unstorable'] as const
 
 export interface Request {
   readonly marker: string

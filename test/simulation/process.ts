@@ -19,7 +19,7 @@ import { SimTopics } from './topics.ts'
 import type { World } from './world.ts'
 
 export const TOPIC = 'events.waf'
-export const PARTITIONS = 2
+const PARTITIONS = 2
 
 /** What a record asks for in its `fate`: a stage that throws, refuses, drops, or (in the sink) a refusal. */
 const stages: readonly NamedStage[] = [
