@@ -125,7 +125,13 @@ async function opensearch(): Promise<Finding> {
   const url = process.env['OPENSEARCH_URL']
   if (!url) return { check: 'opensearch', state: 'ok', detail: 'OPENSEARCH_URL is not set: events go to the lake only' }
   try {
-    const response = await fetch(new URL('/', url), { signal: AbortSignal.timeout(5_000) })
+    const root = new URL('/', url)
+    // fetch refuses such a URL with a message that quotes it, password included.
+    if (root.username !== '' || root.password !== '') {
+      const detail = 'OPENSEARCH_URL holds credentials: give them as auth { username, password: { env: NAME } }'
+      return { check: 'opensearch', state: 'fail', detail }
+    }
+    const response = await fetch(root, { signal: AbortSignal.timeout(5_000) })
     await response.arrayBuffer()
     const state = response.status === 200 ? 'ok' : response.status === 401 || response.status === 403 ? 'warn' : 'fail'
     return { check: 'opensearch', state, detail: `answers ${response.status}` }
