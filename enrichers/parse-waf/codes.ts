@@ -1,30 +1,23 @@
 import type { JsonDocument } from '../../platform/json/document.ts'
 import type { OcsfEvent } from '../../platform/ocsf/event.ts'
 
-/** Part of an event that is the same for many records: as an object and as JSON members, each behind a comma, as a byte string. */
-export interface Codes {
-  readonly fields: OcsfEvent
-  readonly json: string
-}
-
-function codes(fields: OcsfEvent): Codes {
-  const json = `,${JSON.stringify(fields).slice(1, -1)}`
-  return { fields, json: Buffer.from(json).toString('latin1') }
-}
-
-/** OCSF HTTP Activity (4002). */
-export const classification = codes({
+/** OCSF HTTP Activity (4002). A web ACL's verdict is no finding: informational. */
+const classification: OcsfEvent = {
   category_uid: 4,
   category_name: 'Network Activity',
   class_uid: 4002,
   class_name: 'HTTP Activity',
   severity_id: 1,
   severity: 'Informational',
-})
+}
 
-export interface Method extends Codes {
+export interface Method {
+  /** OCSF activity. */
+  readonly fields: OcsfEvent
   /** One of the nine that OCSF knows. */
   readonly isKnown: boolean
+  /** What was rendered for this method, by verdict. */
+  readonly rendered: Map<Verdict, Codes>
 }
 
 function method(id: number, name: string, isKnown = true): Method {
@@ -34,7 +27,7 @@ function method(id: number, name: string, isKnown = true): Method {
     type_uid: 400_200 + id,
     type_name: `HTTP Activity: ${name}`,
   }
-  return { ...codes(fields), isKnown }
+  return { fields, isKnown, rendered: new Map() }
 }
 
 /** By quoted name, the frequent ones first. */
@@ -58,19 +51,21 @@ export function methodOf(document: JsonDocument, entry: number): Method {
   return otherMethod
 }
 
-/** OCSF security_control profile: action, disposition; and the status, which is the client's point of view. */
-function verdict(action: [number, string], disposition: [number, string], status: [number, string]): Codes {
-  return codes({
+/** OCSF action, disposition (security_control profile) and status, which is the client's point of view. */
+export type Verdict = OcsfEvent
+
+function verdict(action: [number, string], disposition: [number, string], status: [number, string]): Verdict {
+  return {
     action_id: action[0],
     action: action[1],
     disposition_id: disposition[0],
     disposition: disposition[1],
     status_id: status[0],
     status: status[1],
-  })
+  }
 }
 
-const verdicts: readonly (readonly [string, Codes])[] = [
+const verdicts: readonly (readonly [string, Verdict])[] = [
   ['"ALLOW"', verdict([1, 'Allowed'], [1, 'Allowed'], [1, 'Success'])],
   ['"BLOCK"', verdict([2, 'Denied'], [2, 'Blocked'], [2, 'Failure'])],
   ['"CHALLENGE"', verdict([2, 'Denied'], [23, 'Challenge'], [2, 'Failure'])],
@@ -78,9 +73,31 @@ const verdicts: readonly (readonly [string, Codes])[] = [
 ]
 const noVerdict = verdict([0, 'Unknown'], [0, 'Unknown'], [0, 'Unknown'])
 
-/** Only ever from the record's top-level action, at `entry`; 0 = it has none. An action we do not know keeps its own name. */
-export function verdictOf(document: JsonDocument, entry: number): Codes {
-  if (entry === 0) return noVerdict
-  for (const [name, known] of verdicts) if (document.is(entry, name)) return known
-  return verdict([99, document.text(entry)], [99, 'Other'], [99, 'Other'])
+/** The part of an event that is the same for many records: as an object, and as JSON members each behind a comma (a byte string). */
+export interface Codes {
+  readonly fields: OcsfEvent
+  readonly json: string
+}
+
+/**
+ * The verdict comes from the record's top-level action and from nothing else; `action` is its entry, 0 = there is none. An
+ * action that we do not know keeps its own name.
+ */
+export function codesOf(document: JsonDocument, method: Method, action: number): Codes {
+  if (action === 0) return known(method, noVerdict)
+  for (const [name, verdict] of verdicts) if (document.is(action, name)) return known(method, verdict)
+  return render(method, verdict([99, document.text(action)], [99, 'Other'], [99, 'Other']))
+}
+
+function known(method: Method, verdict: Verdict): Codes {
+  const rendered = method.rendered.get(verdict)
+  if (rendered) return rendered
+  const codes = render(method, verdict)
+  method.rendered.set(verdict, codes)
+  return codes
+}
+
+function render(method: Method, verdict: Verdict): Codes {
+  const fields = { ...classification, ...method.fields, ...verdict }
+  return { fields, json: Buffer.from(`,${JSON.stringify(fields).slice(1, -1)}`).toString('latin1') }
 }

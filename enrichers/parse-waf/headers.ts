@@ -1,5 +1,6 @@
 import type { JsonDocument } from '../../platform/json/document.ts'
 import { ENTRY, OBJECT, STRING } from '../../platform/json/scan.ts'
+import { isHeader } from './shapes.ts'
 
 /** Headers that have a place of their own in OCSF: entry of the first value of each, 0 = none. */
 export interface Headers {
@@ -23,7 +24,12 @@ export const noHeaders: Readonly<Headers> = {
 
 export function readHeaders(document: JsonDocument, list: number): Headers {
   const headers = { ...noHeaders }
-  for (let item = list + ENTRY; !document.isClose(item); item = document.after(item)) {
+  const end = document.after(list) - ENTRY
+  for (let item = list + ENTRY; item < end; item = document.after(item)) {
+    if (isHeader(document, item)) {
+      note(headers, document, item + 2 * ENTRY, item + 4 * ENTRY)
+      continue
+    }
     const pair = readPair(document, item)
     if (!pair) {
       headers.exact = false

@@ -1,9 +1,11 @@
+import type { Literal } from '../../platform/json/literal.ts'
 import { ENTRY } from '../../platform/json/scan.ts'
 import type { JsonWriter } from '../../platform/json/writer.ts'
 import { F } from './fields.ts'
 import { readPair } from './headers.ts'
 import type { WafRecord } from './record.ts'
 import { isAddress } from './settle.ts'
+import { T } from './text.ts'
 import { writeEntry, writeField } from './write.ts'
 
 /** Addresses of one X-Forwarded-For header; the header itself is kept whole. */
@@ -13,47 +15,45 @@ const FORWARDED_MAX = 32
 export function writeHttpRequest(record: WafRecord, out: JsonWriter): void {
   const { headers } = record
   const from = out.length
-  writeField(record, out, ',"http_method":', F.httpMethod)
-  writeField(record, out, ',"version":', F.httpVersion)
-  writeField(record, out, ',"uid":', F.requestId)
+  writeField(record, out, T.method, F.httpMethod)
+  writeField(record, out, T.version, F.httpVersion)
+  writeField(record, out, T.uid, F.requestId)
   if (record.has(F.uri)) writeUrl(record, out)
-  writeField(record, out, ',"args":', F.args)
+  writeField(record, out, T.args, F.args)
   if (headers.userAgent !== 0) {
-    out.ascii(',"user_agent":')
-    writeEntry(record, out, headers.userAgent)
+    writeEntry(record, out, T.userAgent, headers.userAgent)
   }
   if (headers.referer !== 0) {
-    out.ascii(',"referrer":')
-    writeEntry(record, out, headers.referer)
+    writeEntry(record, out, T.referrer, headers.referer)
   }
   if (headers.forwardedFor !== 0) writeForwardedFor(record, out)
-  writeField(record, out, ',"body_length":', F.requestBodySize)
+  writeField(record, out, T.bodyLength, F.requestBodySize)
   if (record.has(F.headers)) writeHeaders(record, out)
   out.asObject(from)
 }
 
 function writeUrl(record: WafRecord, out: JsonWriter): void {
   const { document, headers, hostFrom, hostTo } = record
-  out.ascii(',"url":')
+  out.literal(T.url)
   const from = out.length
-  if (record.has(F.scheme)) writeField(record, out, ',"scheme":', F.scheme)
+  if (record.has(F.scheme)) writeField(record, out, T.scheme, F.scheme)
   else if (headers.forwardedProto !== 0) writeForwardedProto(record, out)
   if (hostTo > 0) {
-    out.ascii(',"hostname":"')
+    out.literal(T.quotedHostname)
     out.part(document, hostFrom, hostTo)
-    out.ascii('"')
+    out.literal(T.quote)
   }
-  writeField(record, out, ',"path":', F.uri)
+  writeField(record, out, T.path, F.uri)
   const args = record.at[F.args]!
-  if (args !== 0 && !document.is(args, '""')) writeField(record, out, ',"query_string":', F.args)
+  if (args !== 0 && !document.is(args, '""')) writeField(record, out, T.queryString, F.args)
   out.asObject(from)
 }
 
 /** Set by the load balancer in front, or by a client who may write what he wants: only the two values it can have are a scheme. */
 function writeForwardedProto(record: WafRecord, out: JsonWriter): void {
   const { document, headers } = record
-  if (document.is(headers.forwardedProto, '"https"')) out.ascii(',"scheme":"https"')
-  else if (document.is(headers.forwardedProto, '"http"')) out.ascii(',"scheme":"http"')
+  if (document.is(headers.forwardedProto, '"https"')) out.literal(T.https)
+  else if (document.is(headers.forwardedProto, '"http"')) out.literal(T.http)
 }
 
 /** OCSF wants addresses; `unknown`, ports and whatever else a client invents are only in the header. */
@@ -64,7 +64,7 @@ function writeForwardedFor({ document, headers }: WafRecord, out: JsonWriter): v
     .map(text => text.trim())
     .filter(isAddress)
   if (addresses.length === 0) return
-  out.ascii(',"x_forwarded_for":')
+  out.literal(T.forwardedFor)
   out.value(addresses)
 }
 
@@ -72,20 +72,19 @@ function writeHeaders(record: WafRecord, out: JsonWriter): void {
   const { document, headers } = record
   const list = record.at[F.headers]!
   if (headers.exact) {
-    out.ascii(',"http_headers":')
+    out.literal(T.headers)
     out.part(document, document.from(list), document.to(list))
     return
   }
-  let separator = ',"http_headers":['
+  let separator: Literal = T.headerList
   for (let item = list + ENTRY; !document.isClose(item); item = document.after(item)) {
     const pair = readPair(document, item)
     if (!pair) continue
-    out.ascii(`${separator}{"name":`)
-    writeEntry(record, out, pair.name)
-    out.ascii(',"value":')
-    writeEntry(record, out, pair.value)
-    out.ascii('}')
-    separator = ','
+    out.literal(separator)
+    writeEntry(record, out, T.nameInObject, pair.name)
+    writeEntry(record, out, T.value, pair.value)
+    out.literal(T.close)
+    separator = T.comma
   }
-  if (separator === ',') out.ascii(']')
+  if (separator === T.comma) out.literal(T.closeList)
 }

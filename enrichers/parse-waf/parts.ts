@@ -1,62 +1,66 @@
 import type { JsonWriter } from '../../platform/json/writer.ts'
 import { BodyLayout, type BodyPart } from '../../platform/ocsf/lazy-body.ts'
-import { classification, verdictOf } from './codes.ts'
+import { codesOf } from './codes.ts'
 import { F } from './fields.ts'
 import { writeFirewallRule } from './firewall-rule.ts'
 import { writeHttpRequest } from './http-request.ts'
-import { cloudOf, writeMetadata } from './metadata.ts'
+import { writeMetadata } from './metadata.ts'
 import type { WafRecord } from './record.ts'
+import { T } from './text.ts'
+import { webAclOf } from './web-acl.ts'
 import { writeField } from './write.ts'
 
 type Part = BodyPart<WafRecord>
 
-const constants: Part = {
-  fields: ['category_uid', 'category_name', 'class_uid', 'class_name', 'severity_id', 'severity'],
-  write: (_record, out) => out.ascii(classification.json),
-  read: () => classification.fields,
-}
-
-const activity: Part = {
-  fields: ['activity_id', 'activity_name', 'type_uid', 'type_name'],
-  write: ({ method }, out) => out.ascii(method.json),
-  read: ({ method }) => method.fields,
-}
-
-const verdict: Part = {
-  fields: ['action_id', 'action', 'disposition_id', 'disposition', 'status_id', 'status'],
-  write: ({ document, at }, out) => out.ascii(verdictOf(document, at[F.action]!).json),
-  read: ({ document, at }) => verdictOf(document, at[F.action]!).fields,
+const codes: Part = {
+  fields: [
+    'category_uid',
+    'category_name',
+    'class_uid',
+    'class_name',
+    'severity_id',
+    'severity',
+    'activity_id',
+    'activity_name',
+    'type_uid',
+    'type_name',
+    'action_id',
+    'action',
+    'disposition_id',
+    'disposition',
+    'status_id',
+    'status',
+  ],
+  write: ({ document, method, at }, out) => out.ascii(codesOf(document, method, at[F.action]!).json),
+  read: ({ document, method, at }) => codesOf(document, method, at[F.action]!).fields,
 }
 
 const time: Part = {
   fields: ['time'],
-  write: ({ timeMs }, out) => out.ascii(`,"time":${timeMs}`),
+  write(record, out) {
+    if (record.document.isWhole(record.at[F.timestamp]!)) writeField(record, out, T.time, F.timestamp)
+    else out.ascii(`,"time":${record.timeMs}`)
+  },
   read: ({ timeMs }) => ({ time: timeMs }),
 }
 
 const metadata: Part = {
   fields: ['metadata'],
-  write(record, out) {
-    out.ascii(',"metadata":')
-    writeMetadata(record, out)
-  },
+  write: writeMetadata,
 }
 
 const cloud: Part = {
   fields: ['cloud'],
-  write(record, out) {
-    out.ascii(',"cloud":')
-    out.ascii(cloudOf(record))
-  },
+  write: (record, out) => out.ascii(webAclOf(record).cloud),
 }
 
 const source: Part = {
   fields: ['src_endpoint'],
   write(record, out) {
     if (record.ip === undefined) return
-    writeField(record, out, ',"src_endpoint":{"ip":', F.clientIp)
-    writeField(record, out, ',"location":{"country":', F.country)
-    out.ascii(record.has(F.country) ? '}}' : '}')
+    writeField(record, out, T.source, F.clientIp)
+    writeField(record, out, T.country, F.country)
+    out.literal(record.has(F.country) ? T.closeTwo : T.close)
   },
   // geoip reads this of every event.
   read(record) {
@@ -72,14 +76,14 @@ const destination: Part = {
   write(record, out) {
     const { document, hostFrom, hostTo } = record
     if (!record.has(F.httpSourceName) && !record.has(F.httpSourceId) && hostTo === 0) return
-    out.ascii(',"dst_endpoint":')
+    out.literal(T.destination)
     const from = out.length
-    writeField(record, out, ',"svc_name":', F.httpSourceName)
-    writeField(record, out, ',"uid":', F.httpSourceId)
+    writeField(record, out, T.serviceName, F.httpSourceName)
+    writeField(record, out, T.uid, F.httpSourceId)
     if (hostTo > 0) {
-      out.ascii(',"hostname":"')
+      out.literal(T.quotedHostname)
       out.part(document, hostFrom, hostTo)
-      out.ascii('"')
+      out.literal(T.quote)
     }
     out.asObject(from)
   },
@@ -88,7 +92,7 @@ const destination: Part = {
 const request: Part = {
   fields: ['http_request'],
   write(record, out) {
-    out.ascii(',"http_request":')
+    out.literal(T.request)
     writeHttpRequest(record, out)
   },
 }
@@ -98,8 +102,8 @@ const response: Part = {
   fields: ['http_response'],
   write(record, out) {
     if (!record.has(F.responseCodeSent)) return
-    writeField(record, out, ',"http_response":{"code":', F.responseCodeSent)
-    out.ascii('}')
+    writeField(record, out, T.response, F.responseCodeSent)
+    out.literal(T.close)
   },
 }
 
@@ -107,7 +111,7 @@ const rule: Part = {
   fields: ['firewall_rule'],
   write(record, out) {
     if (!record.has(F.terminatingRuleId)) return
-    out.ascii(',"firewall_rule":')
+    out.literal(T.rule)
     writeFirewallRule(record, out)
   },
 }
@@ -116,12 +120,14 @@ const fingerprints: Part = {
   fields: ['ja4_fingerprint_list', 'tls'],
   write(record, out) {
     if (!record.has(F.ja4Fingerprint)) return
-    writeField(record, out, ',"ja4_fingerprint_list":[{"type_id":1,"type":"JA4","value":', F.ja4Fingerprint)
-    out.ascii('}]')
+    writeField(record, out, T.ja4, F.ja4Fingerprint)
+    out.literal(T.closeObjectInList)
     if (record.tlsVersion === undefined) return
-    out.ascii(`,"tls":{"version":"${record.tlsVersion}"`)
-    writeField(record, out, ',"ja3_hash":{"algorithm_id":1,"algorithm":"MD5","value":', F.ja3Fingerprint)
-    out.ascii(record.has(F.ja3Fingerprint) ? '}}' : '}')
+    out.literal(T.quotedTlsVersion)
+    out.ascii(record.tlsVersion)
+    out.literal(T.quote)
+    writeField(record, out, T.ja3, F.ja3Fingerprint)
+    out.literal(record.has(F.ja3Fingerprint) ? T.closeTwo : T.close)
   },
 }
 
@@ -129,9 +135,8 @@ const observables: Part = {
   fields: ['observables'],
   write(record, out) {
     if (record.ip === undefined) return
-    const before = ',"observables":[{"name":"src_endpoint.ip","type_id":2,"type":"IP Address","value":'
-    writeField(record, out, before, F.clientIp)
-    out.ascii('}]')
+    writeField(record, out, T.observable, F.clientIp)
+    out.literal(T.closeObjectInList)
   },
 }
 
@@ -140,29 +145,28 @@ const unmapped: Part = {
   write(record, out) {
     const { unmapped: ranges, unmappedRequest } = record
     if (ranges.length + unmappedRequest.length === 0) return
-    out.ascii(',"unmapped":{')
+    out.literal(T.unmapped)
     writeRanges(record, out, ranges)
     if (unmappedRequest.length > 0) {
-      out.ascii(ranges.length > 0 ? ',"httpRequest":{' : '"httpRequest":{')
+      if (ranges.length > 0) out.literal(T.comma)
+      out.literal(T.unmappedRequest)
       writeRanges(record, out, unmappedRequest)
-      out.ascii('}')
+      out.literal(T.close)
     }
-    out.ascii('}')
+    out.literal(T.close)
   },
 }
 
 function writeRanges({ document }: WafRecord, out: JsonWriter, ranges: readonly number[]): void {
   for (let at = 0; at < ranges.length; at += 2) {
-    if (at > 0) out.ascii(',')
+    if (at > 0) out.literal(T.comma)
     out.part(document, ranges[at]!, ranges[at + 1]!)
   }
 }
 
 /** AWS WAF log record → OCSF 1.8.0 HTTP Activity (4002). */
 export const wafLayout = new BodyLayout<WafRecord>([
-  constants,
-  activity,
-  verdict,
+  codes,
   time,
   metadata,
   cloud,

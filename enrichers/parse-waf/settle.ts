@@ -1,15 +1,14 @@
 import { parseAddress } from '../../platform/address.ts'
 import type { JsonDocument } from '../../platform/json/document.ts'
-import { ENTRY, OBJECT, STRING } from '../../platform/json/scan.ts'
+import { ENTRY } from '../../platform/json/scan.ts'
 import { methodOf } from './codes.ts'
 import { F, FIELDS, NO_FIELD } from './fields.ts'
 import { readHeaders } from './headers.ts'
 import type { WafRecord } from './record.ts'
+import { isLabel } from './shapes.ts'
 
 /** OCSF ip_t. */
 const ADDRESS_CHARS_MAX = 40
-/** Digits of a whole number that a double holds exactly. */
-const DIGITS_MAX = 15
 
 /** Fields that are kept whole in `unmapped`, whatever is also mapped from them. */
 const kept = new Uint8Array(FIELDS)
@@ -35,17 +34,8 @@ export function settle(record: WafRecord, members: readonly number[], requestMem
 
 function settleNumbers({ at, document }: WafRecord): void {
   for (const field of [F.formatVersion, F.responseCodeSent, F.requestBodySize]) {
-    if (at[field] !== 0 && !isWhole(document, at[field]!)) at[field] = 0
+    if (at[field] !== 0 && !document.isWhole(at[field]!)) at[field] = 0
   }
-}
-
-/** Digits only: what can be copied as an OCSF integer. */
-function isWhole(document: JsonDocument, entry: number): boolean {
-  const from = document.from(entry)
-  const to = document.to(entry)
-  if (to - from > DIGITS_MAX) return false
-  for (let at = from; at < to; at++) if (document.bytes[at]! < 0x30 || document.bytes[at]! > 0x39) return false
-  return true
 }
 
 function settleRule({ at, document }: WafRecord): void {
@@ -147,10 +137,8 @@ function settleFingerprints(record: WafRecord): void {
 
 /** Every item is `{name}` with a string. */
 function labelsAreExact(document: JsonDocument, list: number): boolean {
-  for (let item = list + ENTRY; !document.isClose(item); item = document.after(item)) {
-    if (document.kind(item) !== OBJECT || document.tape[item + 1] !== item + 4 * ENTRY) return false
-    if (!document.is(item + ENTRY, '"name"') || document.kind(item + 2 * ENTRY) !== STRING) return false
-  }
+  const end = document.after(list) - ENTRY
+  for (let item = list + ENTRY; item < end; item = document.after(item)) if (!isLabel(document, item)) return false
   return true
 }
 

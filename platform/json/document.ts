@@ -82,22 +82,34 @@ export class JsonDocument {
     return found
   }
 
+  isReplaced(entry: number): boolean {
+    if (!this.replacements) return false
+    const from = this.from(entry)
+    return this.replacements.some(({ start }) => start === from)
+  }
+
   /** What a string or key says. */
   text(entry: number): string {
-    if (this.replacements || (this.tape[entry]! & ESCAPED) !== 0) return this.value(entry) as string
+    if ((this.tape[entry]! & ESCAPED) !== 0 || this.isReplaced(entry)) return this.value(entry) as string
     return this.bytes.toString('utf8', this.from(entry) + 1, this.to(entry) - 1)
+  }
+
+  /** A whole number written as nothing but digits, few enough for a double. */
+  isWhole(entry: number): boolean {
+    const from = this.from(entry)
+    const to = this.tape[entry + 1]!
+    if (to - from > WHOLE_DIGITS_MAX) return false
+    for (let at = from; at < to; at++) if (this.bytes[at]! < 0x30 || this.bytes[at]! > 0x39) return false
+    return true
   }
 
   /** What a number says. */
   number(entry: number): number {
     const from = this.from(entry)
     const to = this.tape[entry + 1]!
+    if (!this.isWhole(entry)) return Number(this.bytes.toString('latin1', from, to))
     let number = 0
-    for (let at = from; at < to; at++) {
-      const digit = this.bytes[at]! - 0x30
-      if (digit < 0 || digit > 9 || to - from > WHOLE_DIGITS_MAX) return Number(this.bytes.toString('latin1', from, to))
-      number = number * 10 + digit
-    }
+    for (let at = from; at < to; at++) number = number * 10 + this.bytes[at]! - 0x30
     return number
   }
 

@@ -1,5 +1,9 @@
 import { renderFragment } from '../ocsf/fragment.ts'
-import type { JsonDocument } from './document.ts'
+import type { JsonDocument, Replacement } from './document.ts'
+import { type Literal, literal } from './literal.ts'
+
+const OPEN = literal('{')
+const CLOSE = literal('}')
 
 const SLAB_BYTES = 256 * 1024
 /** Lengths from which a native call is faster than a loop: of bytes four at a time, and of a string's characters. */
@@ -41,9 +45,9 @@ export class JsonWriter {
 
   /** Makes one object of the members written since the text was `from` bytes long, each of them behind a comma. */
   asObject(from: number): void {
-    if (this.length === from) this.ascii('{')
+    if (this.length === from) this.literal(OPEN)
     else this.#bytes[this.#start + from] = 0x7b
-    this.ascii('}')
+    this.literal(CLOSE)
   }
 
   /** Text of ours, ASCII and already JSON; or the byte string of something already encoded. */
@@ -55,23 +59,29 @@ export class JsonWriter {
     this.#at += length
   }
 
-  bytes(bytes: Buffer): void {
-    this.#room(bytes.length)
-    bytes.copy(this.#bytes, this.#at)
-    this.#at += bytes.length
+  literal({ words, length }: Literal): void {
+    this.#room(length)
+    const view = this.#view
+    let at = this.#at
+    for (let word = 0; word < words.length; word++, at += 4) view.setInt32(at, words[word]!, true)
+    this.#at += length
   }
 
   /** A part of a document, with what was replaced in it. */
   part(document: JsonDocument, from: number, to: number): void {
+    if (document.replacements === undefined) this.#copy(document, from, to)
+    else this.#mended(document, document.replacements, from, to)
+  }
+
+  #mended(document: JsonDocument, replacements: readonly Replacement[], from: number, to: number): void {
     let at = from
-    if (document.replacements) {
-      for (const { start, end, json } of document.replacements) {
-        if (end > to) break
-        if (start < at) continue
-        this.#copy(document, at, start)
-        this.ascii(json)
-        at = end
-      }
+    for (let index = 0; index < replacements.length; index++) {
+      const { start, end, json } = replacements[index]!
+      if (start >= to) break
+      if (start < at) continue
+      this.#copy(document, at, start)
+      this.ascii(json)
+      at = end
     }
     this.#copy(document, at, to)
   }

@@ -14,19 +14,16 @@ export function redactDocument(document: JsonDocument, names: SecretNames): bool
   for (let entry = document.root; entry < end; entry += ENTRY) {
     const word = tape[entry]!
     const kind = kindOf(word)
-    if (kind !== KEY && kind !== STRING) continue
-    const from = (word & START_MASK) + 1
-    const to = tape[entry + 1]! - 1
-    if (kind === KEY) {
-      const mayBe = (word & ESCAPED) !== 0 || names.mayHave(bytes, from, to)
-      if (mayBe && names.has(document.text(entry))) found.addValue(entry + ENTRY)
-      else if (isNaming(document, entry, to - from) && namesSecret(document, entry + ENTRY, names)) {
+    if (kind === STRING) {
+      if (isSuspect(document, entry, names)) found.addString(entry, names)
+    } else if (kind === KEY) {
+      const from = (word & START_MASK) + 1
+      const to = tape[entry + 1]! - 1
+      if ((names.mayHave(bytes, from, to) || (word & ESCAPED) !== 0) && names.has(document.text(entry))) {
+        found.addValue(entry + ENTRY)
+      } else if (isNaming(document, entry, to - from) && namesSecret(document, entry + ENTRY, names)) {
         addSiblings(document, entry, found)
       }
-    } else if (!found.has(entry) && isSuspect(document, entry, names)) {
-      const text = document.text(entry)
-      const redacted = redactString(text, names)
-      if (redacted !== text) found.add(entry, redacted)
     }
   }
   return found.apply()
@@ -47,14 +44,20 @@ function namesSecret(document: JsonDocument, value: number, names: SecretNames):
 /** `value`, `myValue`, `matchedData`: whatever stands beside the name as its value. */
 const valueName = /value$|^matchedData$/i
 
+function isValueName(document: JsonDocument, key: number): boolean {
+  return document.is(key, '"value"') || (!document.is(key, '"name"') && valueName.test(document.text(key)))
+}
+
 function addSiblings(document: JsonDocument, key: number, found: Found): void {
   let close = key
   while (!document.isClose(close)) close = document.after(close + ENTRY)
   const object = document.tape[close + 1]!
   for (let member = object + ENTRY; member < close; member = document.after(member + ENTRY)) {
-    if (member !== key && valueName.test(document.text(member))) found.addValue(member + ENTRY)
+    if (member !== key && isValueName(document, member)) found.addValue(member + ENTRY)
   }
 }
+
+const redactedJson = JSON.stringify(REDACTED)
 
 /** What is to be replaced, by first byte. */
 class Found {
@@ -65,13 +68,12 @@ class Found {
     this.#document = document
   }
 
-  has(entry: number): boolean {
-    return this.#byStart?.has(this.#document.from(entry)) ?? false
-  }
-
-  /** A string of which a part was replaced. */
-  add(entry: number, text: string): void {
-    this.#set(entry, text)
+  /** The secrets in a string, unless it is one as a whole. */
+  addString(entry: number, names: SecretNames): void {
+    if (this.#byStart?.has(this.#document.from(entry))) return
+    const text = this.#document.text(entry)
+    const redacted = redactString(text, names)
+    if (redacted !== text) this.#set(entry, Buffer.from(JSON.stringify(redacted)).toString('latin1'))
   }
 
   /** A secret as a whole: a string or number, or a list of them. */
@@ -82,12 +84,11 @@ class Found {
       for (let item = entry + ENTRY; !document.isClose(item); item = document.after(item)) {
         if (document.kind(item) !== ARRAY) this.addValue(item)
       }
-    } else if (kind === NUMBER || (kind === STRING && !document.is(entry, '""'))) this.#set(entry, REDACTED)
+    } else if (kind === NUMBER || (kind === STRING && !document.is(entry, '""'))) this.#set(entry, redactedJson)
   }
 
-  #set(entry: number, text: string): void {
+  #set(entry: number, json: string): void {
     const start = this.#document.from(entry)
-    const json = Buffer.from(JSON.stringify(text)).toString('latin1')
     this.#byStart ??= new Map()
     this.#byStart.set(start, { start, end: this.#document.to(entry), json })
   }
@@ -96,8 +97,9 @@ class Found {
   apply(): boolean {
     const fresh = this.#byStart
     if (!fresh) return false
-    const earlier = (this.#document.replacements ?? []).filter(({ start }) => !fresh.has(start))
-    this.#document.replacements = [...earlier, ...fresh.values()].sort((a, b) => a.start - b.start)
+    const all = [...fresh.values()]
+    for (const earlier of this.#document.replacements ?? []) if (!fresh.has(earlier.start)) all.push(earlier)
+    this.#document.replacements = all.length === 1 ? all : all.sort((a, b) => a.start - b.start)
     return true
   }
 }

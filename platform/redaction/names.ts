@@ -70,13 +70,13 @@ function normalised(name: string): string {
   return name.replace(/[-_]/g, '').replace(/[A-Z]+/g, letters => letters.toLowerCase())
 }
 
-/** Nothing to normalise. */
-const lower = /^[a-z0-9]*$/
-
 const HASH_BITS = 12
+const ANSWERS_MAX = 1_000
 
 export class SecretNames {
   readonly #names: ReadonlySet<string>
+  /** Answers given lately: names repeat. */
+  readonly #answers = new Map<string, boolean>()
   /** For each first letter (its low five bits) the set of last ones: tells most other names apart by two bytes. */
   readonly #lastByFirst = new Int32Array(32)
   /** 1 at the hash of each name: tells nearly all others apart. */
@@ -93,7 +93,13 @@ export class SecretNames {
 
   has(name: string): boolean {
     if (name.length > NAME_CHARS_MAX) return false
-    return this.#names.has(lower.test(name) ? name : normalised(name))
+    let answer = this.#answers.get(name)
+    if (answer === undefined) {
+      if (this.#answers.size >= ANSWERS_MAX) this.#answers.clear()
+      answer = this.#names.has(normalised(name))
+      this.#answers.set(name, answer)
+    }
+    return answer
   }
 
   /** False only if the name in these bytes is none of them, in whatever case. */

@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts'
 import { HaetaeError } from '../errors.ts'
-import { BLOCK_BYTES_MAX, BLOCK_RECORDS_MAX, encodeBlock, recordBytes } from './block.ts'
+import { BLOCK_BYTES_MAX, BLOCK_RECORDS_MAX, blockBytes, encodeBlock, recordBytes } from './block.ts'
+import { BlockBuffers } from './buffers.ts'
 import { type Partition, storedBytes, type Topic } from './catalog.ts'
 import type { Committer, Write } from './committer.ts'
 import type { Appended, TopicRecord } from './contract.ts'
@@ -48,6 +49,7 @@ export class Appender {
   readonly #parts: AppenderParts
   /** Appends not durable yet, by the digest of their marker. */
   readonly #underway = new Map<string, Promise<Appended>>()
+  readonly #buffers = new BlockBuffers()
   /** Spreads records without a key. */
   #rotation = 0
 
@@ -82,9 +84,19 @@ export class Appender {
   }
 
   async #append(topic: Topic, records: readonly TopicRecord[], digest?: Buffer): Promise<Appended> {
-    const { committer, space, retention, measure } = this.#parts
     const built = this.#build(topic, records)
     const bytes = built.reduce((sum, { block }) => sum + storedBytes(block.length), 0)
+    try {
+      await this.#commit(built, bytes, digest)
+    } finally {
+      for (const { block } of built) this.#buffers.give(block)
+    }
+    this.#parts.measure.appended(topic.config.name, records.length, bytes)
+    return DONE
+  }
+
+  async #commit(built: readonly Built[], bytes: number, digest: Buffer | undefined): Promise<void> {
+    const { committer, space, retention } = this.#parts
     if (!space.fits(bytes) || space.diskTrouble) await retention.relieve(bytes).catch(() => undefined)
     space.admit(bytes, () => this.#parts.slowest())
     try {
@@ -94,8 +106,6 @@ export class Appender {
     } finally {
       space.settle(bytes)
     }
-    measure.appended(topic.config.name, records.length, bytes)
-    return DONE
   }
 
   #write(built: readonly Built[], bytes: number, digest: Buffer | undefined): Write {
@@ -137,7 +147,7 @@ export class Appender {
     const filling: (Filling | undefined)[] = Array.from({ length: partitions.length })
     const built: Built[] = []
     const finish = (index: number, { records, bytes, timeMs }: Filling): void => {
-      const block = encodeBlock(records, bytes)
+      const block = encodeBlock(records, this.#buffers.take(blockBytes(bytes)))
       built.push({ partition: partitions[index]!, block, count: records.length, timeMs, base: 0 })
     }
     for (const record of records) {

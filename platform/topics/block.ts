@@ -36,9 +36,13 @@ function keyBytes(key: string): number {
   return key.length
 }
 
-/** `bytes` is the sum of recordBytes; `deltas` the offsets relative to the first, 0, 1, 2, … when left out. */
-export function encodeBlock(records: readonly TopicRecord[], bytes: number, deltas?: readonly number[]): Buffer {
-  const block = Buffer.allocUnsafeSlow(HEAD_BYTES + bytes)
+/** `bytes` is the sum of recordBytes. */
+export function blockBytes(bytes: number): number {
+  return HEAD_BYTES + bytes
+}
+
+/** Fills `block`, blockBytes long, and returns it. `deltas`: offsets relative to the first, 0, 1, 2, … when left out. */
+export function encodeBlock(records: readonly TopicRecord[], block: Buffer, deltas?: readonly number[]): Buffer {
   const view = new DataView(block.buffer, block.byteOffset, block.length)
   let entry = HEAD_BYTES
   let at = HEAD_BYTES + records.length * ENTRY_BYTES

@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { BLOCK_BYTES_MAX, BLOCK_RECORDS_MAX, encodeBlock, recordBytes } from './block.ts'
+import { BLOCK_BYTES_MAX, BLOCK_RECORDS_MAX, blockBytes, encodeBlock, recordBytes } from './block.ts'
 import { type Partition, storedBytes, type Topic } from './catalog.ts'
 import type { FetchedRecord } from './contract.ts'
 import { PartitionReader } from './reader.ts'
@@ -150,7 +150,7 @@ function hasRoom(merged: Merged, added: readonly FetchedRecord[]): boolean {
 function mergedBlock(partition: Partition, records: readonly FetchedRecord[], bytes: number) {
   const base = Number(records[0]!.offset)
   const deltas = records.map(record => Number(record.offset) - base)
-  const value = encodeBlock(records, bytes, deltas)
+  const value = encodeBlock(records, Buffer.allocUnsafeSlow(blockBytes(bytes)), deltas)
   const timeMs = records.reduce((newest, record) => Math.max(newest, record.timeMs), 0)
   const key = encodeBlockKey({
     topicId: partition.topic.id,

@@ -9,6 +9,11 @@ const RESERVE_BYTES = 512 * 1024
 const RESERVE_FILE = 'reserve'
 /** While the disk stays full and nothing was deleted, an append is tried this often. */
 const PROBE_MS = 10_000
+/**
+ * Free disk space that appends leave alone. LMDB survives a write that finds the disk full, but not always well: the
+ * process may die of it. So appends stop before, and only a disk that somebody else fills in the same moment gets there.
+ */
+const KEPT_FREE_BYTES = 8 * 1024 * 1024
 /** Free disk space below this explains a short write, which LMDB reports as EIO. */
 const NEARLY_FULL_BYTES = 4 * 1024 * 1024
 const [ENOSPC, EDQUOT, EFBIG, EIO] = [28, 122, 27, 5]
@@ -64,6 +69,7 @@ export class Space {
 
   /** Throws TOPIC_FULL or TOPIC_UNWRITABLE; else the bytes are taken until `settle`. `blame` says who holds space. */
   admit(bytes: number, blame: () => string): void {
+    if (!this.#trouble) this.#lookAtDisk(bytes)
     if (this.#trouble) this.#probe(this.#trouble, bytes)
     this.#atBound = !this.fits(bytes)
     if (this.#atBound) {
@@ -75,6 +81,14 @@ export class Space {
       )
     }
     this.#pending += bytes
+  }
+
+  /** Before LMDB finds out. Costs about a microsecond. */
+  #lookAtDisk(bytes: number): void {
+    const freeBytes = this.#freeBytes()
+    if (freeBytes >= KEPT_FREE_BYTES + 2 * (this.#pending + bytes)) return
+    const probeAtMs = this.#options.clock.monotonicMs() + PROBE_MS
+    this.#trouble = { full: true, message: 'too little disk space is left', freeBytes, freed: false, probeAtMs }
   }
 
   settle(bytes: number): void {
@@ -151,8 +165,10 @@ export class Space {
   }
 
   #promising(trouble: Trouble, bytes: number): boolean {
-    const roomAgain = this.#freeBytes() > Math.max(trouble.freeBytes, RESERVE_BYTES) + 2 * bytes
-    return trouble.freed || roomAgain || this.#options.clock.monotonicMs() >= trouble.probeAtMs
+    if (trouble.freed) return true
+    const freeBytes = this.#freeBytes()
+    if (freeBytes < KEPT_FREE_BYTES + 2 * bytes) return false
+    return freeBytes > trouble.freeBytes + 2 * bytes || this.#options.clock.monotonicMs() >= trouble.probeAtMs
   }
 
   #freeBytes(): number {

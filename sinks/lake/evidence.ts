@@ -1,6 +1,7 @@
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, randomBytes, randomFillSync } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
 import type { Kind, Origin } from '../../engine/contract.ts'
+import { Scratch } from './scratch.ts'
 
 /** A record as it was received, for the dead letter should DuckDB refuse its row. */
 export interface Evidence {
@@ -26,21 +27,21 @@ const HEAD_BYTES = 12 + IV_BYTES
  */
 export class EvidenceKey {
   readonly #key = randomBytes(32)
+  readonly #plain = new Scratch()
 
   /** One frame: what is appended for one batch. */
-  seal(records: readonly Evidence[]): Buffer {
+  seal(records: readonly Evidence[]): readonly Buffer[] {
     const list = Buffer.from(JSON.stringify(records.map(entryOf)))
-    const iv = randomBytes(IV_BYTES)
-    const cipher = createCipheriv('aes-256-ctr', this.#key, iv)
-    const sealed = [cipher.update(list), ...records.map(({ raw }) => cipher.update(raw)), cipher.final()]
-    const head = Buffer.alloc(12)
+    const plain = this.#plain.take(records.reduce((sum, { raw }) => sum + raw.length, list.length))
+    let end = list.copy(plain)
+    for (const { raw } of records) end += raw.copy(plain, end)
+    const head = Buffer.alloc(HEAD_BYTES)
     head.writeUInt32LE(records.length, 0)
-    head.writeUInt32LE(
-      sealed.reduce((sum, part) => sum + part.length, 0),
-      4,
-    )
+    head.writeUInt32LE(plain.length, 4)
     head.writeUInt32LE(list.length, 8)
-    return Buffer.concat([head, iv, ...sealed])
+    const iv = randomFillSync(head.subarray(HEAD_BYTES - IV_BYTES))
+    // Counter mode: as many bytes as before, and nothing is left for final().
+    return [head, createCipheriv('aes-256-ctr', this.#key, iv).update(plain)]
   }
 
   /** The records of the given rows (ascending), one frame in memory at a time. */
@@ -66,7 +67,7 @@ export class EvidenceKey {
   }
 
   *#open(head: Buffer, sealed: Buffer, rows: readonly number[]): Generator<Evidence> {
-    const plain = createDecipheriv('aes-256-ctr', this.#key, head.subarray(12)).update(sealed)
+    const plain = createDecipheriv('aes-256-ctr', this.#key, head.subarray(HEAD_BYTES - IV_BYTES)).update(sealed)
     const listBytes = head.readUInt32LE(8)
     const list = JSON.parse(plain.toString('utf8', 0, listBytes)) as readonly Entry[]
     let start = listBytes

@@ -2,6 +2,7 @@ import { type FileHandle, open, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { dayStartMs } from '../../platform/lake/tables.ts'
 import { readInto } from './evidence.ts'
+import { Scratch } from './scratch.ts'
 import type { Split } from './spool.ts'
 
 /**
@@ -36,6 +37,7 @@ export async function writeSegments(split: Split, folder: string, without: Reado
   for (let row = 0; row < split.count; row++) starts[row + 1] = starts[row]! + split.lengths[row]!
   const order = timeOrder(split).filter(row => !without.has(row))
   const segments: Segment[] = []
+  const gather = gatherer()
   const file = await open(split.jsonPath, 'r')
   try {
     for (let from = 0; from < order.length; ) {
@@ -61,34 +63,43 @@ function segmentEnd(order: Uint32Array, from: number, lengths: Uint32Array): num
   return to
 }
 
-/** The lines of `rows` in that order. Rows that are neighbours in the file are read at once: batches are in time order already. */
-async function gather(file: FileHandle, rows: Uint32Array, starts: Float64Array): Promise<Buffer> {
-  const ascending = rows.slice().sort()
-  const total = rows.reduce((sum, row) => sum + starts[row + 1]! - starts[row]!, 0)
-  const read = Buffer.allocUnsafe(total)
-  /** Where each row begins in `read`, minus where it begins in the file; by run of neighbours. */
-  const shiftOf = new Map<number, number>()
-  let filled = 0
-  for (let at = 0; at < ascending.length; ) {
-    const first = ascending[at]!
-    let end = first
-    const shift = filled - starts[first]!
-    while (at < ascending.length && ascending[at] === end) {
-      shiftOf.set(end++, shift)
-      at++
+type Gather = (file: FileHandle, rows: Uint32Array, starts: Float64Array) => Promise<Buffer>
+
+/**
+ * Gives the lines of `rows` in that order, in memory that is used again by the next call. Rows that are neighbours in the file are
+ * read at once: batches are in time order already.
+ */
+function gatherer(): Gather {
+  const asRead = new Scratch()
+  const inOrder = new Scratch()
+  return async (file, rows, starts) => {
+    const total = rows.reduce((sum, row) => sum + starts[row + 1]! - starts[row]!, 0)
+    const read = asRead.take(total)
+    const ascending = rows.slice().sort()
+    /** Where a row begins in `read`; in the order of `ascending`. */
+    const places = new Map<number, number>()
+    let filled = 0
+    for (let at = 0; at < ascending.length; ) {
+      const first = ascending[at]!
+      let end = first
+      while (at < ascending.length && ascending[at] === end) {
+        places.set(end, filled + starts[end]! - starts[first]!)
+        end++
+        at++
+      }
+      const length = starts[end]! - starts[first]!
+      await readInto(file, read, filled, length, starts[first]!)
+      filled += length
     }
-    const length = starts[end]! - starts[first]!
-    await readInto(file, read, filled, length, starts[first]!)
-    filled += length
+    if (isAscending(rows)) return read
+    const sorted = inOrder.take(total)
+    let written = 0
+    for (const row of rows) {
+      const place = places.get(row)!
+      written += read.copy(sorted, written, place, place + starts[row + 1]! - starts[row]!)
+    }
+    return sorted
   }
-  if (isAscending(rows)) return read
-  const sorted = Buffer.allocUnsafe(total)
-  let written = 0
-  for (const row of rows) {
-    const shift = shiftOf.get(row)!
-    written += read.copy(sorted, written, starts[row]! + shift, starts[row + 1]! + shift)
-  }
-  return sorted
 }
 
 function isAscending(rows: Uint32Array): boolean {

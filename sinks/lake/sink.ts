@@ -9,8 +9,9 @@ import { type LakeMeters, lakeMeters } from './meters.ts'
 import type { ObjectStore } from './objects.ts'
 import { FlushQueue } from './queue.ts'
 import { rowOf } from './rows.ts'
+import { Scratch } from './scratch.ts'
 import { RANGE_ROWS_MAX } from './segments.ts'
-import { RangeSpool, type Row } from './spool.ts'
+import { RangeSpool, type Row, type SpoolTools } from './spool.ts'
 import { type Filling, LakeStream } from './stream.ts'
 
 export interface LakeLimits {
@@ -34,8 +35,7 @@ export class LakeSink implements Sink {
   readonly #spoolFolder: string
   readonly #deps: Deps
   readonly #meters: LakeMeters
-  readonly #key = new EvidenceKey()
-  readonly #files = new AppendFiles()
+  readonly #tools: SpoolTools = { files: new AppendFiles(), key: new EvidenceKey(), lines: new Scratch() }
   readonly #streams = new Map<string, LakeStream>()
   readonly #stop = new AbortController()
   readonly #queue: FlushQueue
@@ -52,7 +52,7 @@ export class LakeSink implements Sink {
     this.#deps = deps
     this.#meters = lakeMeters(deps)
     const signal = this.#stop.signal
-    this.#queue = new FlushQueue({ deps, store, key: this.#key, meters: this.#meters, signal })
+    this.#queue = new FlushQueue({ deps, store, key: this.#tools.key, meters: this.#meters, signal })
     deps.positions.onRevoked(names => this.#revoked(names))
   }
 
@@ -101,7 +101,7 @@ export class LakeSink implements Sink {
     this.stop()
     await this.#turn.catch(() => undefined)
     await this.#queue.close()
-    await this.#files.closeAll()
+    await this.#tools.files.closeAll()
     await rm(this.#spoolFolder, { recursive: true, force: true })
   }
 
@@ -188,7 +188,7 @@ export class LakeSink implements Sink {
   #filling(stream: LakeStream, first: bigint, again: boolean): Filling {
     const known = stream.filling.get(first)
     if (known) return known
-    const spool = new RangeSpool(join(this.#spoolFolder, String(this.#spoolCount++)), this.#files, this.#key)
+    const spool = new RangeSpool(join(this.#spoolFolder, String(this.#spoolCount++)), this.#tools)
     const filling: Filling = {
       first,
       again,

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { Partition } from '../../platform/lake/tables.ts'
 import type { Evidence, EvidenceKey } from './evidence.ts'
 import type { AppendFiles } from './files.ts'
+import type { Scratch } from './scratch.ts'
 
 /** One record on its way to the lake. */
 export interface Row {
@@ -25,11 +26,17 @@ export interface Split {
   readonly lengths: Uint32Array
 }
 
+/** What the spools of one sink share; they are written in turn. */
+export interface SpoolTools {
+  readonly files: AppendFiles
+  readonly key: EvidenceKey
+  readonly lines: Scratch
+}
+
 /** Files of one range below its own folder, 0600. Never synced: after a crash the topic is read again. */
 export class RangeSpool {
   readonly folder: string
-  readonly #files: AppendFiles
-  readonly #key: EvidenceKey
+  readonly #tools: SpoolTools
   readonly #splits = new Map<string, GrowingSplit>()
   #made = false
   rows = 0
@@ -37,10 +44,9 @@ export class RangeSpool {
   /** On disk, evidence included. */
   bytes = 0
 
-  constructor(folder: string, files: AppendFiles, key: EvidenceKey) {
+  constructor(folder: string, tools: SpoolTools) {
     this.folder = folder
-    this.#files = files
-    this.#key = key
+    this.#tools = tools
   }
 
   /** False when a row of this partition would need one object more than `splitsMax`. */
@@ -65,7 +71,7 @@ export class RangeSpool {
       else bySplit.set(split, [row])
     }
     const taken: (() => number)[] = []
-    for (const [split, own] of bySplit) taken.push(await split.write(inTimeOrder(own), this.#files, this.#key))
+    for (const [split, own] of bySplit) taken.push(await split.write(inTimeOrder(own), this.#tools))
     for (const take of taken) this.bytes += take()
     this.rows += rows.length
     for (const { json } of rows) this.jsonBytes += json.length + 1
@@ -74,14 +80,14 @@ export class RangeSpool {
   /** No more is appended. Cuts off what failed appends left behind. */
   async finish(): Promise<readonly Split[]> {
     const splits = [...this.#splits.values()].filter(split => split.count > 0)
-    for (const split of splits) await split.finish(this.#files)
+    for (const split of splits) await split.finish(this.#tools.files)
     return splits
   }
 
   async remove(): Promise<void> {
     for (const { jsonPath, evidencePath } of this.#splits.values()) {
-      await this.#files.close(jsonPath)
-      await this.#files.close(evidencePath)
+      await this.#tools.files.close(jsonPath)
+      await this.#tools.files.close(evidencePath)
     }
     await rm(this.folder, { recursive: true, force: true })
   }
@@ -103,7 +109,7 @@ function inTimeOrder(rows: readonly Row[]): readonly Row[] {
   return rows
 }
 
-const LINE_FEED = Buffer.from('\n')
+const LINE_FEED = 0x0a
 
 class GrowingSplit implements Split {
   readonly partition: Partition
@@ -122,20 +128,27 @@ class GrowingSplit implements Split {
   }
 
   /** Writes; what it returns makes the rows count and gives the bytes they take. */
-  async write(rows: readonly Row[], files: AppendFiles, key: EvidenceKey): Promise<() => number> {
-    const json = Buffer.concat(rows.flatMap(row => [row.json, LINE_FEED]))
+  async write(rows: readonly Row[], { files, key, lines }: SpoolTools): Promise<() => number> {
+    const jsonBytes = rows.reduce((sum, { json }) => sum + json.length + 1, 0)
+    const json = lines.take(jsonBytes)
+    let end = 0
+    for (const row of rows) {
+      end += row.json.copy(json, end)
+      json[end++] = LINE_FEED
+    }
+    await files.write(this.jsonPath, [json], this.#jsonBytes)
     const evidence = key.seal(rows.map(row => row.evidence))
-    await files.write(this.jsonPath, json, this.#jsonBytes)
+    const evidenceBytes = evidence.reduce((sum, part) => sum + part.length, 0)
     await files.write(this.evidencePath, evidence, this.#evidenceBytes)
     return () => {
-      this.#jsonBytes += json.length
-      this.#evidenceBytes += evidence.length
+      this.#jsonBytes += jsonBytes
+      this.#evidenceBytes += evidenceBytes
       this.#grow(rows.length)
       for (const row of rows) {
         this.timesMs[this.count] = row.timeMs
         this.lengths[this.count++] = row.json.length + 1
       }
-      return json.length + evidence.length
+      return jsonBytes + evidenceBytes
     }
   }
 

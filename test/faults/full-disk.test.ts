@@ -32,18 +32,20 @@ test('a full disk: 503, nothing lost, and work goes on when space returns, witho
 
   const stop = new AbortController()
   const sending = client.send(running, stop.signal)
-  for (let waited = 0; client.refused < 3 && waited < 120_000; waited += 100) await pause(100)
+  for (let waited = 0; client.refused < 3 && running.running && waited < 120_000; waited += 100) await pause(100)
   expect(client.refused, running.output).toBeGreaterThanOrEqual(3)
   const whileFull = client.acknowledged.size
   expect(whileFull).toBeGreaterThan(0)
   expect(await statusOfOne(running)).toBe(503)
 
   rmSync(join(disk, 'ballast'))
-  for (let waited = 0; client.acknowledged.size === whileFull && waited < 60_000; waited += 100) await pause(100)
+  for (let waited = 0; client.acknowledged.size === whileFull && running.running && waited < 60_000; waited += 100)
+    await pause(100)
   stop.abort()
   await sending
   await client.finish(running)
   expect(client.acknowledged.size, running.output).toBeGreaterThan(whileFull)
+  await running.caughtUp()
   expect(await running.stop(), running.output).toBe(0)
 
   const rows = await rowsByRequestUid(options.lakeFolder)

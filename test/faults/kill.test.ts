@@ -18,7 +18,8 @@ afterEach(async () => {
 
 test(`every record that got a 200 is in the lake exactly once, through ${ROUNDS} rounds of kill -9 under load`, async () => {
   folder = mkdtempSync(join(tmpdir(), 'haetae-kill-'))
-  const options = { stateFolder: join(folder, 'state'), lakeFolder: join(folder, 'lake') }
+  const env = { HAETAE_LAKE_FLUSH_MS: '300' }
+  const options = { stateFolder: join(folder, 'state'), lakeFolder: join(folder, 'lake'), env }
   const seed = Number(process.env['HAETAE_SEED'] ?? 20261124)
   const random = new Random(seed)
   const clients = [
@@ -28,7 +29,7 @@ test(`every record that got a 200 is in the lake exactly once, through ${ROUNDS}
     new FirehoseClient({ name: 'again-b', recordsPerRequest: 700, repeats: true }),
   ]
   for (let round = 0; round < ROUNDS; round++) {
-    running = await Program.start({ ...options, env: { HAETAE_LAKE_FLUSH_MS: '300' } })
+    running = await Program.start(options)
     const stop = new AbortController()
     const sending = Promise.all(clients.map(client => client.send(running!, stop.signal)))
     await pause(random.int(200, 1_700))
@@ -38,6 +39,7 @@ test(`every record that got a 200 is in the lake exactly once, through ${ROUNDS}
   }
   running = await Program.start(options)
   for (const client of clients) await client.finish(running)
+  await running.caughtUp()
   expect(await running.stop(), running.output).toBe(0)
 
   const rows = await rowsByRequestUid(options.lakeFolder)

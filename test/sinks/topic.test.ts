@@ -7,7 +7,7 @@ import type { Appended, FetchedRecord, TopicRecord, Topics } from '../../platfor
 import type { EmbeddedTopics } from '../../platform/topics/embedded.ts'
 import { topic } from '../../sinks/topic.ts'
 import { testDeps } from '../support/deps.ts'
-import { options, take } from '../topics/contract.ts'
+import { options, take } from '../topics/support.ts'
 import { openTemporary } from '../topics/temporary.ts'
 
 const NOW_MS = Date.UTC(2026, 10, 24)

@@ -5,7 +5,7 @@ import type { Delivery } from '../../engine/contract.ts'
 import { topic } from '../../sources/topic.ts'
 import { FakeClock } from '../support/clock.ts'
 import { testDeps } from '../support/deps.ts'
-import { numbered, topicConfig } from '../topics/contract.ts'
+import { numbered, topicConfig } from '../topics/support.ts'
 import { openTemporary } from '../topics/temporary.ts'
 
 test('while the poison guard reads singly, a sink that settles only whole ranges still gets its range', async () => {

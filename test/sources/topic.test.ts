@@ -10,7 +10,7 @@ import type { EmbeddedTopics } from '../../platform/topics/embedded.ts'
 import { topic } from '../../sources/topic.ts'
 import { FakeClock } from '../support/clock.ts'
 import { testDeps } from '../support/deps.ts'
-import { numbered, recordOf, topicConfig } from '../topics/contract.ts'
+import { numbered, recordOf, topicConfig } from '../topics/support.ts'
 import { openTemporary } from '../topics/temporary.ts'
 
 const never = new AbortController().signal

@@ -2,9 +2,11 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { createConnection, createServer } from 'node:net'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { connectOwner } from '../../platform/topics/client.ts'
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
 const START_MS_MAX = 60_000
+const CATCH_UP_MS_MAX = 120_000
 const KEY = 'test-key-of-the-fault-tests'
 
 export interface ProgramOptions {
@@ -17,13 +19,15 @@ export interface ProgramOptions {
 export class Program {
   readonly key = KEY
   readonly #child: ChildProcess
+  readonly #stateFolder: string
   readonly #exit: Promise<number | undefined>
   readonly ingestPort: number
   readonly statusPort: number
   #output = ''
 
-  private constructor(child: ChildProcess, ingestPort: number, statusPort: number) {
+  private constructor(child: ChildProcess, stateFolder: string, ingestPort: number, statusPort: number) {
     this.#child = child
+    this.#stateFolder = stateFolder
     this.ingestPort = ingestPort
     this.statusPort = statusPort
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
@@ -51,7 +55,7 @@ export class Program {
         ...env,
       },
     })
-    const program = new Program(child, ingestPort, statusPort)
+    const program = new Program(child, stateFolder, ingestPort, statusPort)
     await program.#ready()
     return program
   }
@@ -59,6 +63,10 @@ export class Program {
   /** The end of what it wrote to stderr, for the message of a failed test. */
   get output(): string {
     return this.#output
+  }
+
+  get running(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null
   }
 
   get pid(): number {
@@ -80,9 +88,26 @@ export class Program {
 
   /** SIGKILL to the whole group; resolves when the process is gone and its port is seen closed. */
   async kill(): Promise<void> {
-    if (this.#child.exitCode === null && this.#child.signalCode === null) process.kill(-this.pid, 'SIGKILL')
+    if (this.running) process.kill(-this.pid, 'SIGKILL')
     await this.#exit
     while (await listens(this.ingestPort)) await pause(10)
+  }
+
+  /** Resolves when every consumer has committed everything that was appended. */
+  async caughtUp(): Promise<void> {
+    const owner = await connectOwner(join(this.#stateFolder, 'topics'))
+    if (!owner) throw new Error(`haetae does not own its log:\n${this.#output}`)
+    try {
+      const deadlineMs = Date.now() + CATCH_UP_MS_MAX
+      for (;;) {
+        const lag = await owner.lag()
+        if (lag.every(({ committed, end }) => committed === end)) return
+        if (Date.now() > deadlineMs) throw new Error(`haetae did not catch up:\n${this.#output}`)
+        await pause(100)
+      }
+    } finally {
+      owner.close()
+    }
   }
 
   /** SIGTERM, as an orchestrator stops it; resolves with the exit code. */

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { connectOwner } from '../../platform/topics/client.ts'
 import { LINE_BYTES_MAX } from '../../platform/topics/protocol.ts'
-import { numbered, options, recordOf, take, topicConfig, valuesOf } from './contract.ts'
+import { numbered, options, recordOf, take, topicConfig, valuesOf } from './support.ts'
 import { openTemporary, temporaryFolder } from './temporary.ts'
 
 /** Sends bytes and gives what came back until the other side closed or `lines` lines came. */

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { EmbeddedTopics } from '../../platform/topics/embedded.ts'
 import { LOG_FILE } from '../../platform/topics/store.ts'
-import { numbered, options, positionsAfter, recordOf, take, topicConfig } from './contract.ts'
+import { numbered, options, positionsAfter, recordOf, take, topicConfig } from './support.ts'
 import { openTemporary } from './temporary.ts'
 
 const TMPFS = 0x01021994

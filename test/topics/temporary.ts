@@ -24,9 +24,11 @@ export function embeddedOptions(overrides: Partial<EmbeddedOptions> = {}): Embed
 }
 
 /** An embedded log in a folder of its own, and a way to open it again as the next process would. */
-export async function openTemporary(
-  overrides: Partial<EmbeddedOptions> = {},
-): Promise<{ readonly topics: EmbeddedTopics; readonly folder: string; reopen(): Promise<EmbeddedTopics> }> {
+export async function openTemporary(overrides: Partial<EmbeddedOptions> = {}): Promise<{
+  readonly topics: EmbeddedTopics
+  readonly folder: string
+  readonly reopen: () => Promise<EmbeddedTopics>
+}> {
   const options = embeddedOptions(overrides)
   return { topics: await openEmbedded(options), folder: options.folder, reopen: () => openEmbedded(options) }
 }

@@ -1,0 +1,56 @@
+import { literal } from '../../platform/json/literal.ts'
+
+/** What stands between the values of an encoded event. A member's text begins with its comma and goes up to its value. */
+export const T = {
+  quote: literal('"'),
+  comma: literal(','),
+  close: literal('}'),
+  closeTwo: literal('}}'),
+  closeList: literal(']'),
+  closeObjectInList: literal('}]'),
+
+  time: literal(',"time":'),
+  metadata: literal(
+    ',"metadata":{"version":"1.8.0","profiles":["cloud","security_control"],"log_name":"aws_waf","product":{"name":"AWS WAF","vendor_name":"AWS"',
+  ),
+  quotedVersion: literal(',"version":"'),
+  afterProductUid: literal('},"uid":"'),
+  quotedOriginalTime: literal('","original_time":"'),
+  quotedLogVersion: literal(',"log_version":"'),
+  labels: literal(',"labels":['),
+
+  source: literal(',"src_endpoint":{"ip":'),
+  country: literal(',"location":{"country":'),
+  destination: literal(',"dst_endpoint":'),
+  serviceName: literal(',"svc_name":'),
+  uid: literal(',"uid":'),
+  quotedHostname: literal(',"hostname":"'),
+
+  request: literal(',"http_request":'),
+  method: literal(',"http_method":'),
+  version: literal(',"version":'),
+  url: literal(',"url":'),
+  scheme: literal(',"scheme":'),
+  https: literal(',"scheme":"https"'),
+  http: literal(',"scheme":"http"'),
+  path: literal(',"path":'),
+  queryString: literal(',"query_string":'),
+  args: literal(',"args":'),
+  userAgent: literal(',"user_agent":'),
+  referrer: literal(',"referrer":'),
+  forwardedFor: literal(',"x_forwarded_for":'),
+  bodyLength: literal(',"body_length":'),
+  headers: literal(',"http_headers":'),
+  headerList: literal(',"http_headers":['),
+  nameInObject: literal('{"name":'),
+  value: literal(',"value":'),
+
+  response: literal(',"http_response":{"code":'),
+  rule: literal(',"firewall_rule":'),
+  ja4: literal(',"ja4_fingerprint_list":[{"type_id":1,"type":"JA4","value":'),
+  quotedTlsVersion: literal(',"tls":{"version":"'),
+  ja3: literal(',"ja3_hash":{"algorithm_id":1,"algorithm":"MD5","value":'),
+  observable: literal(',"observables":[{"name":"src_endpoint.ip","type_id":2,"type":"IP Address","value":'),
+  unmapped: literal(',"unmapped":{'),
+  unmappedRequest: literal('"httpRequest":{'),
+} as const

@@ -1,0 +1,41 @@
+import { describe, expect, it } from 'vitest'
+import type { FetchedRecord, Topics } from '../../platform/topics/contract.ts'
+import type { Contract } from './contract.ts'
+import { recordOf } from './support.ts'
+
+async function compactedState(topics: Topics, topic: string): Promise<Record<string, string>> {
+  const state: Record<string, string> = {}
+  for await (const { key, value } of topics.readCompacted(topic)) state[key ?? ''] = String(value)
+  return state
+}
+
+export function compactedPromises({ topics: opened, topicWith }: Contract): void {
+  describe('compacted topics', () => {
+    it('gives the newest record of each key, and no deleted key', async () => {
+      const topic = await topicWith([], { compacted: true })
+      await opened().append(topic, [recordOf('a', '1'), recordOf('b', '1'), recordOf('c', '1')])
+      await opened().append(topic, [recordOf('a', '2'), recordOf('b', null)])
+      await opened().append(topic, [recordOf('d', null), recordOf('c', ''), recordOf('a', '3')])
+      expect(await compactedState(opened(), topic)).toEqual({ a: '3', c: '' })
+      await opened().append(topic, [recordOf('b', 'back')])
+      expect(await compactedState(opened(), topic)).toEqual({ a: '3', b: 'back', c: '' })
+    })
+
+    it('holds keys that are names of an object prototype', async () => {
+      const topic = await topicWith([], { compacted: true })
+      await opened().append(topic, [
+        recordOf('__proto__', 'x'),
+        recordOf('constructor', 'y'),
+        recordOf('toString', 'z'),
+      ])
+      const keys: FetchedRecord['key'][] = []
+      for await (const { key } of opened().readCompacted(topic)) keys.push(key)
+      expect(keys.sort()).toEqual(['__proto__', 'constructor', 'toString'])
+    })
+
+    it('refuses a record without a key', async () => {
+      const topic = await topicWith([], { compacted: true })
+      await expect(opened().append(topic, [recordOf(undefined, 'x')])).rejects.toMatchObject({ code: 'TOPIC_MISMATCH' })
+    })
+  })
+}
