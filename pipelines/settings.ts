@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { HaetaeError } from '../platform/errors.ts'
 
 /** What the environment decides, with its defaults. The variables are explained in docs/configuration.md. */
 export interface Settings {
@@ -20,18 +21,19 @@ export interface Settings {
 const GIB = 1024 ** 3
 
 export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
+  refuseUnsupported(env)
   const stateFolder = resolve(env['HAETAE_STATE'] || 'var')
   return {
     stateFolder,
     lakeFolder: resolve(env['HAETAE_LAKE'] || join(stateFolder, 'lake')),
     deadLetterFolder: join(stateFolder, 'deadletter'),
     topicsFolder: join(stateFolder, 'topics'),
-    topicsBytesMax: positive(env['HAETAE_TOPICS_BYTES_MAX'], 20 * GIB),
+    topicsBytesMax: number(env, 'HAETAE_TOPICS_BYTES_MAX', 20 * GIB),
     logLevel: env['HAETAE_LOG_LEVEL'] || 'info',
     statusHost: env['HAETAE_STATUS_HOST'] || '127.0.0.1',
-    statusPort: positive(env['HAETAE_STATUS_PORT'], 7077),
-    drainMs: positive(env['HAETAE_DRAIN_MS'], 20_000),
-    connected: Boolean(env['OPENSEARCH_URL'] || env['HAETAE_KAFKA_BROKERS'] || env['HAETAE_LAKE']?.startsWith('s3://')),
+    statusPort: number(env, 'HAETAE_STATUS_PORT', 7077),
+    drainMs: number(env, 'HAETAE_DRAIN_MS', 20_000),
+    connected: Boolean(env['OPENSEARCH_URL']),
   }
 }
 
@@ -72,7 +74,25 @@ function makeKey(path: string): string {
   return key
 }
 
-function positive(text: string | undefined, otherwise: number): number {
-  const value = Number(text)
-  return text && Number.isFinite(value) && value >= 0 ? value : otherwise
+function number(env: NodeJS.ProcessEnv, name: string, otherwise: number): number {
+  const text = env[name]
+  if (!text) return otherwise
+  if (/^\d{1,15}$/.test(text)) return Number(text)
+  throw new HaetaeError('CONFIG_INVALID', `${name}=${text}: a whole number in digits is needed`)
+}
+
+/** What is planned and not there yet must not look as if it worked. */
+function refuseUnsupported(env: NodeJS.ProcessEnv): void {
+  if (env['HAETAE_LAKE']?.includes('://')) {
+    throw new HaetaeError(
+      'CONFIG_INVALID',
+      `HAETAE_LAKE=${env['HAETAE_LAKE']}: the lake is a folder; S3 is not supported yet`,
+    )
+  }
+  if (env['HAETAE_KAFKA_BROKERS']) {
+    throw new HaetaeError(
+      'CONFIG_INVALID',
+      'HAETAE_KAFKA_BROKERS is set, but topics on Kafka are not supported yet: unset it',
+    )
+  }
 }

@@ -1,6 +1,6 @@
-import { EVENT_BYTES_MAX } from '../../engine/contract.ts'
+import { OVERSIZE_KEPT_BYTES } from '../../engine/dead-letter.ts'
 import type { Refusal } from './answer.ts'
-import { areBraced, isOversize, isSpace, lines, RECORDS_MAX, type Records } from './records.ts'
+import { areBraced, isOversize, isSpace, lines, RECORDS_MAX, type Records, type Spoiled } from './records.ts'
 
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
@@ -8,8 +8,8 @@ const BACKSLASH = 0x5c
 /**
  * Takes apart a body of POST /ingest: NDJSON first of all; also one JSON object over several lines, objects one after the
  * other without line feeds, and one array of objects. Lines are not parsed here: a broken one becomes an event that the
- * parse stage dead-letters, and its neighbours go on. Refused as a whole: nothing that looks like an object, a record
- * over 1 MiB, too many records.
+ * parse stage dead-letters, and its neighbours go on. A record over 1 MiB is set aside.
+ * Refused as a whole: nothing that looks like an object, too many records.
  */
 export function parseNdjson(bytes: Buffer): Records | Refusal {
   const byLine = lines(bytes, 0, bytes.length, RECORDS_MAX)
@@ -20,16 +20,19 @@ export function parseNdjson(bytes: Buffer): Records | Refusal {
     return bad(`more than ${RECORDS_MAX} records in one request: send several requests`)
   if (spans.length > 0 && !objects && !someObject(bytes, spans))
     return bad('no JSON object in the body: send one object a line')
+  return withoutOversize(bytes, spans)
+}
+
+/** Records over the bound go to the dead letter with their beginning; their neighbours go on. */
+function withoutOversize(bytes: Buffer, spans: number[]): Records {
+  const kept: number[] = []
+  const spoiled: Spoiled[] = []
   for (let at = 0; at < spans.length; at += 2) {
-    const length = spans[at + 1]! - spans[at]!
-    if (isOversize(length)) {
-      const where = objects ? `record ${at / 2 + 1}` : `line ${lineNumber(bytes, spans[at]!)}`
-      return bad(
-        `${where} has ${length} bytes; an event has at most ${EVENT_BYTES_MAX}: nothing of this request was taken`,
-      )
-    }
+    const [start, end] = [spans[at]!, spans[at + 1]!]
+    if (isOversize(end - start)) spoiled.push({ start, end: start + OVERSIZE_KEPT_BYTES, reason: 'oversize' })
+    else kept.push(start, end)
   }
-  return { bytes, spans, spoiled: [], empty: 0 }
+  return { bytes, spans: kept, spoiled, empty: 0 }
 }
 
 /** Whether objects may share a line. Inside a string it means nothing, so it only asks for the closer look. */
@@ -111,12 +114,6 @@ function skipSpace(bytes: Buffer, from: number): number {
   let at = from
   while (isSpace(bytes[at])) at++
   return at
-}
-
-function lineNumber(bytes: Buffer, position: number): number {
-  let line = 1
-  for (let at = bytes.indexOf(0x0a); at !== -1 && at < position; at = bytes.indexOf(0x0a, at + 1)) line++
-  return line
 }
 
 function bad(message: string): Refusal {

@@ -228,12 +228,13 @@ describe('NDJSON', () => {
     expect(third).not.toBe(first)
   })
 
-  it('names the line that is too long and takes nothing of the request', async () => {
+  it('sets a line over 1 MiB aside; its neighbours are taken', async () => {
     running = await startHttp()
     const answer = await postNdjson(running.port, `{"a":1}\n\n{"x":"${'x'.repeat(1024 * 1024)}"}\n{"a":2}\n`)
-    expect(answer.status).toBe(400)
-    expect(answer.body.errorMessage).toMatch(/^line 3 has 1048584 bytes; .*nothing of this request was taken/)
-    expect(running.events).toHaveLength(0)
+    expect(answer.status).toBe(200)
+    expect(running.events.map(({ raw }) => raw.toString())).toEqual(['{"a":1}', '{"a":2}'])
+    expect(running.deps.dead).toMatchObject([{ reason: 'oversize' }])
+    expect(running.deps.dead[0]!.raw.length).toBe(64 * 1024)
   })
 
   it('takes an empty body as no records', async () => {

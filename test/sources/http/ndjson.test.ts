@@ -66,10 +66,17 @@ describe('parseNdjson', () => {
     for (const body of ['', ' \r\n\t', '[]', ' [ ] \n']) expect(taken(body)).toEqual([])
   })
 
-  it('names the line or the record that is over 1 MiB', () => {
+  it('sets a record over 1 MiB aside with its beginning; its neighbours are taken', () => {
     const big = `{"x":"${'y'.repeat(1024 * 1024)}"}`
-    expect(taken(`{"a":1}\n${big}\n`)).toMatch(/^line 2 has 1048584 bytes/)
-    expect(taken(`{"a":1}{"b":2}${big}`)).toMatch(/^record 3 has 1048584 bytes/)
+    for (const body of [`{"a":1}\n${big}\n{"b":2}\n`, `{"a":1}${big}{"b":2}`]) {
+      expect(taken(body)).toEqual(['{"a":1}', '{"b":2}'])
+      const result = parseNdjson(Buffer.from(body))
+      if ('status' in result) throw new Error(result.message)
+      expect(result.spoiled).toHaveLength(1)
+      const { start, end, reason } = result.spoiled[0]!
+      expect(reason).toBe('oversize')
+      expect(result.bytes.subarray(start, end).toString()).toBe(big.slice(0, 64 * 1024))
+    }
     expect(taken(`\n${big.slice(0, 1024 * 1024 - 2)}"}\n`)).toHaveLength(1)
   })
 
