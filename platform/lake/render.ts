@@ -47,7 +47,7 @@ export async function* renderResult(
  * Numbers that a double cannot hold exactly become strings, as do times (`2026-11-24 00:00:00.123`), decimals and
  * everything else that JSON has no form for.
  */
-export function jsonOf(value: DuckDBValue): Json {
+function jsonOf(value: DuckDBValue): Json {
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return value
   if (typeof value === 'number') return Number.isFinite(value) ? value : String(value)
   if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value)

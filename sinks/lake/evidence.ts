@@ -83,7 +83,7 @@ export class EvidenceKey {
   }
 }
 
-export async function readExactly(file: FileHandle, length: number, position: number): Promise<Buffer> {
+async function readExactly(file: FileHandle, length: number, position: number): Promise<Buffer> {
   const bytes = Buffer.allocUnsafe(length)
   await readInto(file, bytes, 0, length, position)
   return bytes

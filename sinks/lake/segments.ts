@@ -9,7 +9,7 @@ import type { Split } from './spool.ts'
  * DuckDB's JSON reader takes up to 32 MiB of one file into memory at a time, ten times that once parsed; it never reads over the end
  * of a file. Small files are what keeps it within its limit (docs/performance.md). One longer line makes a longer file.
  */
-export const SEGMENT_BYTES_MAX = 1024 * 1024
+const SEGMENT_BYTES_MAX = 1024 * 1024
 
 /** Rows of a range at most: 2^25 times the milliseconds of a day still fit a double. */
 export const RANGE_ROWS_MAX = 500_000
@@ -22,7 +22,7 @@ export interface Segment {
 }
 
 /** The rows of a split by time, then by the order of arrival. */
-export function timeOrder({ count, timesMs }: Split): Uint32Array {
+function timeOrder({ count, timesMs }: Split): Uint32Array {
   const startMs = count > 0 ? dayStartMs(timesMs[0]!) : 0
   // Time and row in one number: sorting numbers needs no comparing function, which is ten times slower.
   const keys = new Float64Array(count)

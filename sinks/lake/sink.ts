@@ -78,7 +78,7 @@ export class LakeSink implements Sink {
       // Written again, these records would come out of order: only reading the stream again mends this.
       return { retry: [], reject: [], later: Promise.reject(stopping(thrown)) }
     }
-    return { retry: [], reject, later: Promise.all(durable).then(() => undefined) }
+    return { retry: [], reject, later: allOf(durable) }
   }
 
   drain(): void {
@@ -296,6 +296,11 @@ export class LakeSink implements Sink {
 interface Part {
   readonly stream: LakeStream
   readonly records: { readonly index: number; readonly record: Encoded; readonly origin: Origin }[]
+}
+
+/** Apart from `write`: a function made there would keep alive all that `write` knew, its records among it, until it is called. */
+async function allOf(promises: readonly Promise<void>[]): Promise<void> {
+  await Promise.all(promises)
 }
 
 function stopping(thrown: unknown): Error {

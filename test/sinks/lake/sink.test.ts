@@ -1,6 +1,8 @@
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { Encoded } from '../../../engine/contract.ts'
 import { HaetaeError } from '../../../platform/errors.ts'
@@ -55,6 +57,13 @@ async function write(sink: LakeSink, batch: readonly Encoded[]) {
   return watch((await sink.write(batch, never)).later)
 }
 
+/** What `node --expose-gc` gives, without the flag. */
+function collectGarbage(): void {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  collect()
+}
+
 const quiet = () => new Promise(resolve => setTimeout(resolve, 20))
 
 describe('a range', () => {
@@ -88,6 +97,17 @@ describe('a range', () => {
     const later = await write(sink, records(0, 5))
     sink.drain()
     await vi.waitFor(() => expect(later.state).toBe('needs a topic source'))
+  })
+
+  it('lets its records go from memory as soon as they are spooled', async () => {
+    const { sink } = await start()
+    const batch = records(0, 3)
+    const held = batch.map(({ event }) => new WeakRef(event))
+    const { later } = await sink.write(batch.splice(0), never)
+    await quiet()
+    collectGarbage()
+    expect(held.map(each => each.deref())).toEqual([undefined, undefined, undefined])
+    expect(watch(later).state).toBe('pending')
   })
 
   it('ends when its time has passed', async () => {
