@@ -44,7 +44,7 @@ export interface Origin {
 /** 1 to BATCH_EVENTS_MAX events. The engine stops there, and acks, when a stage returns none. */
 export type Batch = Event[]
 
-export type Severity = 'info' | 'low' | 'medium' | 'high' | 'critical'
+type Severity = 'info' | 'low' | 'medium' | 'high' | 'critical'
 export interface Alert extends Event {
   readonly rule: string
   readonly severity: Severity
@@ -87,7 +87,7 @@ export interface Detector {
   /** Keyed state, per stream; snapshots are stored with the position they include. */
   readonly state?: StreamState
 }
-export interface StreamState {
+interface StreamState {
   snapshot(stream: string): Uint8Array
   restore(stream: string, bytes: Uint8Array): void
   drop(stream: string): void
@@ -185,5 +185,4 @@ export interface DeadLetter {
 
 export const defineSource = <C extends ZodType>(spec: Spec<C, Source>): Spec<C, Source> => spec
 export const defineStage = <C extends ZodType>(spec: Spec<C, Stage>): Spec<C, Stage> => spec
-export const defineDetector = <C extends ZodType>(spec: Spec<C, Detector>): Spec<C, Detector> => spec
 export const defineSink = <C extends ZodType>(spec: Spec<C, Sink>): Spec<C, Sink> => spec

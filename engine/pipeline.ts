@@ -15,7 +15,7 @@ export interface NamedSink {
   readonly name: string
   readonly sink: Sink
 }
-export interface NamedDetector {
+interface NamedDetector {
   readonly name: string
   readonly detector: Detector
 }

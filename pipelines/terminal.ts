@@ -1,7 +1,7 @@
 import { HaetaeError } from '../platform/errors.ts'
 import { untrusted } from '../platform/untrusted.ts'
 
-export const formats = ['table', 'json', 'ndjson'] as const
+const formats = ['table', 'json', 'ndjson'] as const
 export type Format = (typeof formats)[number]
 
 export function formatOf(text: string | undefined): Format {

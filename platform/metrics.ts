@@ -1,13 +1,13 @@
 import * as prom from 'prom-client'
 
-export type Labels = Readonly<Record<string, string>>
+type Labels = Readonly<Record<string, string>>
 export interface Counter {
   add(labels?: Labels, by?: number): void
 }
 export interface Gauge {
   set(value: number, labels?: Labels): void
 }
-export interface Histogram {
+interface Histogram {
   observe(value: number, labels?: Labels): void
 }
 

@@ -45,7 +45,7 @@ threads: 1
 })
 
 /** Throws LAKE_UNWRITABLE when the folder cannot be written, CONFIG_INVALID when DuckDB could not name it. */
-export async function openLake(options: z.output<typeof config>, deps: Deps): Promise<Sink> {
+async function openLake(options: z.output<typeof config>, deps: Deps): Promise<Sink> {
   const { folder, memoryBytesMax, threads, ...limits } = options
   const own = join(deps.stateFolder, 'lake')
   const [spoolFolder, workFolder, tempFolder] = ['spool', 'work', 'duckdb'].map(name => join(own, name)) as [

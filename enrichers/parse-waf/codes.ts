@@ -52,7 +52,7 @@ export function methodOf(document: JsonDocument, entry: number): Method {
 }
 
 /** OCSF action, disposition (security_control profile) and status, which is the client's point of view. */
-export type Verdict = OcsfEvent
+type Verdict = OcsfEvent
 
 function verdict(action: [number, string], disposition: [number, string], status: [number, string]): Verdict {
   return {

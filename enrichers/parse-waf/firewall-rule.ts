@@ -4,7 +4,7 @@ import { F } from './fields.ts'
 import type { WafRecord } from './record.ts'
 
 /** OCSF firewall_rule: the rule that ended the evaluation, never Default_Action, which is no rule. */
-export function firewallRule(record: WafRecord): FirewallRule {
+function firewallRule(record: WafRecord): FirewallRule {
   const uid = record.text(F.terminatingRuleId)
   const type = record.has(F.terminatingRuleType) ? record.text(F.terminatingRuleType) : undefined
   const rule: FirewallRule = { uid }

@@ -12,7 +12,7 @@
 export const KEY = 0
 export const STRING = 1
 export const NUMBER = 2
-export const LITERAL = 3
+const LITERAL = 3
 export const OBJECT = 4
 export const ARRAY = 5
 export const CLOSE = 6
@@ -24,9 +24,9 @@ export const ESCAPED = 1 << 24
 
 const KIND_SHIFT = 21
 export const START_MASK = (1 << KIND_SHIFT) - 1
-export const JSON_BYTES_MAX = START_MASK
-export const DEPTH_MAX = 64
-export const KEYS_MAX = 2_000
+const JSON_BYTES_MAX = START_MASK
+const DEPTH_MAX = 64
+const KEYS_MAX = 2_000
 
 export function kindOf(entry: number): number {
   return (entry >>> KIND_SHIFT) & 7

@@ -106,7 +106,7 @@ export interface AutonomousSystem {
   readonly name?: string
 }
 
-export interface HttpRequest {
+interface HttpRequest {
   http_method?: string
   version?: string
   uid?: string
@@ -119,7 +119,7 @@ export interface HttpRequest {
   http_headers?: HttpHeader[]
 }
 
-export interface HttpHeader {
+interface HttpHeader {
   name: string
   value: string
 }
@@ -135,13 +135,13 @@ export interface FirewallRule {
   rate_limit?: number
 }
 
-export interface Ja4Fingerprint {
+interface Ja4Fingerprint {
   type_id: number
   type?: string
   value: string
 }
 
-export interface Tls {
+interface Tls {
   version: string
   ja3_hash?: { algorithm_id: number; algorithm?: string; value: string }
 }

@@ -14,10 +14,10 @@ export type Scalar =
   | 'geo_point' // { lat, lon }
   | 'json' // free object: one JSON string in the lake, flat_object in the index
 
-export interface ObjectField {
+interface ObjectField {
   readonly object: Fields
 }
-export interface ListField {
+interface ListField {
   readonly list: Scalar | ObjectField
 }
 export type Field = Scalar | ObjectField | ListField

@@ -6,7 +6,7 @@ import type { PartitionState } from './embedded.ts'
 import { APPEND_BYTES_MAX, answers, type Request, reply } from './protocol.ts'
 import { socketPath } from './socket.ts'
 
-export interface Description {
+interface Description {
   readonly pid: number
   readonly full: boolean
   readonly partitions: readonly PartitionState[]

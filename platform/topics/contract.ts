@@ -11,7 +11,7 @@ export interface TopicConfig {
   readonly retention: Retention
 }
 
-export interface Retention {
+interface Retention {
   readonly ageMsMax: number
   readonly bytesMax: number
 }

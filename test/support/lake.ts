@@ -19,7 +19,7 @@ export async function rowsByRequestUid(lakeFolder: string): Promise<Map<string, 
   }
 }
 
-export function parquetFiles(folder: string): string[] {
+function parquetFiles(folder: string): string[] {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter(name => name.endsWith('.parquet'))
     .map(name => join(folder, name))
