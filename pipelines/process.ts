@@ -14,9 +14,10 @@ import { makeStateFolder, type Settings } from './settings.ts'
 import { type StatusServer, serveStatus } from './status.ts'
 import { openTopics } from './topics.ts'
 
-/** Measured with the sample over all pipelines at once (docs/performance.md): resident bytes per raw byte in flight. */
+/** Resident bytes per raw byte being written: the record, its parsed form, its encoding, and what V8 has not collected. */
 const MEMORY_FACTOR = 4
-const PROCESS_BASE_BYTES = 160 * 1024 * 1024
+/** A process that has opened its GeoIP databases and seen no event, as measured. */
+const PROCESS_BASE_BYTES = 380 * 1024 * 1024
 
 /** One running process: its pipelines, its topic log, its status page. */
 export interface Running {
@@ -137,10 +138,24 @@ function describe({ spec, config }: { readonly spec: { readonly type: string }; 
   return `${spec.type}${topic}`
 }
 
+/** The most memory that this process is meant to take: said once, so that a container's limit can be set above it. */
 function printCeiling(pipelines: readonly PipelineConfig[], log: Runtime['log']): void {
   const residentBytesMax = pipelines.reduce((sum, pipeline) => sum + pipeline.residentBytesMax + BATCH_BYTES_MAX, 0)
-  const ceilingBytes = PROCESS_BASE_BYTES + residentBytesMax * MEMORY_FACTOR
-  log.info('memory ceiling', { residentBytesMax, ceilingMiB: Math.round(ceilingBytes / 1024 ** 2) })
+  const heldBytesMax = pipelines
+    .flatMap(({ source, sinks }) => [source.config, ...sinks.map(({ config }) => config)])
+    .reduce<number>((sum, config) => sum + heldBytes(config), 0)
+  const ceilingBytes = PROCESS_BASE_BYTES + residentBytesMax * MEMORY_FACTOR + heldBytesMax
+  log.info('memory ceiling', { residentBytesMax, heldBytesMax, ceilingMiB: Math.round(ceilingBytes / 1024 ** 2) })
+}
+
+/** What a component may hold besides the batches: request bodies (http), DuckDB's memory (lake). */
+function heldBytes(config: unknown): number {
+  if (typeof config !== 'object' || config === null) return 0
+  const bounds = config as Readonly<Record<string, unknown>>
+  return [bounds['inflightBytesMax'], bounds['memoryBytesMax']].reduce<number>(
+    (sum, bound) => sum + (typeof bound === 'number' ? bound : 0),
+    0,
+  )
 }
 
 /** Aborts on SIGTERM or SIGINT; a second one, a moment later, ends the process without waiting for the drain. */
