@@ -70,11 +70,12 @@ export async function openPipeline(
   }
   try {
     const source = await open(config.source, deps)
-    const sinkDeps = { ...deps, positions: source.positions ?? deps.positions }
+    // Stages too: dedupe forgets a stream that was revoked.
+    const behindSource = { ...deps, positions: source.positions ?? deps.positions }
     const stages: NamedStage[] = []
-    for (const each of config.stages) stages.push({ name: each.spec.type, stage: await open(each, deps) })
+    for (const each of config.stages) stages.push({ name: each.spec.type, stage: await open(each, behindSource) })
     const sinks: NamedSink[] = []
-    for (const each of config.sinks) sinks.push({ name: each.spec.type, sink: await open(each, sinkDeps) })
+    for (const each of config.sinks) sinks.push({ name: each.spec.type, sink: await open(each, behindSource) })
     const plan: Plan = {
       name: config.name,
       source,
