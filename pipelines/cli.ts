@@ -6,6 +6,7 @@ import { lake } from './commands/lake.ts'
 import { map } from './commands/map.ts'
 import { run } from './commands/run.ts'
 import { test } from './commands/test.ts'
+import { topics } from './commands/topics.ts'
 import { up } from './commands/up.ts'
 
 export interface Command {
@@ -17,7 +18,7 @@ export interface Command {
   run(args: readonly string[]): Promise<number>
 }
 
-const commands: readonly Command[] = [up, run, check, test, map, deadletter, lake, doctor]
+const commands: readonly Command[] = [up, run, check, test, map, deadletter, lake, topics, doctor]
 
 /** The command line. Events go to stdout, notices to stderr. */
 export async function main(args: readonly string[]): Promise<number> {

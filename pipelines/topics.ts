@@ -2,14 +2,14 @@ import { systemClock } from '../platform/clock.ts'
 import { HaetaeError } from '../platform/errors.ts'
 import { createLog, type Log } from '../platform/log.ts'
 import { createMetrics, type Metrics } from '../platform/metrics.ts'
-import { connectOwner } from '../platform/topics/client.ts'
-import type { Topics } from '../platform/topics/contract.ts'
-import { openEmbedded } from '../platform/topics/embedded.ts'
+import { connectOwner, type TopicsClient } from '../platform/topics/client.ts'
+import type { GroupLag } from '../platform/topics/contract.ts'
+import { type EmbeddedTopics, openEmbedded } from '../platform/topics/embedded.ts'
 import type { Append } from './dead-letters.ts'
 import type { Settings } from './settings.ts'
 
 /** The topics of this process: the embedded log in the state folder. */
-export function openTopics(settings: Settings, log: Log, metrics: Metrics): Promise<Topics> {
+export function openTopics(settings: Settings, log: Log, metrics: Metrics): Promise<EmbeddedTopics> {
   const { topicsFolder: folder, topicsBytesMax: bytesMax } = settings
   return openEmbedded({ folder, bytesMax, clock: systemClock, log, metrics })
 }
@@ -32,6 +32,41 @@ export async function withTopics<T>(settings: Settings, work: (append: Append) =
     })
   } finally {
     await topics.close()
+  }
+}
+
+/** What waits for each group, asked of the owner, or of the log itself when nobody owns it. */
+export function topicLags(settings: Settings): Promise<readonly GroupLag[]> {
+  return withLog(settings, log => log.lag())
+}
+
+/** The group no longer holds back retention. Throws TOPIC_MISMATCH while it reads, USAGE when there is none. */
+export async function forgetGroup(settings: Settings, group: string): Promise<void> {
+  await withLog(settings, async log => {
+    const groups = new Set((await log.lag()).map(each => each.group))
+    if (!groups.has(group)) {
+      throw new HaetaeError('USAGE', `there is no group "${group}"; there are: ${[...groups].join(', ') || 'none'}`)
+    }
+    await log.forgetGroup(group)
+  })
+}
+
+type AskedLog = Pick<TopicsClient, 'lag' | 'forgetGroup'>
+
+async function withLog<T>(settings: Settings, work: (log: AskedLog) => Promise<T>): Promise<T> {
+  const owner = await connectOwner(settings.topicsFolder)
+  if (owner) {
+    try {
+      return await work(owner)
+    } finally {
+      owner.close()
+    }
+  }
+  const own = await openTopics(settings, createLog('warn'), createMetrics())
+  try {
+    return await work(own)
+  } finally {
+    await own.close()
   }
 }
 
