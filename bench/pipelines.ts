@@ -66,15 +66,15 @@ export class BenchPipeline {
         if (count !== undefined && read >= count) return undefined
         const delivery = await source.read(signal)
         if (!delivery) return undefined
-        const { length } = delivery.batch
+        const { batch, ack, nack } = delivery
+        const { length } = batch
         read += length
-        return {
-          ...delivery,
-          ack() {
-            acked += length
-            delivery.ack()
-          },
+        const countedAck = (): void => {
+          acked += length
+          ack()
         }
+        // `countedAck` must not know `delivery`: it lives until the lake is written, long after the batch.
+        return { batch, ack: countedAck, nack }
       },
       close: () => source.close(),
     }
