@@ -1,0 +1,287 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { Event } from '../../engine/contract.ts'
+import { parseWaf } from '../../enrichers/parse-waf.ts'
+import { redact } from '../../enrichers/redact.ts'
+import type { Json, JsonObject, OcsfEvent } from '../../platform/ocsf/event.ts'
+import { FakeClock } from '../support/clock.ts'
+import { encodedOf, eventOf, testDeps } from '../support/deps.ts'
+import { ocsfErrors } from '../support/ocsf-validator.ts'
+import { awsExamples, wafRecord, wafRequest } from '../support/waf-records.ts'
+
+const deps = testDeps({ clock: new FakeClock() })
+const parse = await parseWaf.open({}, deps)
+const stage = await redact.open(redact.config.parse({}), deps)
+const more = await redact.open(redact.config.parse({ names: ['x-shop-session', 'voucher_code'] }), deps)
+
+const R = '[redacted]'
+const JWT = 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl_-x'
+
+function parsed(record: JsonObject): Event {
+  const event = eventOf(record, 'waf')
+  void parse.apply([event], (_event, reason) => expect.fail(reason))
+  return event
+}
+
+/** The event as a sink gets it after redaction. */
+function redacted(event: Event, by = stage): JsonObject {
+  expect(by.apply([event], (_event, reason) => expect.fail(reason))).toEqual([event])
+  const json = JSON.parse(encodedOf(event).json.toString()) as JsonObject
+  expect(JSON.parse(JSON.stringify(event.body))).toEqual(json)
+  return json
+}
+
+const requestOf = (body: JsonObject): JsonObject => body['http_request'] as JsonObject
+const header = (name: string, value: string, by = stage): Json | undefined => {
+  const event = parsed(wafRequest({ headers: [{ name, value }] }))
+  return (requestOf(redacted(event, by))['http_headers'] as JsonObject[])[0]!['value']
+}
+const args = (text: string, by = stage): Json | undefined =>
+  requestOf(redacted(parsed(wafRequest({ args: text })), by))['args']
+
+/** An event with a plain body, as parsers of other kinds make it. */
+function plain(body: JsonObject): Event {
+  const event = eventOf({ any: 'record' }, 'falco')
+  event.body = body as OcsfEvent
+  return event
+}
+
+describe('headers with credentials', () => {
+  it.each([
+    'authorization',
+    'Authorization',
+    'PROXY-AUTHORIZATION',
+    'cookie',
+    'Cookie',
+    'Set-Cookie',
+    'x-api-key',
+    'X-API-KEY',
+    'X_Api_Key',
+    'x-amz-security-token',
+    'X-Csrf-Token',
+  ])('%s is redacted as a whole', name => {
+    expect(header(name, 'a=b; c d, e')).toBe(R)
+  })
+
+  it.each(['Accept', 'authorizations', 'x-cookie', 'cookie2', 'x-api-keys', 'Host'])('%s is not', name => {
+    expect(header(name, 'a-b; c d, e')).toBe('a-b; c d, e')
+  })
+
+  it('a name with escapes or with its value before it is that name', () => {
+    const raw = JSON.stringify(wafRequest({ headers: [{ value: 'hush-hush', name: 'cookie' }] })).replace(
+      '"cookie"',
+      '"\\u0063ookie"',
+    )
+    const event = eventOf(raw, 'waf')
+    void parse.apply([event], (_event, reason) => expect.fail(reason))
+    expect(JSON.stringify(redacted(event))).not.toContain('hush-hush')
+  })
+
+  it('what stands beside the name under another name goes too', () => {
+    const event = parsed(wafRequest({ headers: [{ name: 'Cookie', myValue: 'hush-hush' }] }))
+    expect(JSON.stringify(redacted(event))).not.toContain('hush-hush')
+  })
+
+  it('an empty value stays empty', () => {
+    expect(header('Cookie', '')).toBe('')
+  })
+
+  it('the matched data of a rule that looked at such a header', () => {
+    const details = [
+      { conditionType: 'SQL_INJECTION', location: 'HEADER', matchedFieldName: 'cookie', matchedData: ['hush'] },
+    ]
+    const body = redacted(parsed(wafRecord({ terminatingRuleMatchDetails: details })))
+    expect((body['unmapped'] as JsonObject)['terminatingRuleMatchDetails']).toMatchObject([{ matchedData: [R] }])
+  })
+})
+
+describe('parameters', () => {
+  it.each([
+    ['token=abc&page=2', `token=${R}&page=2`],
+    ['page=2&access_token=abc', `page=2&access_token=${R}`],
+    ['accessToken=a&ACCESS-TOKEN=b', `accessToken=${R}&ACCESS-TOKEN=${R}`],
+    ['%70assword=abc&x=1', `%70assword=${R}&x=1`],
+    ['%2570assword=abc', `%2570assword=${R}`],
+    ['user[password]=abc&user[name]=kim', `user[password]=${R}&user[name]=kim`],
+    ['next=%2Fa%3Ftoken%3Dabc%26page%3D2', `next=%2Fa%3Ftoken%3D${R}%26page%3D2`],
+    ['next=%252Fa%253Ftoken%253Dabc%2526page%253D2', `next=%252Fa%253Ftoken%253D${R}%2526page%253D2`],
+    ['token=a=b==&c=d', `token=${R}&c=d`],
+  ])('%s', (before, after) => {
+    expect(args(before)).toBe(after)
+  })
+
+  it.each(['tokens=abc', 'page=2&sort=price', 'token', 'token=', 'q=token', 'q=100%25&r=%3D', 'mytoken=1'])(
+    '%s has no secret',
+    text => {
+      expect(args(text)).toBe(text)
+    },
+  )
+
+  it('are redacted in args, query string, referrer and the header it came from', () => {
+    const headers = [{ name: 'Referer', value: 'https://shop.example/reset?token=hush-hush&page=2' }]
+    const body = redacted(parsed(wafRequest({ args: 'sid=hush-hush&a=1', headers })))
+    expect(requestOf(body)).toMatchObject({
+      args: `sid=${R}&a=1`,
+      url: { query_string: `sid=${R}&a=1` },
+      referrer: `https://shop.example/reset?token=${R}&page=2`,
+      http_headers: [{ value: `https://shop.example/reset?token=${R}&page=2` }],
+    })
+    expect(JSON.stringify(body)).not.toContain('hush-hush')
+  })
+})
+
+describe('tokens that show what they are, wherever they stand', () => {
+  it.each([
+    ['a JSON Web Token', `x ${JWT} y`, `x ${R} y`],
+    ['two of them', `${JWT},${JWT}`, `${R},${R}`],
+    ['an access key id', 'id AKIAIOSFODNN7EXAMPLE.', `id ${R}.`],
+    ['a temporary access key id', 'ASIAIOSFODNN7EXAMPLE', R],
+    ['a bearer token', 'Bearer abcdef123456 end', `Bearer ${R} end`],
+  ])('%s', (_name, before, after) => {
+    expect(header('X-Anything', before)).toBe(after)
+    expect(requestOf(redacted(parsed(wafRequest({ uri: before }))))).toMatchObject({ url: { path: after } })
+  })
+
+  it.each(['eyJhbGciOiJIUzI1NiJ9', 'eyJ.x', 'AKIA', 'AKIA1234', 'akiaiosfodnn7example', 'bearer of news'])(
+    '%s is none',
+    text => {
+      expect(header('X-Anything', text)).toBe(text)
+    },
+  )
+})
+
+describe('names of one’s own', () => {
+  it('are redacted too, in any spelling, and by nobody else', () => {
+    expect(header('X-Shop-Session', 'abc', more)).toBe(R)
+    expect(args('VoucherCode=abc&a=1', more)).toBe(`VoucherCode=${R}&a=1`)
+    expect(args('VoucherCode=abc&a=1')).toBe('VoucherCode=abc&a=1')
+    expect(header('Cookie', 'abc', more)).toBe(R)
+  })
+
+  it.each([{ names: ['x'] }, { names: ['y'.repeat(65)] }, { name: ['ab'] }])('%j is refused', config => {
+    expect(redact.config.safeParse(config).success).toBe(false)
+  })
+})
+
+it('counts the events in which a secret was replaced', async () => {
+  const own = testDeps({ clock: new FakeClock() })
+  const counting = await redact.open(redact.config.parse({}), own)
+  for (const text of ['token=abc&sid=d', 'page=2', `q=${JWT}`]) {
+    redacted(parsed(wafRequest({ args: text })), counting)
+  }
+  expect(await own.metrics.expose()).toMatch(/^haetae_redact_events_total\{pipeline="test"\} 2$/m)
+})
+
+describe('nothing else changes', () => {
+  it.each(awsExamples)('%s', (_title, record) => {
+    const before = encodedOf(parsed(record)).json.toString()
+    const after = JSON.stringify(redacted(parsed(record)))
+    if (after.includes(R)) expect(before).toMatch(/cookie/i)
+    else expect(after).toBe(JSON.stringify(JSON.parse(before)))
+    expect(ocsfErrors(JSON.parse(after))).toEqual([])
+  })
+
+  it('the bytes as received, the id and the verdict stay', () => {
+    const event = parsed(wafRequest({ args: 'token=hush-hush', headers: [{ name: 'Cookie', value: 'hush-hush' }] }))
+    const raw = Buffer.from(event.raw)
+    const { id, timeMs } = event
+    expect(redacted(event)).toMatchObject({ disposition: 'Blocked', metadata: { uid: id } })
+    expect(event.raw.equals(raw)).toBe(true)
+    expect(event).toMatchObject({ id, timeMs })
+  })
+
+  it('doing it again changes nothing', () => {
+    const event = parsed(wafRequest({ args: `token=abc&q=${JWT}`, headers: [{ name: 'Cookie', value: 'a' }] }))
+    expect(redacted(event)).toEqual(redacted(event))
+  })
+})
+
+describe('plain bodies follow the same rules', () => {
+  it('members, pairs and texts', () => {
+    const body = {
+      password: 'abc',
+      sid: 7,
+      token: ['a', 2, ''],
+      session: { id: 'stays' },
+      pair: { name: 'Authorization', value: 'abc' },
+      cmdline: `curl --data secret=abc&x=1 ${JWT}`,
+      count: 3,
+      none: null,
+    }
+    expect(redacted(plain(body))).toEqual({
+      password: R,
+      sid: R,
+      token: [R, R, ''],
+      session: { id: 'stays' },
+      pair: { name: 'Authorization', value: R },
+      cmdline: `curl --data secret=${R}&x=1 ${R}`,
+      count: 3,
+      none: null,
+    })
+  })
+
+  it('what is shared or frozen is copied, not changed', () => {
+    const shared = Object.freeze({ name: 'Cookie', value: 'abc' })
+    expect(redacted(plain({ unmapped: { shared } }))).toEqual({ unmapped: { shared: { name: 'Cookie', value: R } } })
+    expect(shared.value).toBe('abc')
+  })
+})
+
+describe('whatever else the record says', () => {
+  const letters = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789'
+  const secrets = fc
+    .array(fc.constantFrom(...letters.split('')), { minLength: 8, maxLength: 30 })
+    .map(chars => `hush${chars.join('')}`)
+  const anyCase = (name: string): fc.Arbitrary<string> =>
+    fc
+      .array(fc.boolean(), { minLength: name.length, maxLength: name.length })
+      .map(upper => Array.from(name, (char, at) => (upper[at] ? char.toUpperCase() : char)).join(''))
+  const headerNames = fc.constantFrom('authorization', 'cookie', 'set-cookie', 'x-api-key').chain(anyCase)
+  const parameterNames = fc.constantFrom('token', 'access_token', 'password', 'api-key', 'jsessionid').chain(anyCase)
+  /** The name with some of its characters percent-encoded, perhaps twice. */
+  const encodedNames = fc
+    .tuple(parameterNames, fc.nat(), fc.constantFrom('', '%', '%25'))
+    .map(([name, at, percent]) => {
+      const place = at % name.length
+      const hex = name.charCodeAt(place).toString(16)
+      return percent === '' ? name : `${name.slice(0, place)}${percent}${hex}${name.slice(place + 1)}`
+    })
+  const noise = fc.oneof(
+    fc.string({ unit: 'binary', maxLength: 12 }),
+    fc.constantFrom('', '=', '%', '\\', '"', 'eyJ', '해태🦁'),
+  )
+
+  it('no planted secret is left in what a sink gets, and the neighbours stay', () => {
+    const planted = fc.record({
+      secret: secrets,
+      name: headerNames,
+      parameter: encodedNames,
+      noise,
+      look: fc.boolean(),
+    })
+    fc.assert(
+      fc.property(planted, ({ secret, name, parameter, noise: around, look }) => {
+        const event = parsed(
+          wafRequest({
+            args: `q=${around}&${parameter}=${secret}&page=2`,
+            uri: `/${around}/eyJ${secret}.${secret}.${secret}`,
+            headers: [
+              { name, value: `${around}${secret}` },
+              { name: 'Referer', value: `https://shop.example/?${parameter}=${secret}&page=2` },
+              { name: 'Accept', value: 'text/html' },
+            ],
+          }),
+        )
+        const raw = Buffer.from(event.raw)
+        if (look) expect(requestOf(event.body as JsonObject)['http_method']).toBe('POST')
+        const body = redacted(event)
+        expect(encodedOf(event).json.toString()).not.toContain(secret)
+        expect(requestOf(body)['args']).toMatch(/&page=2$/)
+        expect((requestOf(body)['http_headers'] as JsonObject[])[2]).toEqual({ name: 'Accept', value: 'text/html' })
+        expect(event.raw.equals(raw)).toBe(true)
+        expect(ocsfErrors(body)).toEqual([])
+      }),
+      { numRuns: 300 },
+    )
+  })
+})
