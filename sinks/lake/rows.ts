@@ -28,7 +28,7 @@ const HALF = /^\\u[dD].{3}$/s
  * JSON may escape half of a surrogate pair, which no UTF-8 can hold and DuckDB refuses. A client that sends such a
  * thing must not keep its requests out of the lake: the half becomes U+FFFD, as a text decoder would make it.
  */
-function wellFormed(json: Buffer): Buffer {
+export function wellFormed(json: Buffer): Buffer {
   if (!json.includes('\\ud') && !json.includes('\\uD')) return json
   return Buffer.from(json.toString('utf8').replace(ESCAPES, each => (HALF.test(each) ? '\\ufffd' : each)))
 }

@@ -9,7 +9,7 @@ import type { Split } from './spool.ts'
  * DuckDB's JSON reader takes up to 32 MiB of one file into memory at a time, ten times that once parsed; it never reads over the end
  * of a file. Small files are what keeps it within its limit (docs/performance.md). One longer line makes a longer file.
  */
-const SEGMENT_BYTES_MAX = 1024 * 1024
+export const SEGMENT_BYTES_MAX = 1024 * 1024
 
 /** Rows of a range at most: 2^25 times the milliseconds of a day still fit a double. */
 export const RANGE_ROWS_MAX = 500_000
