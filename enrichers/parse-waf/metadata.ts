@@ -1,6 +1,6 @@
 import type { JsonDocument } from '../../platform/json/document.ts'
 import type { Literal } from '../../platform/json/literal.ts'
-import { ENTRY, KEY, OBJECT, STRING } from '../../platform/json/scan.ts'
+import { ENTRY, ESCAPED, KEY, kindOf, OBJECT, START_MASK, STRING } from '../../platform/json/scan.ts'
 import type { JsonWriter } from '../../platform/json/writer.ts'
 import type { Json } from '../../platform/ocsf/event.ts'
 import { F } from './fields.ts'
@@ -72,11 +72,20 @@ function labelsOfRules(record: WafRecord): readonly string[] {
   })
 }
 
+const RULE = Buffer.from('rule').readInt32LE()
+const LE_ID = Buffer.from('leId').readInt32LE()
+
 /** Most lists name no rule, which is much cheaper to see than to read them. */
 function namesRule({ document }: WafRecord, list: number): boolean {
   if (list === 0) return false
+  const { tape, view } = document
   for (let entry = list, end = document.after(list); entry < end; entry += ENTRY) {
-    if (document.kind(entry) === KEY && document.is(entry, '"ruleId"')) return true
+    const word = tape[entry]!
+    if (kindOf(word) !== KEY) continue
+    const from = word & START_MASK
+    if ((word & ESCAPED) !== 0) return true
+    if (tape[entry + 1]! - from !== 8) continue
+    if (view.getInt32(from + 1, true) === RULE && view.getInt32(from + 3, true) === LE_ID) return true
   }
   return false
 }

@@ -51,6 +51,8 @@ for (const field of [F.ruleGroupList, F.rateBasedRuleList, F.nonTerminatingMatch
 for (const field of [F.terminatingRuleMatchDetails, F.labels, F.headers]) expectedKinds[field] = ARRAY
 expectedKinds[F.httpRequest] = OBJECT
 
+const nothing = new Array<number>(FIELDS).fill(0)
+
 /** Unknown names at one level that are compared with each other in search of a duplicate. */
 const UNKNOWN_NAMES_MAX = 32
 
@@ -76,7 +78,7 @@ export function readRecord(event: Event, reader: DocumentReader): WafRecord | st
 /** Entries by field; a reason when this is no WAF record; undefined when names repeat or are escaped. */
 function locate(document: JsonDocument, isPlain = false): number[] | string | undefined {
   if (document.kind(document.root) !== OBJECT) return 'not_waf: not an object'
-  const at = new Array<number>(FIELDS).fill(0)
+  const at = nothing.slice()
   const names = locateMembers(document, document.root, recordNames, recordMembers, at)
   if (!names.arePlain && !isPlain) return undefined
   if ((names.seen & (1 << F.webaclId)) === 0) return 'not_waf: no webaclId'

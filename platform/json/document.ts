@@ -23,8 +23,10 @@ export class JsonDocument {
   /** Entry of the value; entries go up to `end`. */
   readonly root: number
   readonly end: number
-  /** In the order of the text, none inside another. */
-  replacements: readonly Replacement[] | undefined = undefined
+  #replacements: readonly Replacement[] = []
+  /** Everything that is replaced lies between these two bytes. */
+  replacedFrom = 0
+  replacedTo = 0
 
   constructor(bytes: Buffer, view: DataView, tape: Int32Array, root: number, end: number) {
     this.bytes = bytes
@@ -82,10 +84,33 @@ export class JsonDocument {
     return found
   }
 
+  /** In the order of the text, none inside another. */
+  get replacements(): readonly Replacement[] {
+    return this.#replacements
+  }
+
+  replace(replacements: readonly Replacement[]): void {
+    this.#replacements = replacements
+    this.replacedFrom = replacements[0]?.start ?? 0
+    this.replacedTo = replacements.at(-1)?.end ?? 0
+  }
+
+  /** Position of the first replacement that does not end before this byte. */
+  replacementFrom(byte: number): number {
+    let low = 0
+    let high = this.#replacements.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.#replacements[middle]!.end <= byte) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+
   isReplaced(entry: number): boolean {
-    if (!this.replacements) return false
     const from = this.from(entry)
-    return this.replacements.some(({ start }) => start === from)
+    if (from < this.replacedFrom || from >= this.replacedTo) return false
+    return this.#replacements[this.replacementFrom(from)]?.start === from
   }
 
   /** What a string or key says. */
@@ -117,7 +142,7 @@ export class JsonDocument {
   value(entry: number): unknown {
     const from = this.from(entry)
     const to = this.to(entry)
-    if (!this.replacements) return JSON.parse(this.bytes.toString('utf8', from, to))
+    if (to <= this.replacedFrom || from >= this.replacedTo) return JSON.parse(this.bytes.toString('utf8', from, to))
     return JSON.parse(Buffer.from(this.json(from, to), 'latin1').toString())
   }
 
@@ -125,8 +150,9 @@ export class JsonDocument {
   json(from: number, to: number): string {
     let json = ''
     let at = from
-    for (const { start, end, json: other } of this.replacements ?? []) {
-      if (start < at || end > to) continue
+    for (let index = this.replacementFrom(from); index < this.#replacements.length; index++) {
+      const { start, end, json: other } = this.#replacements[index]!
+      if (start >= to) break
       json += this.bytes.toString('latin1', at, start) + other
       at = end
     }

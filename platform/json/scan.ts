@@ -42,15 +42,6 @@ export const scanned = {
   wide: false,
 }
 
-const STOP_QUOTE = 1
-const STOP_ESCAPE = 2
-const STOP_WIDE = 3
-const STOP_CONTROL = 4
-/** What a byte means inside a string; 0 = nothing. */
-const stops = new Uint8Array(256).fill(STOP_CONTROL, 0, 0x20).fill(STOP_WIDE, 0x80)
-stops[0x22] = STOP_QUOTE
-stops[0x5c] = STOP_ESCAPE
-
 /** Entry of each open bracket, by depth. */
 const openings = new Int32Array(DEPTH_MAX + 1)
 /** Where the text stops being JSON; set before -1 is returned. */
@@ -164,8 +155,8 @@ function afterSpace(bytes: Uint8Array, from: number): number {
 }
 
 /**
- * Looks at four bytes at once while nothing special is among them: the four terms have a high bit set for a byte over
- * 0x7f, under 0x20, equal to a quote, equal to a backslash (or, harmlessly, next to such a byte).
+ * Looks at four bytes at once. Each of four terms has the high bit of a byte set if that is over 0x7f, under 0x20, a quote or a
+ * backslash; a borrow may also set it for a byte behind such a one, so the lowest bit that is set is right.
  */
 function endOfString(bytes: Uint8Array, view: DataView, start: number): number {
   const wordsEnd = bytes.length - 3
@@ -176,22 +167,22 @@ function endOfString(bytes: Uint8Array, view: DataView, start: number): number {
       const word = view.getInt32(at, true)
       const quotes = (word ^ 0x22222222) - 0x01010101
       const escapes = (word ^ 0x5c5c5c5c) - 0x01010101
-      if (((word | (word - 0x20202020) | quotes | escapes) & 0x80808080) === 0) {
+      const special = (word | (word - 0x20202020) | quotes | escapes) & 0x80808080
+      if (special === 0) {
         at += 4
         continue
       }
+      at += (31 - Math.clz32(special & -special)) >> 3
     }
-    for (const to = at + 4; at < to; at++) {
-      const stop = stops[bytes[at]!]
-      if (stop === 0) continue
-      if (stop === STOP_QUOTE) return at + 1
-      if (stop === STOP_WIDE) wide = true
-      else if (stop === STOP_ESCAPE) {
-        escaped = ESCAPED
-        at = endOfEscape(bytes, at)
-        if (at < 0) return -1
-      } else return fault(at)
-    }
+    const byte = bytes[at]!
+    if (byte === 0x22) return at + 1
+    if (byte === 0x5c) {
+      escaped = ESCAPED
+      at = endOfEscape(bytes, at)
+      if (at < 0) return -1
+    } else if (byte > 0x7f) wide = true
+    else if (!(byte >= 0x20)) return fault(at)
+    at++
   }
 }
 

@@ -1,5 +1,5 @@
 import { renderFragment } from '../ocsf/fragment.ts'
-import type { JsonDocument, Replacement } from './document.ts'
+import type { JsonDocument } from './document.ts'
 import { type Literal, literal } from './literal.ts'
 
 const OPEN = literal('{')
@@ -12,6 +12,11 @@ const NATIVE_WRITE_CHARS = 12
 
 /** Not the same in JSON, or not one byte in UTF-8. */
 const needsEncoding = /[^ !#-[\]-~]/
+
+/** Names of members met before, behind their comma and with their colon. */
+const keys = new Map<string, Literal>()
+const KEYS_MAX = 1_000
+const KEY_CHARS_MAX = 64
 
 /**
  * Writes JSON text as UTF-8. Texts share slabs of memory; each is handed out as a view and never written again.
@@ -69,16 +74,21 @@ export class JsonWriter {
 
   /** A part of a document, with what was replaced in it. */
   part(document: JsonDocument, from: number, to: number): void {
-    if (document.replacements === undefined) this.#copy(document, from, to)
-    else this.#mended(document, document.replacements, from, to)
+    if (to <= document.replacedFrom || from >= document.replacedTo) this.#copy(document, from, to)
+    else this.#mended(document, from, to)
   }
 
-  #mended(document: JsonDocument, replacements: readonly Replacement[], from: number, to: number): void {
+  #mended(document: JsonDocument, from: number, to: number): void {
+    const { replacements } = document
     let at = from
-    for (let index = 0; index < replacements.length; index++) {
+    for (let index = document.replacementFrom(from); index < replacements.length; index++) {
       const { start, end, json } = replacements[index]!
       if (start >= to) break
-      if (start < at) continue
+      if (start < from) {
+        // The part lies inside a string that reads as something else: so does the part.
+        this.ascii(json.slice(1, -1))
+        return
+      }
       this.#copy(document, at, start)
       this.ascii(json)
       at = end
@@ -126,17 +136,24 @@ export class JsonWriter {
       this.ascii(fragment)
       return
     }
-    let separator = '{'
-    for (const key of Object.keys(object)) {
-      const value = object[key]
-      if (value === undefined) continue
-      this.ascii(separator)
-      separator = ','
-      this.string(key)
-      this.ascii(':')
-      this.value(value)
-    }
-    this.ascii(separator === '{' ? '{}' : '}')
+    const from = this.length
+    for (const key of Object.keys(object)) this.member(key, object[key])
+    this.asObject(from)
+  }
+
+  /** A member behind a comma, unless its value is undefined. */
+  member(key: string, value: unknown): void {
+    if (value === undefined) return
+    const known = keys.get(key)
+    if (known) this.literal(known)
+    else this.#key(key)
+    this.value(value)
+  }
+
+  #key(key: string): void {
+    const json = `,${JSON.stringify(key)}:`
+    if (keys.size < KEYS_MAX && json.length < KEY_CHARS_MAX && !needsEncoding.test(key)) keys.set(key, literal(json))
+    this.ascii(Buffer.from(json).toString('latin1'))
   }
 
   string(text: string): void {

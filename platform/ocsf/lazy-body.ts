@@ -71,29 +71,25 @@ export class LazyBody<Source extends BodySource = BodySource> implements ProxyHa
     out.begin()
     for (let at = 0; at < parts.length; at++) {
       if ((this.#touched & (1 << at)) === 0) parts[at]!.write(this.source, out)
-      else for (const field of parts[at]!.fields) this.#writeMade(field)
+      else this.#writeMade(parts[at]!.fields)
     }
     if (this.#hasOthers) {
-      for (const field of Object.keys(this.#made)) if (!this.#layout.partOf.has(field)) this.#writeMade(field)
+      this.#writeMade(Object.keys(this.#made).filter(field => !this.#layout.partOf.has(field)))
     }
     out.asObject(0)
     return out.finish()
   }
 
-  #writeMade(field: string): void {
-    const value = (this.#made as Readonly<Record<string, unknown>>)[field]
-    if (value === undefined) return
-    out.ascii(',')
-    out.string(field)
-    out.ascii(':')
-    out.value(value)
+  #writeMade(fields: readonly string[]): void {
+    const made = this.#made as Readonly<Record<string, unknown>>
+    for (const field of fields) out.member(field, made[field])
   }
 
   #make(part: number): void {
     if ((this.#touched & (1 << part)) !== 0) return
     this.#touched |= 1 << part
     const { read, write } = this.#layout.parts[part]!
-    if (read && !this.source.document.replacements) {
+    if (read && this.source.document.replacements.length === 0) {
       Object.assign(this.#made, read(this.source))
       return
     }

@@ -98,8 +98,8 @@ class Found {
     const fresh = this.#byStart
     if (!fresh) return false
     const all = [...fresh.values()]
-    for (const earlier of this.#document.replacements ?? []) if (!fresh.has(earlier.start)) all.push(earlier)
-    this.#document.replacements = all.length === 1 ? all : all.sort((a, b) => a.start - b.start)
+    for (const earlier of this.#document.replacements) if (!fresh.has(earlier.start)) all.push(earlier)
+    this.#document.replace(all.length === 1 ? all : all.sort((a, b) => a.start - b.start))
     return true
   }
 }

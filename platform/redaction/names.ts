@@ -71,19 +71,26 @@ function normalised(name: string): string {
 }
 
 const HASH_BITS = 12
+const DASH = 0x2d & 31
+const UNDERSCORE = 0x5f & 31
 const ANSWERS_MAX = 1_000
 
 export class SecretNames {
   readonly #names: ReadonlySet<string>
   /** Answers given lately: names repeat. */
   readonly #answers = new Map<string, boolean>()
-  /** For each first letter (its low five bits) the set of last ones: tells most other names apart by two bytes. */
-  readonly #lastByFirst = new Int32Array(32)
+  /**
+   * For each first letter (its low five bits) the set of last ones: tells most other names apart by two bytes. Around `-` and `_`,
+   * which do not count, it says nothing.
+   */
+  readonly #lastByFirst = new Int32Array(32).fill((1 << DASH) | (1 << UNDERSCORE))
   /** 1 at the hash of each name: tells nearly all others apart. */
   readonly #hashes = new Uint8Array(1 << HASH_BITS)
 
   constructor(additional: readonly string[] = []) {
     this.#names = new Set([...defaultNames, ...additional.map(normalised)].filter(name => name !== ''))
+    this.#lastByFirst[DASH] = -1
+    this.#lastByFirst[UNDERSCORE] = -1
     for (const name of this.#names) {
       const bytes = Buffer.from(name)
       this.#hashes[hashOf(bytes, 0, bytes.length)] = 1
@@ -104,27 +111,9 @@ export class SecretNames {
 
   /** False only if the name in these bytes is none of them, in whatever case. */
   mayHave(bytes: Uint8Array, from: number, to: number): boolean {
-    const first = isDash(bytes[from]!) ? afterDashes(bytes, from, to) : from
-    const last = isDash(bytes[to - 1]!) ? beforeDashes(bytes, from, to) : to - 1
-    if ((this.#lastByFirst[bytes[first]! & 31]! & (1 << (bytes[last]! & 31))) === 0) return false
+    if (((this.#lastByFirst[bytes[from]! & 31]! >>> (bytes[to - 1]! & 31)) & 1) === 0) return false
     return to - from <= NAME_CHARS_MAX && this.#hashes[hashOf(bytes, from, to)] === 1
   }
-}
-
-function isDash(byte: number): boolean {
-  return byte === 0x2d || byte === 0x5f
-}
-
-function afterDashes(bytes: Uint8Array, from: number, to: number): number {
-  let at = from
-  while (at < to && isDash(bytes[at]!)) at++
-  return at
-}
-
-function beforeDashes(bytes: Uint8Array, from: number, to: number): number {
-  let at = to - 1
-  while (at > from && isDash(bytes[at]!)) at--
-  return at
 }
 
 /** Of a name as normalised, if it is ASCII; a name with other letters is only found in the same case. */

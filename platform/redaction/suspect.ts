@@ -7,7 +7,6 @@ const PERCENT = 2
 const WEB_TOKEN = 3
 const KEY_ID = 4
 const BEARER = 5
-const ESCAPE = 6
 /** What a byte may be part of; 0 = of no secret that we know. */
 const interest = new Uint8Array(256)
 interest[0x3d] = EQUALS
@@ -16,7 +15,6 @@ interest[0x4a] = WEB_TOKEN
 interest[0x49] = KEY_ID
 interest[0x42] = BEARER
 interest[0x62] = BEARER
-interest[0x5c] = ESCAPE
 
 /** Bytes of a parameter's name, as in string.ts. */
 const nameBytes = new Uint8Array(256).fill(1, 0x30, 0x3a).fill(1, 0x41, 0x5b).fill(1, 0x61, 0x7b)
@@ -30,40 +28,50 @@ export function isSuspect(document: JsonDocument, entry: number, names: SecretNa
   const { bytes, view, tape } = document
   const from = (tape[entry]! & START_MASK) + 1
   const to = tape[entry + 1]! - 1
-  if ((tape[entry]! & ESCAPED) !== 0) return isSuspectPart(bytes, from, from, to, names)
   let at = from
-  // Four bytes at a time, while none is `=`, `%`, `b`, `B` or H to K (or over 0x7f).
-  for (; at + 4 <= to; at += 4) {
-    const word = view.getInt32(at, true)
-    const equals = (word ^ 0x3d3d3d3d) - 0x01010101
-    const percents = (word ^ 0x25252525) - 0x01010101
-    const letters = ((word | 0x20202020) ^ 0x62626262) - 0x01010101
-    const capitals = ((word & 0xfcfcfcfc) ^ 0x48484848) - 0x01010101
-    if (((equals | percents | letters | capitals) & 0x80808080) === 0) continue
-    if (isSuspectPart(bytes, from, at, at + 4, names)) return true
+  if ((tape[entry]! & ESCAPED) === 0) {
+    // Four bytes at a time; a high bit is set for `=`, `%`, `b`, `B` and H to K (and over 0x7f), the lowest one rightly (scan.ts).
+    while (at + 4 <= to) {
+      const word = view.getInt32(at, true)
+      const equals = (word ^ 0x3d3d3d3d) - 0x01010101
+      const percents = (word ^ 0x25252525) - 0x01010101
+      const letters = ((word | 0x20202020) ^ 0x62626262) - 0x01010101
+      const capitals = ((word & 0xfcfcfcfc) ^ 0x48484848) - 0x01010101
+      const special = (equals | percents | letters | capitals) & 0x80808080
+      if (special === 0) {
+        at += 4
+        continue
+      }
+      at += (31 - Math.clz32(special & -special)) >> 3
+      if (isSuspectAt(bytes, from, at, names)) return true
+      at++
+    }
   }
-  return isSuspectPart(bytes, from, at, to, names)
-}
-
-/** Looks at the bytes from `start` to `to` of a string that begins at `from`. */
-function isSuspectPart(bytes: Uint8Array, from: number, start: number, to: number, names: SecretNames): boolean {
-  for (let at = start; at < to; at++) {
-    const kind = interest[bytes[at]!]
-    if (kind === 0) continue
-    if (kind === EQUALS) {
-      if (mayNameSecret(bytes, from, at, names)) return true
-    } else if (kind === ESCAPE) {
-      // \uXXXX can stand for anything; after the other escapes the next byte is not what it seems.
+  for (; at < to; at++) {
+    // \uXXXX can stand for anything; after the other escapes the next byte is not what it seems.
+    if (bytes[at] === 0x5c) {
       if (bytes[++at] === 0x75) return true
-    } else if (kind === PERCENT) {
-      if (isEncodedEquals(bytes, at)) return true
-    } else if (kind === WEB_TOKEN) {
-      if (bytes[at - 1] === 0x79 && bytes[at - 2] === 0x65) return true
-    } else if (kind === KEY_ID) {
-      if (bytes[at + 1] === 0x41 && bytes[at - 2] === 0x41) return true
-    } else if ((bytes[at + 1]! | 0x20) === 0x65 && (bytes[at + 2]! | 0x20) === 0x61) return true
+    } else if (isSuspectAt(bytes, from, at, names)) return true
   }
   return false
+}
+
+/** Whether a secret's sign is at this byte of a string that begins at `from`. */
+function isSuspectAt(bytes: Uint8Array, from: number, at: number, names: SecretNames): boolean {
+  switch (interest[bytes[at]!]) {
+    case EQUALS:
+      return mayNameSecret(bytes, from, at, names)
+    case PERCENT:
+      return isEncodedEquals(bytes, at)
+    case WEB_TOKEN:
+      return bytes[at - 1] === 0x79 && bytes[at - 2] === 0x65
+    case KEY_ID:
+      return bytes[at + 1] === 0x41 && bytes[at - 2] === 0x41
+    case BEARER:
+      return (bytes[at + 1]! | 0x20) === 0x65 && (bytes[at + 2]! | 0x20) === 0x61
+    default:
+      return false
+  }
 }
 
 /** `%3d`, or the beginning of `%253d`. */
