@@ -101,8 +101,6 @@ export class Appender {
     space.admit(bytes, () => this.#parts.slowest())
     try {
       await committer.submit(this.#write(built, bytes, digest))
-    } catch (cause) {
-      throw Object.assign(space.error(), { cause })
     } finally {
       space.settle(bytes)
     }

@@ -1,10 +1,11 @@
 import { asError } from '../errors.ts'
+import type { Room } from './room.ts'
 import type { Store, Transaction } from './store.ts'
 
 /** One part of a group that is committed together. */
 export interface Write {
   readonly bytes: number
-  /** An append may be given up when the disk is full; upkeep (positions, deletions) is tried once more by itself. */
+  /** An append may be given up when the disk is full; upkeep (positions, deletions) goes on as long as possible. */
   readonly kind: 'append' | 'upkeep'
   /** Called once the group is being written, in the order of submission; must not throw. */
   apply(transaction: Transaction): void
@@ -20,6 +21,15 @@ interface Waiting {
   readonly reject: (error: Error) => void
 }
 
+export interface CommitterParts {
+  readonly store: Pick<Store, 'commit' | 'reopen'>
+  readonly room: Pick<Room, 'prepare'>
+  /** There is no room on the disk; nothing was tried. Returns what to answer. */
+  readonly refused: (error: Error) => Error
+  /** A transaction failed. Returns what to answer. */
+  readonly failed: (error: Error) => Error
+}
+
 /** Transactions stay well below what LMDB keeps in memory before it spills. */
 const GROUP_BYTES_MAX = 16 * 1024 * 1024
 
@@ -28,14 +38,12 @@ const GROUP_BYTES_MAX = 16 * 1024 * 1024
  * after the sync of the transaction that holds its write.
  */
 export class Committer {
-  readonly #store: Pick<Store, 'commit' | 'reopen'>
-  readonly #onFailure: (error: Error) => void
+  readonly #parts: CommitterParts
   #queue: Waiting[] = []
   #running = false
 
-  constructor(store: Pick<Store, 'commit' | 'reopen'>, onFailure: (error: Error) => void) {
-    this.#store = store
-    this.#onFailure = onFailure
+  constructor(parts: CommitterParts) {
+    this.#parts = parts
   }
 
   submit(write: Write): Promise<void> {
@@ -69,25 +77,50 @@ export class Committer {
   }
 
   async #commit(group: readonly Waiting[]): Promise<void> {
+    if (await this.#prepare(group)) return this.#commitWhatFits(group)
     const error = await this.#tryCommit(group)
     if (!error) return
     const upkeep = group.filter(({ write }) => write.kind === 'upkeep')
     for (const { write, reject } of group) if (write.kind === 'append') reject(error)
-    const again = upkeep.length === 0 ? undefined : await this.#tryCommit(upkeep)
-    if (again) for (const { reject } of upkeep) reject(again)
+    if (upkeep.length > 0) await this.#commitPrepared(upkeep)
+  }
+
+  /** The disk has no room for all of it: upkeep first, then the appends one by one, as far as it goes. */
+  async #commitWhatFits(group: readonly Waiting[]): Promise<void> {
+    const upkeep = group.filter(({ write }) => write.kind === 'upkeep')
+    const appends = group.filter(({ write }) => write.kind === 'append')
+    if (upkeep.length > 0) await this.#commitPrepared(upkeep)
+    for (const append of appends) await this.#commitPrepared([append])
+  }
+
+  async #commitPrepared(group: readonly Waiting[]): Promise<void> {
+    const noRoom = await this.#prepare(group)
+    const error = noRoom ? this.#parts.refused(noRoom) : await this.#tryCommit(group)
+    if (error) for (const { reject } of group) reject(error)
+  }
+
+  async #prepare(group: readonly Waiting[]): Promise<Error | undefined> {
+    const bytes = group.reduce((sum, { write }) => sum + write.bytes, 0)
+    const appends = group.some(({ write }) => write.kind === 'append')
+    try {
+      await this.#parts.room.prepare({ bytes, writes: group.length, appends })
+      return undefined
+    } catch (thrown) {
+      return asError(thrown)
+    }
   }
 
   async #tryCommit(group: readonly Waiting[]): Promise<Error | undefined> {
+    const { store, failed } = this.#parts
     try {
-      await this.#store.commit(transaction => {
+      await store.commit(transaction => {
         for (const { write } of group) write.apply(transaction)
       })
     } catch (error) {
       for (const { write } of [...group].reverse()) write.undone?.()
-      this.#onFailure(asError(error))
       // Should this fail too, the next commit tries it again.
-      await this.#store.reopen().catch(() => undefined)
-      return asError(error)
+      await store.reopen().catch(() => undefined)
+      return failed(asError(error))
     }
     for (const { write, resolve } of group) {
       write.committed?.()

@@ -1,4 +1,5 @@
-import { mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync, statfsSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Clock } from '../clock.ts'
 import { asError, HaetaeError } from '../errors.ts'
 import type { Log } from '../log.ts'
@@ -6,7 +7,7 @@ import type { Metrics } from '../metrics.ts'
 import { Appender } from './append.ts'
 import { BLOCK_BYTES_MAX } from './block.ts'
 import { Catalog } from './catalog.ts'
-import { Committer } from './committer.ts'
+import { Committer, type Write } from './committer.ts'
 import { Compaction } from './compaction.ts'
 import type {
   Appended,
@@ -25,8 +26,9 @@ import { topicMetrics } from './measures.ts'
 import { type OwnerServer, serveOwner } from './owner.ts'
 import { GroupPositions } from './positions.ts'
 import { LogRetention } from './retention.ts'
+import { Room } from './room.ts'
 import { Space } from './space.ts'
-import { Store } from './store.ts'
+import { LOG_FILE, Store } from './store.ts'
 
 export interface EmbeddedOptions {
   /** Belongs to the log alone; made with mode 0700. */
@@ -54,6 +56,7 @@ export interface PartitionState {
 const BYTES_MAX = 20 * 1024 ** 3
 const MARKERS: MarkerBounds = { ageMsMax: 24 * 3_600_000, countMax: 1_000_000 }
 const UPKEEP_MS = 5_000
+const NEW_LOG_BYTES = 2 * 1024 * 1024
 
 /**
  * The embedded log: `Topics` on one LMDB file in one process. Other processes talk to this one over `topics.sock`
@@ -64,6 +67,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedTo
   mkdirSync(options.folder, { recursive: true, mode: 0o700 })
   const lock = lockFolder(options.folder)
   try {
+    assertRoomForNew(options.folder)
     const topics = new EmbeddedTopics(options, lock)
     await topics.serve()
     return topics
@@ -71,6 +75,13 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedTo
     lock.release()
     throw error
   }
+}
+
+/** LMDB must not meet a full disk (room.ts), and a new log is written before anything can be set aside. */
+function assertRoomForNew(folder: string): void {
+  const { bavail, bsize } = statfsSync(folder)
+  if (existsSync(join(folder, LOG_FILE)) || bavail * bsize >= NEW_LOG_BYTES) return
+  throw new HaetaeError('TOPIC_FULL', `the disk has no room for a topic log in ${folder}: make room on it`)
 }
 
 export class EmbeddedTopics implements Topics {
@@ -81,6 +92,7 @@ export class EmbeddedTopics implements Topics {
   readonly #catalog: Catalog
   readonly #positions: GroupPositions
   readonly #space: Space
+  readonly #room: Room
   readonly #markers: Markers
   readonly #groups: Groups
   readonly #retention: LogRetention
@@ -99,7 +111,18 @@ export class EmbeddedTopics implements Topics {
     this.#lock = lock
     this.#space = new Space({ folder, bytesMax, clock })
     this.#store = new Store({ folder, mapBytes: Math.ceil(bytesMax * 1.25) + 64 * 1024 ** 2, unsafeNoSync })
-    this.#committer = new Committer(this.#store, error => this.#commitFailed(error))
+    this.#room = new Room({
+      folder,
+      file: LOG_FILE,
+      usedBytes: () => this.#store.usedBytes,
+      freeBytesInside: () => this.#space.freedInside,
+    })
+    this.#committer = new Committer({
+      store: this.#store,
+      room: this.#room,
+      refused: error => this.#trouble(() => this.#space.refused(error)),
+      failed: error => this.#trouble(() => this.#space.failed(error)),
+    })
     this.#catalog = new Catalog(this.#store, folder)
     this.#positions = new GroupPositions(this.#store, this.#catalog, folder)
     for (const { partitions } of this.#catalog.topics) for (const { bytes } of partitions) this.#space.grew(bytes)
@@ -190,10 +213,9 @@ export class EmbeddedTopics implements Topics {
     const stale = this.#store.busy ? undefined : this.#markers.prune(this.#options.clock.now())
     if (stale) await this.#committer.submit({ kind: 'upkeep', bytes: 0, ...stale })
     await this.#retention.apply()
-    if (this.#space.full) await this.#retention.relieve(BLOCK_BYTES_MAX)
-    this.#space.reconsider()
+    await this.#reconsider()
     await this.#compaction.apply()
-    this.#space.restoreReserve()
+    if (!this.#space.diskTrouble) this.#room.restoreReserve()
     this.#measureSpace()
     this.#measure.lag(this.#groups.lag())
   }
@@ -206,6 +228,7 @@ export class EmbeddedTopics implements Topics {
       await this.#upkeep
       await this.#committer.barrier().catch(() => undefined)
       await this.#store.close()
+      await this.#room.close()
       this.#lock.release()
     })()
     return this.#closing
@@ -236,11 +259,24 @@ export class EmbeddedTopics implements Topics {
     }
   }
 
-  #commitFailed(error: Error): void {
+  /** The first of a row is said. */
+  #trouble(note: () => HaetaeError): HaetaeError {
     const first = !this.#space.diskTrouble
-    this.#space.failed(error)
-    if (first) this.#options.log.error(this.#space.error().message, { code: this.#space.error().code })
+    const error = note()
+    if (first) this.#options.log.error(error.message, { code: error.code })
     this.#measureSpace()
+    return error
+  }
+
+  /** While appends are refused those who see it may not try: something of an append's size is tried for them. */
+  async #reconsider(): Promise<void> {
+    if (!this.#space.full) return
+    await this.#retention.relieve(BLOCK_BYTES_MAX)
+    if (!this.#space.diskTrouble) return
+    const committed = (): void => this.#space.recovered()
+    const apply: Write['apply'] = transaction => this.#catalog.writeTurn(transaction)
+    const trial: Write = { kind: 'append', bytes: BLOCK_BYTES_MAX, apply, committed }
+    await this.#committer.submit(trial).catch(() => undefined)
   }
 
   #measureSpace(): void {

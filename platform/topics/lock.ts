@@ -1,10 +1,11 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { HaetaeError } from '../errors.ts'
+import { asError, HaetaeError } from '../errors.ts'
 
 const LOCK_FILE = 'owner.lock'
 const PID_FILE = 'owner.pid'
+const SQLITE_BUSY = 5
 
 export interface Lock {
   release(): void
@@ -19,10 +20,11 @@ export interface Lock {
 export function lockFolder(folder: string): Lock {
   const database = new DatabaseSync(join(folder, LOCK_FILE), { timeout: 0 })
   try {
-    database.exec('BEGIN EXCLUSIVE')
+    // Without a journal file, which a full disk could refuse.
+    database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
   } catch (cause) {
     database.close()
-    throw owned(folder, cause)
+    throw isBusy(cause) ? owned(folder, cause) : unusable(folder, cause)
   }
   const pidFile = join(folder, PID_FILE)
   try {
@@ -36,6 +38,18 @@ export function lockFolder(folder: string): Lock {
       database.close()
     },
   }
+}
+
+function isBusy(cause: unknown): boolean {
+  return cause instanceof Error && 'errcode' in cause && cause.errcode === SQLITE_BUSY
+}
+
+function unusable(folder: string, cause: unknown): HaetaeError {
+  return new HaetaeError(
+    'TOPIC_UNWRITABLE',
+    `the topic log in ${folder} cannot be locked (${asError(cause).message}): check the disk and who owns the folder`,
+    { cause },
+  )
 }
 
 function owned(folder: string, cause: unknown): HaetaeError {

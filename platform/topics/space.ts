@@ -1,30 +1,14 @@
-import { randomBytes } from 'node:crypto'
-import { closeSync, existsSync, fsyncSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs'
-import { join } from 'node:path'
 import type { Clock } from '../clock.ts'
 import { HaetaeError } from '../errors.ts'
 
-/** Disk space set aside, given back when the disk is full: commits and deletions, which make room, then still work. */
-const RESERVE_BYTES = 512 * 1024
-const RESERVE_FILE = 'reserve'
-/** While the disk stays full and nothing was deleted, an append is tried this often. */
-const PROBE_MS = 10_000
-/**
- * Free disk space that appends leave alone. LMDB survives a write that finds the disk full, but not always well: the
- * process may die of it. So appends stop before, and only a disk that somebody else fills in the same moment gets there.
- */
-const KEPT_FREE_BYTES = 8 * 1024 * 1024
-/** Free disk space below this explains a short write, which LMDB reports as EIO. */
-const NEARLY_FULL_BYTES = 4 * 1024 * 1024
-const [ENOSPC, EDQUOT, EFBIG, EIO] = [28, 122, 27, 5]
+/** After LMDB itself failed to commit, the next append is tried this much later. */
+const PAUSE_MS = 1_000
+const FULL_CODES: readonly unknown[] = ['ENOSPC', 'EDQUOT', 'EFBIG', 28, 122, 27]
 
 interface Trouble {
   readonly full: boolean
-  readonly message: string
-  readonly freeBytes: number
-  probeAtMs: number
-  /** Something was deleted from the log since the last failure. */
-  freed: boolean
+  readonly cause: Error
+  readonly nextTryMs: number
 }
 
 export interface SpaceOptions {
@@ -33,17 +17,17 @@ export interface SpaceOptions {
   readonly clock: Clock
 }
 
-/** Decides whether an append may be tried: the size bound of the log, and the disk below it. */
+/** Decides whether an append may be tried: the size bound of the log, and what became of the last tries. */
 export class Space {
   readonly #options: SpaceOptions
   #used = 0
   #pending = 0
   #atBound = false
   #trouble: Trouble | undefined
+  #freedInside = 0
 
   constructor(options: SpaceOptions) {
     this.#options = options
-    this.restoreReserve()
   }
 
   get used(): number {
@@ -69,8 +53,7 @@ export class Space {
 
   /** Throws TOPIC_FULL or TOPIC_UNWRITABLE; else the bytes are taken until `settle`. `blame` says who holds space. */
   admit(bytes: number, blame: () => string): void {
-    if (!this.#trouble) this.#lookAtDisk(bytes)
-    if (this.#trouble) this.#probe(this.#trouble, bytes)
+    if (this.#trouble && this.#options.clock.monotonicMs() < this.#trouble.nextTryMs) throw this.#error(this.#trouble)
     this.#atBound = !this.fits(bytes)
     if (this.#atBound) {
       throw new HaetaeError(
@@ -83,100 +66,62 @@ export class Space {
     this.#pending += bytes
   }
 
-  /** Before LMDB finds out. Costs about a microsecond. */
-  #lookAtDisk(bytes: number): void {
-    const freeBytes = this.#freeBytes()
-    if (freeBytes >= KEPT_FREE_BYTES + 2 * (this.#pending + bytes)) return
-    const probeAtMs = this.#options.clock.monotonicMs() + PROBE_MS
-    this.#trouble = { full: true, message: 'too little disk space is left', freeBytes, freed: false, probeAtMs }
-  }
-
   settle(bytes: number): void {
     this.#pending -= bytes
   }
 
+  /** Deleted from the file and not written again, as far as this process knows. */
+  get freedInside(): number {
+    return this.#freedInside
+  }
+
   grew(bytes: number): void {
     this.#used += bytes
+    this.#freedInside = Math.max(0, this.#freedInside - bytes)
   }
 
   shrank(bytes: number): void {
     this.#used -= bytes
-    if (this.#trouble) this.#trouble.freed = true
+    this.#freedInside += bytes
     if (this.fits(0)) this.#atBound = false
   }
 
-  /** A commit failed; the error to answer appends with is then that of `admit`. */
-  failed(error: Error): void {
-    rmSync(this.#path, { force: true })
-    const freeBytes = this.#freeBytes()
-    const code = 'code' in error ? error.code : undefined
-    const full = code === ENOSPC || code === EDQUOT || code === EFBIG || (code === EIO && freeBytes < NEARLY_FULL_BYTES)
-    const message = `${error.message} (${String(code)})`
-    this.#trouble = { full, message, freeBytes, freed: false, probeAtMs: this.#options.clock.monotonicMs() + PROBE_MS }
+  /** Nothing was tried, as there is no room on the disk: the next append may ask again at once. */
+  refused(error: Error): HaetaeError {
+    this.#trouble = { full: isFull(error), cause: error, nextTryMs: Number.NEGATIVE_INFINITY }
+    return this.#error(this.#trouble)
   }
 
-  /** An append was written. */
+  /** LMDB failed to commit. */
+  failed(error: Error): HaetaeError {
+    const nextTryMs = this.#options.clock.monotonicMs() + PAUSE_MS
+    this.#trouble = { full: isFull(error), cause: error, nextTryMs }
+    return this.#error(this.#trouble)
+  }
+
+  /** A write of an append's size went through. */
   recovered(): void {
     this.#trouble = undefined
+    if (this.fits(0)) this.#atBound = false
   }
 
-  error(): HaetaeError {
+  #error({ full, cause }: Trouble): HaetaeError {
     const { folder } = this.#options
-    if (!this.#trouble || this.#trouble.full) {
+    if (full) {
       return new HaetaeError(
         'TOPIC_FULL',
         `the disk of the topic log in ${folder} is full: make room on it; appends go on by themselves`,
+        { cause },
       )
     }
     return new HaetaeError(
       'TOPIC_UNWRITABLE',
-      `the topic log in ${folder} cannot be written: ${this.#trouble.message}: check the disk; appends go on by themselves`,
+      `the topic log in ${folder} cannot be written: ${cause.message}: check the disk; appends go on by themselves`,
+      { cause },
     )
   }
+}
 
-  /** Set aside again once the disk has room. */
-  restoreReserve(): void {
-    if (this.#trouble || existsSync(this.#path) || this.#freeBytes() < 4 * RESERVE_BYTES) return
-    try {
-      const file = openSync(this.#path, 'w', 0o600)
-      try {
-        // Random, as a file system may store a row of zeros in no space at all.
-        writeSync(file, randomBytes(RESERVE_BYTES))
-        fsyncSync(file)
-      } finally {
-        closeSync(file)
-      }
-    } catch {
-      rmSync(this.#path, { force: true }) // A reserve that cannot be had now is tried again with the next upkeep.
-    }
-  }
-
-  /** Part of the upkeep, for those who do not append while `full`: lets the next append through when it may succeed. */
-  reconsider(): void {
-    if (this.#trouble && this.#promising(this.#trouble, RESERVE_BYTES)) this.#trouble = undefined
-    if (this.fits(0)) this.#atBound = false
-  }
-
-  /** Lets one append through when it has a chance; others are refused at once until it is settled. */
-  #probe(trouble: Trouble, bytes: number): void {
-    if (this.#pending > 0 || !this.#promising(trouble, bytes)) throw this.error()
-    trouble.freed = false
-    trouble.probeAtMs = this.#options.clock.monotonicMs() + PROBE_MS
-  }
-
-  #promising(trouble: Trouble, bytes: number): boolean {
-    if (trouble.freed) return true
-    const freeBytes = this.#freeBytes()
-    if (freeBytes < KEPT_FREE_BYTES + 2 * bytes) return false
-    return freeBytes > trouble.freeBytes + 2 * bytes || this.#options.clock.monotonicMs() >= trouble.probeAtMs
-  }
-
-  #freeBytes(): number {
-    const { bavail, bsize } = statfsSync(this.#options.folder)
-    return bavail * bsize
-  }
-
-  get #path(): string {
-    return join(this.#options.folder, RESERVE_FILE)
-  }
+function isFull(error: Error): boolean {
+  return 'code' in error && FULL_CODES.includes(error.code)
 }

@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Database, open, type RootDatabase } from 'lmdb'
+import { z } from 'zod'
 import { asError, HaetaeError } from '../errors.ts'
 
 export const LOG_FILE = 'log.mdb'
@@ -73,6 +74,9 @@ export interface StoreOptions {
   /** For tests that must see what a log without sync looks like. */
   readonly unsafeNoSync?: boolean
 }
+
+/** The part of lmdb-js's getStats that is used here; it is typed as an empty object. */
+const stats = z.object({ lastPageNumber: z.number(), pageSize: z.number() })
 
 type Raw = Database<Buffer, Buffer>
 
@@ -147,6 +151,13 @@ export class Store {
 
   get(table: Table, key: Buffer): Buffer | undefined {
     return this.#table(table).getBinary(key)
+  }
+
+  /** Where the file ends as far as transactions have used it. */
+  get usedBytes(): number {
+    this.#table('meta')
+    const { lastPageNumber, pageSize } = stats.parse(this.#root.getStats())
+    return (lastPageNumber + 1) * pageSize
   }
 
   /** Entries in the order of their keys. */

@@ -6,10 +6,14 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { openEmbedded } from '../../platform/topics/embedded.ts'
 import { options, positionsAfter, recordOf, take, topicConfig } from '../topics/support.ts'
 import { embeddedOptions } from '../topics/temporary.ts'
-import { SET_RECORDS } from './topics-child.ts'
+import { SET_RECORDS, setOf, TOPIC } from './topics-child.ts'
 import { answered, endChildren, readSets, startOwner } from './topics-owner.ts'
 
 afterEach(endChildren)
+
+function pause(ms: number): Promise<void> {
+  return new Promise(resolve => setTimeout(resolve, ms))
+}
 
 /** A file system of its own of so many bytes; undefined where that is not allowed. */
 function mountSmall(bytes: number): { readonly folder: string; unmount(): void } | undefined {
@@ -45,7 +49,7 @@ describe('a full disk', () => {
         const { bavail, bsize } = statfsSync(disk.folder)
         writeFileSync(ballast, Buffer.alloc(bavail * bsize - 200_000))
         let refused = 0
-        for (let tries = 0; tries < 20; tries++) {
+        for (let tries = 0; tries < 60; tries++) {
           await topics.append(config.name, large(4)).then(
             () => (appended += 4),
             (error: unknown) => {
@@ -117,6 +121,59 @@ describe('a full disk', () => {
       expect((await again.lag()).reduce((sum, { committed, end }) => sum + Number(end - committed), 0)).toBe(
         appended - read,
       )
+      await again.close()
+    } finally {
+      disk.unmount()
+    }
+  })
+
+  it('outlives a disk that others fill and free again and again in between, and loses nothing', async context => {
+    const disk = mountSmall(48 * 1024 ** 2)
+    if (!disk) return context.skip('this user may not mount a file system')
+    try {
+      const folder = join(disk.folder, 'topics')
+      const given = embeddedOptions({ folder, bytesMax: 256 * 1024 ** 2 })
+      const topics = await openEmbedded(given)
+      await topics.ensure({ ...topicConfig({ partitions: 3 }), name: TOPIC })
+      const untilMs = Date.now() + 12_000
+      const stored = new Set<number>()
+      let next = 0
+      let refused = 0
+      const appendInRow = async (): Promise<void> => {
+        while (Date.now() < untilMs) {
+          const set = next++
+          await topics.append(TOPIC, setOf(set), `set-${set}`).then(
+            () => stored.add(set),
+            (error: unknown) => {
+              expect(error).toMatchObject({ code: 'TOPIC_FULL' })
+              refused++
+            },
+          )
+          await pause(1)
+        }
+      }
+      const fill = async (): Promise<void> => {
+        for (let round = 0; Date.now() < untilMs; round++) {
+          const { bavail, bsize } = statfsSync(disk.folder)
+          // To the last byte, so that the next page that LMDB needs is not there.
+          try {
+            writeFileSync(join(disk.folder, 'ballast'), Buffer.alloc(bavail * bsize))
+          } catch {
+            // The log was faster: the disk is as full as it can be.
+          }
+          await pause((round * 61) % 300)
+          rmSync(join(disk.folder, 'ballast'))
+          await pause((round * 37) % 200)
+        }
+      }
+      await Promise.all([fill(), ...Array.from({ length: 8 }, appendInRow)])
+      expect(stored.size).toBeGreaterThan(100)
+      expect(refused).toBeGreaterThan(10)
+      await topics.close()
+      const again = await openEmbedded(given)
+      const counts = await readSets(again)
+      expect(new Set(counts.keys())).toEqual(stored)
+      expect(new Set(counts.values())).toEqual(new Set([SET_RECORDS]))
       await again.close()
     } finally {
       disk.unmount()

@@ -1,59 +1,12 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
-import type { Delivery, Deps, Source } from '../../engine/contract.ts'
 import { EVENT_BYTES_MAX } from '../../engine/contract.ts'
 import { recordId } from '../../engine/event.ts'
-import type { EmbeddedTopics } from '../../platform/topics/embedded.ts'
 import { topic } from '../../sources/topic.ts'
-import { FakeClock } from '../support/clock.ts'
-import { testDeps } from '../support/deps.ts'
-import { numbered, recordOf, topicConfig } from '../topics/support.ts'
-import { openTemporary } from '../topics/temporary.ts'
-
-const never = new AbortController().signal
-
-interface Bench {
-  readonly topics: EmbeddedTopics
-  readonly name: string
-  readonly deps: Deps & { readonly dead: { readonly reason: string; readonly raw: Buffer }[] }
-  open(config?: object): Promise<Source>
-}
-
-/** A topic of one partition unless told otherwise, and sources of one pipeline over it. */
-async function bench(count: number, partitions = 1): Promise<Bench> {
-  const { topics } = await openTemporary()
-  const config = topicConfig({ partitions })
-  await topics.ensure(config)
-  if (count > 0) await topics.append(config.name, numbered(count))
-  const deps = testDeps({ topics: () => Promise.resolve(topics), clock: new FakeClock() })
-  const open = (given: object = {}): Promise<Source> =>
-    topic.open(topic.config.parse({ topic: config.name, kind: 'waf', ...given }), deps)
-  return { topics, name: config.name, deps, open }
-}
-
-async function readAll(source: Source, count: number, signal = AbortSignal.timeout(20_000)): Promise<Delivery[]> {
-  const deliveries: Delivery[] = []
-  for (let have = 0; have < count; ) {
-    const delivery = await source.read(signal)
-    if (!delivery) throw new Error(`${have} of ${count} events came`)
-    deliveries.push(delivery)
-    have += delivery.batch.length
-  }
-  return deliveries
-}
-
-async function committed(topics: EmbeddedTopics): Promise<bigint[]> {
-  return (await topics.lag()).map(lag => lag.committed)
-}
-
-/** The process dies: nothing is closed, and the log is what the next process finds. */
-function dies(source: Source): void {
-  abandoned.push(source)
-}
-const abandoned: Source[] = []
+import type { FakeClock } from '../support/clock.ts'
+import { recordOf } from '../topics/support.ts'
+import { bench, committed, never, readAll } from './topic-bench.ts'
 
 describe('the topic source', () => {
   it('reads records as events with their bytes, time, kind, origin and the id of their bytes', async () => {
@@ -255,118 +208,5 @@ describe('the notes of the topic source', () => {
     expect(next.positions!.note(`${name}/0`)).toBe('two')
     await next.close()
     await topics.close()
-  })
-})
-
-describe('the poison guard', () => {
-  /** Runs processes that die when they see `killer`, each over the whole topic, until one survives. */
-  async function deathsUntilThrough(b: Bench, killer: bigint, unsettledAtOnce: number): Promise<number> {
-    for (let deaths = 0; deaths < 40; deaths++) {
-      const source = await b.open({ recordsMax: 50 })
-      const open: Delivery[] = []
-      const died = await (async () => {
-        for (;;) {
-          const stop = new AbortController()
-          setTimeout(() => stop.abort(), open.length > 0 ? 20 : 200)
-          const delivery = await source.read(stop.signal)
-          if (delivery?.batch.some(event => event.origin?.position === killer)) return true
-          if (delivery) open.push(delivery)
-          while (open.length > (delivery ? unsettledAtOnce : 0)) open.shift()!.ack()
-          if (!delivery && (await caughtUp(b, source))) return false
-        }
-      })()
-      if (!died) {
-        await source.close()
-        return deaths
-      }
-      dies(source)
-      await handOver(b)
-    }
-    throw new Error('the killer was never found')
-  }
-
-  async function caughtUp({ topics, deps }: Bench, source: Source): Promise<boolean> {
-    await (deps.clock as FakeClock).advance(1000)
-    const [lag] = await topics.lag()
-    return source.positions!.committed(`${lag!.topic}/0`) === lag!.end
-  }
-
-  /** What a death leaves is the file; the group is taken from the dead without any goodbye. */
-  async function handOver({ topics, name, deps }: Bench): Promise<void> {
-    const folder = join(deps.stateFolder, 'attempts', `test-${name}`)
-    const kept = readdirSync(folder).map(file => [join(folder, file), readFileSync(join(folder, file))] as const)
-    const [before] = await topics.lag()
-    for (const source of abandoned.splice(0)) await source.close()
-    await topics.moveGroup('test', name, 0, before!.committed)
-    for (const [path, bytes] of kept) writeFileSync(path, bytes)
-  }
-
-  it.each([
-    ['settles each record at once', 0],
-    ['settles with a delay, as a spooling sink', 30],
-  ])('finds the record that kills the process and dead-letters it alone, where the sink %s', async (_, atOnce) => {
-    const b = await bench(120)
-    const deaths = await deathsUntilThrough(b, 77n, atOnce)
-    expect(deaths).toBeGreaterThanOrEqual(5)
-    expect(deaths).toBeLessThan(16)
-    expect(b.deps.dead.map(({ reason, raw }) => [reason.split(':')[0], String(raw)])).toEqual([['poison', 'value-77']])
-    expect(await committed(b.topics)).toEqual([120n])
-    await b.topics.close()
-  })
-
-  it('suspects nothing while the process makes progress or stops in order', async () => {
-    const b = await bench(200)
-    for (let run = 0; run < 6; run++) {
-      const source = await b.open({ recordsMax: 10 })
-      const [first] = await readAll(source, 10)
-      expect(first!.batch).toHaveLength(10)
-      first!.ack()
-      await (b.deps.clock as FakeClock).advance(1000)
-      await expect.poll(() => committed(b.topics)).toEqual([BigInt(run * 10 + 10)])
-      dies(source)
-      await handOver(b)
-    }
-    for (let run = 0; run < 6; run++) {
-      const source = await b.open({ recordsMax: 10 })
-      const [first] = await readAll(source, 10)
-      expect(first!.batch).toHaveLength(10)
-      await source.close()
-    }
-    expect(b.deps.dead).toEqual([])
-    await b.topics.close()
-  })
-
-  it('reads one event a batch after three deaths without progress, and many again after the stretch', async () => {
-    const b = await bench(100)
-    for (let run = 0; run < 3; run++) {
-      const source = await b.open({ recordsMax: 20 })
-      expect((await readAll(source, 40)).map(({ batch }) => batch.length)).toEqual([20, 20])
-      dies(source)
-      await handOver(b)
-    }
-    const source = await b.open({ recordsMax: 20 })
-    const sizes = (await readAll(source, 100)).map(({ batch, ack }) => {
-      ack()
-      return batch.length
-    })
-    expect(sizes).toEqual([...Array.from({ length: 40 }, () => 1), 20, 20, 20])
-    await source.close()
-    const next = await b.open({ recordsMax: 20 })
-    await next.close()
-    expect(b.deps.dead).toEqual([])
-    await b.topics.close()
-  })
-
-  it('takes an unreadable memory for none', async () => {
-    const b = await bench(10)
-    const source = await b.open()
-    await readAll(source, 10)
-    await source.close()
-    const folder = join(b.deps.stateFolder, 'attempts', `test-${b.name}`)
-    writeFileSync(join(folder, '0.json'), '{"began":"x')
-    const next = await b.open()
-    expect((await readAll(next, 10))[0]!.batch).toHaveLength(10)
-    await next.close()
-    await b.topics.close()
   })
 })

@@ -40,6 +40,25 @@ class ManualStore {
   }
 }
 
+/** Room on the disk for so many bytes in one transaction. */
+function committerOn(store: ManualStore, roomBytes = Number.POSITIVE_INFINITY, said: string[] = []): Committer {
+  return new Committer({
+    store,
+    room: {
+      prepare: ({ bytes, appends }) =>
+        appends && bytes > roomBytes ? Promise.reject(new Error('no room')) : Promise.resolve(),
+    },
+    refused: error => {
+      said.push(`refused: ${error.message}`)
+      return error
+    },
+    failed: error => {
+      said.push(`failed: ${error.message}`)
+      return error
+    },
+  })
+}
+
 function write(name: string, overrides: Partial<Write> = {}): Write {
   return {
     kind: 'append',
@@ -65,7 +84,7 @@ async function states(promises: readonly Promise<unknown>[]): Promise<string[]> 
 describe('group commit', () => {
   it('answers nobody before the transaction ends, and then everybody in it', async () => {
     const store = new ManualStore()
-    const committer = new Committer(store, () => undefined)
+    const committer = committerOn(store)
     const waiting = ['a', 'b', 'c'].map(name => committer.submit(write(name)))
     expect(await store.begun()).toEqual(['a', 'b', 'c'])
     expect(await states(waiting)).toEqual(['open', 'open', 'open'])
@@ -75,7 +94,7 @@ describe('group commit', () => {
 
   it('shares one transaction among all that came while another was being synced', async () => {
     const store = new ManualStore()
-    const committer = new Committer(store, () => undefined)
+    const committer = committerOn(store)
     const first = committer.submit(write('first'))
     await store.begun()
     const rest = Array.from({ length: 50 }, (_, index) => committer.submit(write(`${index}`)))
@@ -90,7 +109,7 @@ describe('group commit', () => {
 
   it('bounds the bytes of a transaction, but lets one larger write through', async () => {
     const store = new ManualStore()
-    const committer = new Committer(store, () => undefined)
+    const committer = committerOn(store)
     const mib = 1024 * 1024
     const waiting = [30, 9, 9, 7].map((size, index) => committer.submit(write(`${index}`, { bytes: size * mib })))
     for (let groups = 0; groups < 3; groups++) {
@@ -103,8 +122,8 @@ describe('group commit', () => {
 
   it('fails the appends of a failed transaction, undoes them in reverse, and tries upkeep once more alone', async () => {
     const store = new ManualStore()
-    const failures: string[] = []
-    const committer = new Committer(store, error => failures.push(error.message))
+    const said: string[] = []
+    const committer = committerOn(store, undefined, said)
     const undone: string[] = []
     const named = (name: string, kind: Write['kind']): Write => write(name, { kind, undone: () => undone.push(name) })
     const waiting = [named('a', 'append'), named('u', 'upkeep'), named('b', 'append')].map(each =>
@@ -117,12 +136,34 @@ describe('group commit', () => {
     await store.end()
     expect(await states(waiting)).toEqual(['no space', 'done', 'no space'])
     expect(store.reopened).toBe(1)
-    expect(failures).toEqual(['no space'])
+    expect(said).toEqual(['failed: no space'])
+  })
+
+  it('writes what the disk has room for, upkeep first, and refuses the rest without trying', async () => {
+    const store = new ManualStore()
+    const said: string[] = []
+    const committer = committerOn(store, 10, said)
+    const sizes = [
+      ['a', 8],
+      ['b', 30],
+      ['c', 9],
+    ] as const
+    const waiting = sizes.map(([name, bytes]) => committer.submit(write(name, { bytes })))
+    waiting.push(committer.submit(write('u', { kind: 'upkeep', bytes: 99 })))
+    waiting[1]!.catch(() => undefined) // Looked at below.
+    for (const expected of [['u'], ['a'], ['c']]) {
+      expect(await store.begun()).toEqual(expected)
+      await store.end()
+      await states([])
+    }
+    expect(await states(waiting)).toEqual(['done', 'no room', 'done', 'done'])
+    expect(said).toEqual(['refused: no room'])
+    expect(store.reopened).toBe(0)
   })
 
   it('goes on after failures with what was submitted meanwhile', async () => {
     const store = new ManualStore()
-    const committer = new Committer(store, () => undefined)
+    const committer = committerOn(store)
     const first = committer.submit(write('first', { kind: 'upkeep' }))
     await store.begun()
     const second = committer.submit(write('second'))
@@ -139,7 +180,7 @@ describe('group commit', () => {
         fc.array(fc.record({ appends: fc.integer({ min: 1, max: 5 }), fails: fc.boolean() }), { maxLength: 12 }),
         async rounds => {
           const store = new ManualStore()
-          const committer = new Committer(store, () => undefined)
+          const committer = committerOn(store)
           const outcomes = new Map<string, boolean>()
           let count = 0
           for (const { appends, fails } of rounds) {

@@ -50,7 +50,7 @@ describe('the embedded log over restarts', () => {
     await topics.ensure(topicConfig())
     await topics.close()
     const store = new Store({ folder, mapBytes: 1024 ** 2 })
-    await store.commit(({ put }) => put('meta', Buffer.from('format'), Buffer.from('2')))
+    await store.commit(transaction => transaction.put('meta', Buffer.from('format'), Buffer.from('2')))
     await store.close()
     await expect(reopen()).rejects.toMatchObject({
       code: 'TOPIC_CORRUPT',
@@ -68,7 +68,7 @@ describe('the embedded log over restarts', () => {
     const { topics, folder, reopen } = await openTemporary()
     await topics.close()
     const store = new Store({ folder, mapBytes: 1024 ** 2 })
-    await store.commit(({ put }) => put('meta', Buffer.from(key), Buffer.from(value)))
+    await store.commit(transaction => transaction.put('meta', Buffer.from(key), Buffer.from(value)))
     await store.close()
     await expect(reopen()).rejects.toMatchObject({ code: 'TOPIC_CORRUPT', message: expect.stringContaining(key) })
   })

@@ -29,7 +29,7 @@ describe('markers', () => {
     await topics.ensure(one)
     await topics.ensure(other)
     const answers = await Promise.all(Array.from({ length: 5 }, () => topics.append(one.name, numbered(3), 'request')))
-    expect(answers.map(({ repeated }) => repeated).sort()).toEqual([false, true, true, true, true])
+    expect(answers.filter(({ repeated }) => repeated)).toHaveLength(4)
     expect(await topics.append(one.name, numbered(3), 'request')).toEqual({ retry: [], repeated: true })
     expect(await topics.append(other.name, numbered(3), 'request')).toEqual({ retry: [], repeated: false })
     await topics.close()
