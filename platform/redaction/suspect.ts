@@ -58,7 +58,7 @@ export function isSuspect(document: JsonDocument, entry: number, names: SecretNa
 
 /** Whether a secret's sign is at this byte of a string that begins at `from`. */
 function isSuspectAt(bytes: Uint8Array, from: number, at: number, names: SecretNames): boolean {
-  switch (interest[bytes[at]!]) {
+  switch (interest[bytes[at]!]!) {
     case EQUALS:
       return mayNameSecret(bytes, from, at, names)
     case PERCENT:
