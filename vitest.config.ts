@@ -14,7 +14,7 @@ export default defineConfig({
           ...common,
           name: 'faults',
           include: ['test/faults/**/*.test.ts'],
-          testTimeout: 600_000,
+          testTimeout: 900_000,
           fileParallelism: false,
         },
       },

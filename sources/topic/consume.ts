@@ -29,7 +29,7 @@ export interface ConsumeOptions extends Omit<SubscribeOptions, 'topics' | 'liste
 
 const STAGE = 'topic'
 /** How long nothing may settle before more is read than the poison guard asked for. */
-const PATIENCE_MS = 10_000
+const PATIENCE_MS = 2_000
 
 export class TopicSource implements Source {
   readonly positions: Positions

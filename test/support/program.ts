@@ -6,7 +6,7 @@ import { connectOwner } from '../../platform/topics/client.ts'
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
 const START_MS_MAX = 60_000
-const CATCH_UP_MS_MAX = 120_000
+const CATCH_UP_MS_MAX = 300_000
 const KEY = 'test-key-of-the-fault-tests'
 
 export interface ProgramOptions {
