@@ -14,6 +14,12 @@ const config = z.strictObject({
   kind: z.enum(kinds).describe('What the records of the topic are'),
   from: z.enum(['earliest', 'latest']).default('earliest').describe('Where a group without a position begins'),
   commitMs: z.int().min(10).max(60_000).default(1_000).describe('How often the position is stored'),
+  deathsMax: z
+    .int()
+    .min(3)
+    .max(1_000)
+    .default(3)
+    .describe('Processes that die over the same position before its records are read one by one'),
   recordsMax: z.int().min(1).max(BATCH_EVENTS_MAX).default(BATCH_EVENTS_MAX).describe('Of one batch'),
   bytesMax: z.int().min(1024).max(BATCH_BYTES_MAX).default(BATCH_BYTES_MAX).describe('Of one batch, as received'),
 })
@@ -27,6 +33,7 @@ group: waf
 kind: waf
 from: earliest
 commitMs: 1000
+deathsMax: 3
 recordsMax: 500
 bytesMax: 1048576
 `,
@@ -36,7 +43,7 @@ bytesMax: 1048576
 /** Throws TOPIC_UNKNOWN while nobody has made the topic. */
 async function openTopicSource(given: z.output<typeof config>, deps: Deps): Promise<Source> {
   const group = given.group ?? deps.pipeline
-  const attempts = new Attempts(join(deps.stateFolder, 'attempts', `${group}-${given.topic}`))
+  const attempts = new Attempts(join(deps.stateFolder, 'attempts', `${group}-${given.topic}`), given.deathsMax)
   const source = new TopicSource({ ...given, group }, deps, attempts)
   await source.start(await deps.topics())
   return source

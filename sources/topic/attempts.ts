@@ -2,8 +2,6 @@ import { closeSync, constants, fsyncSync, mkdirSync, openSync, readFileSync, rmS
 import { join } from 'node:path'
 import { z } from 'zod'
 
-/** So many processes must have died over the same committed offset before its records are suspected. */
-const DEATHS_MAX = 3
 /** And so many with this record alone unsettled before it is the killer: a power cut is not its fault. */
 const ALONE_MAX = 2
 
@@ -51,9 +49,12 @@ const NORMAL: Plan = { singlyTo: undefined, unsettledMax: Number.POSITIVE_INFINI
  */
 export class Attempts {
   readonly #folder: string
+  readonly #deathsMax: number
 
-  constructor(folder: string) {
+  /** `deathsMax` processes must have died over the same committed offset before its records are suspected. */
+  constructor(folder: string, deathsMax: number) {
     this.#folder = folder
+    this.#deathsMax = deathsMax
     mkdirSync(folder, { recursive: true, mode: 0o700 })
   }
 
@@ -61,7 +62,7 @@ export class Attempts {
   begin(partition: number, committed: bigint): Attempt {
     const path = join(this.#folder, `${partition}.json`)
     const before = readStored(path)
-    const verdict = judge(before, committed)
+    const verdict = judge(before, committed, this.#deathsMax)
     return new Attempt(
       path,
       { ...verdict.state, began: committed, readTo: committed, unsettled: committed },
@@ -74,12 +75,13 @@ export class Attempts {
 function judge(
   before: Stored | undefined,
   committed: bigint,
+  deathsMax: number,
 ): { readonly plan: Plan; readonly state: Pick<Stored, 'deaths' | 'alone' | 'aloneAt' | 'singlyTo' | 'closed'> } {
   const fresh = { deaths: 0, alone: 0, aloneAt: undefined, singlyTo: undefined, closed: false }
   if (!before || before.closed) return { plan: NORMAL, state: fresh }
   const wasSingle = before.singlyTo !== undefined
   const deaths = wasSingle || before.began === committed ? before.deaths + 1 : 0
-  if (deaths < DEATHS_MAX) return { plan: NORMAL, state: { ...fresh, deaths } }
+  if (deaths < deathsMax) return { plan: NORMAL, state: { ...fresh, deaths } }
   const singlyTo = wasSingle && before.singlyTo! > before.readTo ? before.singlyTo! : before.readTo
   if (singlyTo <= committed) return { plan: NORMAL, state: fresh }
   const suspects = before.readTo - before.unsettled
