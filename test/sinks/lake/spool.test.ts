@@ -186,7 +186,7 @@ describe('a row', () => {
     [undefined, 'region=unknown/account=unknown'],
   ])('belongs where its Region and account say, if they can be part of a path: %j', (cloud, path) => {
     const partition = partitionOf(
-      httpActivity('u', { ...(cloud ? { cloud: { provider: 'AWS', ...cloud } } : { cloud: undefined as never }) }),
+      httpActivity('u', { cloud: cloud ? { provider: 'AWS', ...cloud } : (undefined as never) }),
     )
     expect(partition).toMatchObject({ path: `class=http_activity/${path}/day=2026-11-24` })
   })
