@@ -59,7 +59,8 @@ class FileSource implements Source {
     while (batch.length < BATCH_EVENTS_MAX) {
       const cut = this.#cuts[this.#next]
       if (!cut) {
-        if (this.#ended || !(await this.#readMore(signal))) break
+        // What was read is not held back for a fuller batch: the rest may be long in coming, and small batches stay in the caches.
+        if (batch.length > 0 || this.#ended || !(await this.#readMore(signal))) break
         continue
       }
       if (batch.length > 0 && bytes + cut.raw.length > BATCH_BYTES_MAX) break

@@ -71,9 +71,9 @@ function normalised(name: string): string {
 }
 
 const HASH_BITS = 12
-const DASH = 0x2d & 31
-const UNDERSCORE = 0x5f & 31
 const ANSWERS_MAX = 1_000
+const DASH = 0x2d
+const UNDERSCORE = 0x5f
 
 export class SecretNames {
   readonly #names: ReadonlySet<string>
@@ -83,18 +83,19 @@ export class SecretNames {
    * For each first letter (its low five bits) the set of last ones: tells most other names apart by two bytes. Around `-` and `_`,
    * which do not count, it says nothing.
    */
-  readonly #lastByFirst = new Int32Array(32).fill((1 << DASH) | (1 << UNDERSCORE))
-  /** 1 at the hash of each name: tells nearly all others apart. */
-  readonly #hashes = new Uint8Array(1 << HASH_BITS)
+  readonly #lastByFirst = new Int32Array(32).fill(bit(DASH) | bit(UNDERSCORE))
+  /** The names with each hash. */
+  readonly #byHash = new Array<readonly string[] | undefined>(1 << HASH_BITS).fill(undefined)
 
   constructor(additional: readonly string[] = []) {
     this.#names = new Set([...defaultNames, ...additional.map(normalised)].filter(name => name !== ''))
-    this.#lastByFirst[DASH] = -1
-    this.#lastByFirst[UNDERSCORE] = -1
+    this.#lastByFirst[DASH & 31] = -1
+    this.#lastByFirst[UNDERSCORE & 31] = -1
     for (const name of this.#names) {
       const bytes = Buffer.from(name)
-      this.#hashes[hashOf(bytes, 0, bytes.length)] = 1
-      this.#lastByFirst[bytes[0]! & 31]! |= 1 << (bytes.at(-1)! & 31)
+      const hash = hashOf(bytes, 0, bytes.length)
+      this.#byHash[hash] = [...(this.#byHash[hash] ?? []), name]
+      this.#lastByFirst[bytes[0]! & 31]! |= bit(bytes.at(-1)!)
     }
   }
 
@@ -109,19 +110,41 @@ export class SecretNames {
     return answer
   }
 
-  /** False only if the name in these bytes is none of them, in whatever case. */
-  mayHave(bytes: Uint8Array, from: number, to: number): boolean {
+  /** `has` for a name that is not decoded yet; of names with letters other than ASCII, one that is written with capitals is missed. */
+  hasBytes(bytes: Uint8Array, from: number, to: number): boolean {
     if (((this.#lastByFirst[bytes[from]! & 31]! >>> (bytes[to - 1]! & 31)) & 1) === 0) return false
-    return to - from <= NAME_CHARS_MAX && this.#hashes[hashOf(bytes, from, to)] === 1
+    if (to - from > NAME_CHARS_MAX) return false
+    const names = this.#byHash[hashOf(bytes, from, to)]
+    if (names === undefined) return false
+    for (const name of names) if (isWritten(name, bytes, from, to)) return true
+    return false
   }
 }
 
-/** Of a name as normalised, if it is ASCII; a name with other letters is only found in the same case. */
+/** 1 at the place of a byte's low five bits. */
+function bit(byte: number): number {
+  return 1 << (byte & 31)
+}
+
+/** Of a name as normalised. */
 function hashOf(bytes: Uint8Array, from: number, to: number): number {
   let hash = 0
   for (let at = from; at < to; at++) {
     const byte = bytes[at]!
-    if (byte !== 0x2d && byte !== 0x5f) hash = (Math.imul(hash, 31) + (byte | 0x20)) | 0
+    if (byte !== DASH && byte !== UNDERSCORE) hash = (Math.imul(hash, 31) + (byte | 0x20)) | 0
   }
   return (hash ^ (hash >>> HASH_BITS)) & ((1 << HASH_BITS) - 1)
+}
+
+/** Whether the bytes are this name, in any case and with any dashes. */
+function isWritten(name: string, bytes: Uint8Array, from: number, to: number): boolean {
+  let matched = 0
+  for (let at = from; at < to; at++) {
+    const byte = bytes[at]!
+    if (byte === DASH || byte === UNDERSCORE) continue
+    const lower = byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte
+    if (matched === name.length || lower !== name.charCodeAt(matched)) return false
+    matched++
+  }
+  return matched === name.length
 }

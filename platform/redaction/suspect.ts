@@ -68,10 +68,16 @@ function isSuspectAt(bytes: Uint8Array, from: number, at: number, names: SecretN
     case KEY_ID:
       return bytes[at + 1] === 0x41 && bytes[at - 2] === 0x41
     case BEARER:
-      return (bytes[at + 1]! | 0x20) === 0x65 && (bytes[at + 2]! | 0x20) === 0x61
+      return isBearer(bytes, at)
     default:
       return false
   }
+}
+
+function isBearer(bytes: Uint8Array, from: number): boolean {
+  const word = 'bearer'
+  for (let at = 1; at < word.length; at++) if ((bytes[from + at]! | 0x20) !== word.charCodeAt(at)) return false
+  return true
 }
 
 /** `%3d`, or the beginning of `%253d`. */
@@ -93,5 +99,5 @@ function mayNameSecret(bytes: Uint8Array, from: number, at: number, names: Secre
   // Behind a backslash the first byte belongs to the escape.
   if (start > from && bytes[start - 1] === 0x5c) return true
   // A percent sign further back may decode to anything, but then ends before the last part of the name.
-  return start < end && names.mayHave(bytes, start, end)
+  return start < end && names.hasBytes(bytes, start, end)
 }

@@ -34,9 +34,15 @@ export class RecordCutter {
 
   /** The records that end in this chunk. They are views on it where that is possible. */
   push(chunk: Buffer, records: Cut[]): void {
+    const neighbours = new Neighbours(chunk)
     let start = 0
     for (let end = chunk.indexOf(LF); end >= 0; end = chunk.indexOf(LF, start)) {
-      this.#endLine(chunk.subarray(start, end), records)
+      const line = chunk.subarray(start, end)
+      // Nearly every line is one record that is all in this chunk.
+      const isPlain = this.#restBytes === 0 && this.#open === undefined && this.#line > 1
+      if (isPlain && line[0] === OPEN && line[line.length - 1] === CLOSE && !neighbours.areWithin(start, end)) {
+        push(line, this.#line++, records)
+      } else this.#endLine(line, records)
       start = end + 1
     }
     if (start < chunk.length) this.#keep(chunk.subarray(start))
@@ -129,9 +135,34 @@ function withoutMark(text: Buffer): Buffer {
   return text[0] === 0xef && text[1] === 0xbb && text[2] === 0xbf ? text.subarray(3) : text
 }
 
-/** Quick and never wrongly false for records written side by side; a string may hold these bytes too, so the scan decides. */
+/** What stands between records written side by side. A string may hold these bytes too, so the scan decides. */
+const between = ['}{', '} {', '}\t{'].map(text => Buffer.from(text))
+
 function mayHoldSeveral(raw: Buffer): boolean {
-  return raw.includes('}{') || raw.includes('} {') || raw.includes('}\t{')
+  return between.some(bytes => raw.includes(bytes))
+}
+
+/** The same for the lines of a chunk, one after the other: a search runs on through the lines that hold nothing. */
+class Neighbours {
+  readonly #chunk: Buffer
+  /** Where each of `between` is next. */
+  readonly #next = between.map(() => -1)
+
+  constructor(chunk: Buffer) {
+    this.#chunk = chunk
+  }
+
+  /** `from` must not go back. */
+  areWithin(from: number, to: number): boolean {
+    for (let index = 0; index < between.length; index++) {
+      if (this.#next[index]! < from) {
+        const at = this.#chunk.indexOf(between[index]!, from)
+        this.#next[index] = at < 0 ? this.#chunk.length : at
+      }
+      if (this.#next[index]! < to) return true
+    }
+    return false
+  }
 }
 
 function splitLine(raw: Buffer, line: number, records: Cut[]): void {
