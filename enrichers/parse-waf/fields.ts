@@ -1,4 +1,5 @@
 import type { JsonDocument } from '../../platform/json/document.ts'
+import { isAt, type Quoted, quotedOf } from './quoted.ts'
 
 /**
  * Fields of an AWS WAF log record that the mapping reads, and where they stand in `WafRecord.at`. AWS WAF developer guide,
@@ -44,18 +45,9 @@ export const FIELDS = names.length
 export const F = Object.fromEntries(names.map((name, at) => [name, at])) as Readonly<Record<Field, number>>
 export const NO_FIELD = -1
 
-/** A field's quoted name, as four bytes at a time. */
 interface Name {
   readonly field: number
-  readonly length: number
-  readonly words: Int32Array
-  readonly lastWord: number
-}
-
-function nameOf(name: Field): Name {
-  const quoted = Buffer.from(`"${name}"`)
-  const words = Int32Array.from({ length: quoted.length >> 2 }, (_, at) => quoted.readInt32LE(at * 4))
-  return { field: F[name], length: quoted.length, words, lastWord: quoted.readInt32LE(quoted.length - 4) }
+  readonly quoted: Quoted
 }
 
 /**
@@ -67,20 +59,16 @@ export class FieldNames {
 
   constructor(fields: readonly Field[]) {
     for (const field of fields) {
-      const name = nameOf(field)
-      const quoted = Buffer.from(`"${field}"`)
-      const slot = slotOf(quoted, 0, quoted.length)
+      const bytes = Buffer.from(`"${field}"`)
+      const slot = slotOf(bytes, 0, bytes.length)
       if (this.#slots[slot]) throw new Error(`two field names share a slot: ${field}`)
-      this.#slots[slot] = name
+      this.#slots[slot] = { field: F[field], quoted: quotedOf(bytes) }
     }
   }
 
-  find({ bytes, view }: JsonDocument, from: number, to: number): number {
-    const name = this.#slots[slotOf(bytes, from, to)]
-    if (name === undefined || name.length !== to - from) return NO_FIELD
-    const { words } = name
-    for (let at = 0; at < words.length; at++) if (view.getInt32(from + at * 4, true) !== words[at]) return NO_FIELD
-    return view.getInt32(to - 4, true) === name.lastWord ? name.field : NO_FIELD
+  find(document: JsonDocument, from: number, to: number): number {
+    const name = this.#slots[slotOf(document.bytes, from, to)]
+    return name !== undefined && isAt(name.quoted, document, from, to) ? name.field : NO_FIELD
   }
 }
 

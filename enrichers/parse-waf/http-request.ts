@@ -6,14 +6,14 @@ import { readPair } from './headers.ts'
 import type { WafRecord } from './record.ts'
 import { isAddress } from './settle.ts'
 import { T } from './text.ts'
-import { writeEntry, writeField } from './write.ts'
+import { writeField } from './write.ts'
 
 /** Addresses of one X-Forwarded-For header; the header itself is kept whole. */
 const FORWARDED_MAX = 32
 
 /** OCSF http_request. */
 export function writeHttpRequest(record: WafRecord, out: JsonWriter): void {
-  const { headers } = record
+  const { document, headers } = record
   const from = out.length
   writeField(record, out, T.method, F.httpMethod)
   writeField(record, out, T.version, F.httpVersion)
@@ -21,10 +21,10 @@ export function writeHttpRequest(record: WafRecord, out: JsonWriter): void {
   if (record.has(F.uri)) writeUrl(record, out)
   writeField(record, out, T.args, F.args)
   if (headers.userAgent !== 0) {
-    writeEntry(record, out, T.userAgent, headers.userAgent)
+    out.entry(T.userAgent, document, headers.userAgent)
   }
   if (headers.referer !== 0) {
-    writeEntry(record, out, T.referrer, headers.referer)
+    out.entry(T.referrer, document, headers.referer)
   }
   if (headers.forwardedFor !== 0) writeForwardedFor(record, out)
   writeField(record, out, T.bodyLength, F.requestBodySize)
@@ -81,8 +81,8 @@ function writeHeaders(record: WafRecord, out: JsonWriter): void {
     const pair = readPair(document, item)
     if (!pair) continue
     out.literal(separator)
-    writeEntry(record, out, T.nameInObject, pair.name)
-    writeEntry(record, out, T.value, pair.value)
+    out.entry(T.nameInObject, document, pair.name)
+    out.entry(T.value, document, pair.value)
     out.literal(T.close)
     separator = T.comma
   }

@@ -9,7 +9,7 @@ import { isLabel } from './shapes.ts'
 import { T } from './text.ts'
 import { webAclOf } from './web-acl.ts'
 import { wouldBlockLabels } from './would-block.ts'
-import { writeEntry, writeField } from './write.ts'
+import { writeField } from './write.ts'
 
 /** OCSF metadata. The id comes from the record's bytes: a requestId can be the client's own (X-Amzn-Trace-Id behind an ALB). */
 export function writeMetadata(record: WafRecord, out: JsonWriter): void {
@@ -40,7 +40,7 @@ function writeLabels(record: WafRecord, out: JsonWriter): void {
     for (let item = list + ENTRY; !document.isClose(item); item = document.after(item)) {
       const name = nameOfLabel(document, item)
       if (name === 0) continue
-      writeEntry(record, out, separator, name)
+      out.entry(separator, document, name)
       separator = T.comma
     }
   }

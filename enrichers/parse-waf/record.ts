@@ -25,8 +25,8 @@ export class WafRecord implements BodySource {
   method: Method = noMethod
   tlsVersion: string | undefined = undefined
   /** Members that stay unmapped, as a list of ranges of the document: from, to, from, to … */
-  readonly unmapped: number[] = []
-  readonly unmappedRequest: number[] = []
+  unmapped: readonly number[] = []
+  unmappedRequest: readonly number[] = []
 
   constructor(event: Event, document: JsonDocument, at: number[]) {
     this.event = event

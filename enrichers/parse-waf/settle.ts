@@ -27,8 +27,8 @@ export function settle(record: WafRecord, members: readonly number[], requestMem
   settleRequest(record)
   settleFingerprints(record)
   if (record.has(F.labels) && !labelsAreExact(record.document, record.at[F.labels]!)) keptHere |= 1 << F.labels
-  collectUnmapped(record, members, record.unmapped)
-  collectUnmapped(record, requestMembers, record.unmappedRequest)
+  record.unmapped = collectUnmapped(record, members)
+  record.unmappedRequest = collectUnmapped(record, requestMembers)
   return record
 }
 
@@ -143,7 +143,8 @@ function labelsAreExact(document: JsonDocument, list: number): boolean {
 }
 
 /** Members that follow each other become one range, so that what stays unmapped is copied in few pieces. */
-function collectUnmapped({ at, document }: WafRecord, members: readonly number[], ranges: number[]): void {
+function collectUnmapped({ at, document }: WafRecord, members: readonly number[]): readonly number[] {
+  let count = 0
   let end = -1
   for (let member = 0; member < members.length; member += 2) {
     const field = members[member + 1]!
@@ -151,8 +152,14 @@ function collectUnmapped({ at, document }: WafRecord, members: readonly number[]
     const key = members[member]!
     const from = document.from(key)
     const to = document.to(key + ENTRY)
-    if (from === end + 1) ranges[ranges.length - 1] = to
-    else ranges.push(from, to)
+    if (from !== end + 1) ranges[count++] = from
+    else count--
+    ranges[count++] = to
     end = to
   }
+  return count === 0 ? NO_RANGES : ranges.slice(0, count)
 }
+
+/** Being collected: one for all, as most of its room is never needed. */
+const ranges: number[] = []
+const NO_RANGES: readonly number[] = []

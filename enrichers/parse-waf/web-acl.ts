@@ -1,20 +1,25 @@
 import { F } from './fields.ts'
+import { isAt, type Quoted, quotedOf } from './quoted.ts'
 import type { WafRecord } from './record.ts'
 
 /** What the name of a web ACL gives every event of it, as JSON members each behind a comma (byte strings). */
 export interface WebAcl {
   /** The name itself, quoted as in the record. */
-  quoted: Buffer
+  readonly quoted: Quoted
   /** OCSF cloud. */
-  cloud: string
+  readonly cloud: string
   /** OCSF product feature. */
-  feature: string
+  readonly feature: string
 }
+
+/** What may become part of a path, a key or a partition. */
+const pathSafe = /^[A-Za-z0-9-]{1,32}$/
+
+const none: WebAcl = { quoted: quotedOf(Buffer.alloc(0)), cloud: cloudOf(''), feature: '' }
 
 /** Web ACLs met lately: an account has a handful, and their names are long. */
 const SLOTS = 64
-const slots: WebAcl[] = Array.from({ length: SLOTS }, () => ({ quoted: Buffer.alloc(0), cloud: '', feature: '' }))
-const none: WebAcl = { quoted: Buffer.alloc(0), cloud: cloudOf(''), feature: '' }
+const slots: WebAcl[] = new Array<WebAcl>(SLOTS).fill(none)
 
 export function webAclOf({ at, document }: WafRecord): WebAcl {
   const entry = at[F.webaclId]!
@@ -22,21 +27,18 @@ export function webAclOf({ at, document }: WafRecord): WebAcl {
   const { bytes } = document
   const from = document.from(entry)
   const to = document.to(entry)
-  if (document.isReplaced(entry)) return render(Buffer.alloc(0), document.text(entry))
+  if (document.isReplaced(entry)) return render(none.quoted, document.text(entry))
   const slot = (to - from + bytes[to - 2]! * 7 + bytes[to - 3]! * 31) % SLOTS
-  if (bytes.compare(slots[slot]!.quoted, 0, slots[slot]!.quoted.length, from, to) !== 0) {
-    slots[slot] = render(Buffer.from(bytes.subarray(from, to)), document.text(entry))
+  if (!isAt(slots[slot]!.quoted, document, from, to)) {
+    slots[slot] = render(quotedOf(bytes.subarray(from, to)), document.text(entry))
   }
   return slots[slot]!
 }
 
-function render(quoted: Buffer, name: string): WebAcl {
+function render(quoted: Quoted, name: string): WebAcl {
   const feature = `,"feature":${JSON.stringify({ name: 'webacl', uid: name })}`
   return { quoted, cloud: cloudOf(name), feature: Buffer.from(feature).toString('latin1') }
 }
-
-/** What may become part of a path, a key or a partition. */
-const pathSafe = /^[A-Za-z0-9-]{1,32}$/
 
 /** From arn:aws:wafv2:<region>:<account>:… ; WAF Classic has a bare id without either. */
 function cloudOf(name: string): string {

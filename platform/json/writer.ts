@@ -1,6 +1,7 @@
 import { renderFragment } from '../ocsf/fragment.ts'
 import type { JsonDocument } from './document.ts'
 import { type Literal, literal } from './literal.ts'
+import { START_MASK } from './scan.ts'
 
 const OPEN = literal('{')
 const CLOSE = literal('}')
@@ -70,6 +71,16 @@ export class JsonWriter {
     let at = this.#at
     for (let word = 0; word < words.length; word++, at += 4) view.setInt32(at, words[word]!, true)
     this.#at += length
+  }
+
+  /** `before`, and a key, string or number of a document as it is written there. */
+  entry(before: Literal, document: JsonDocument, entry: number): void {
+    const { tape } = document
+    const from = tape[entry]! & START_MASK
+    const to = tape[entry + 1]!
+    this.literal(before)
+    if (to <= document.replacedFrom || from >= document.replacedTo) this.#copy(document, from, to)
+    else this.#mended(document, from, to)
   }
 
   /** A part of a document, with what was replaced in it. */
