@@ -24,7 +24,9 @@ if (Number(process.versions.node.split('.')[0]) >= NODE_MAJOR) {
     )
     process.exit(2)
   }
-  const child = spawn(node, [...process.execArgv, fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: 'inherit' })
+  const child = spawn(node, [...process.execArgv, fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
+    stdio: 'inherit',
+  })
   // A terminal sends SIGINT to both of us; forwarding it again is harmless, as repeats within a moment count as one.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
   child.on('exit', (code, signal) => {
