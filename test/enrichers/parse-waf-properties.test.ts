@@ -63,7 +63,8 @@ function reference(record: JsonObject): JsonObject {
     referrer: named('referer'),
     headers: pairs.length > 0 ? pairs.map(({ name }) => name) : undefined,
     rule: rule === '' || rule === 'Default_Action' ? undefined : rule,
-    code: Number.isSafeInteger(code) && Math.abs(code as number) < 1e15 ? code : undefined,
+    // A status is written in digits: a negative number is a wrong value, which stays unmapped.
+    code: Number.isSafeInteger(code) && (code as number) >= 0 && (code as number) < 1e15 ? code : undefined,
   }) as JsonObject
 }
 
