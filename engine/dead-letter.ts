@@ -2,6 +2,7 @@ import { constants } from 'node:fs'
 import { chmod, type FileHandle, mkdir, open, readdir, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { syncFolder } from '../platform/sync-folder.ts'
 import { type DeadLetter, type Event, kinds } from './contract.ts'
 import type { DeadLetterStore } from './write.ts'
 
@@ -179,15 +180,6 @@ async function wholeLines(handle: FileHandle): Promise<number> {
     end = start
   }
   return 0
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
 }
 
 async function removeOlder(folder: string, beforeMs: number): Promise<void> {

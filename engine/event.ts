@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import { isSpace } from '../platform/json/space.ts'
 import type { OcsfEvent } from '../platform/ocsf/event.ts'
 import type { Event, Kind, Origin } from './contract.ts'
 
@@ -47,11 +48,7 @@ export class RecordEvent implements Event {
 export function trimmed(raw: Buffer): Buffer {
   let start = 0
   let end = raw.length
-  while (start < end && isSpace(raw[start]!)) start++
-  while (end > start && isSpace(raw[end - 1]!)) end--
+  while (start < end && isSpace(raw[start])) start++
+  while (end > start && isSpace(raw[end - 1])) end--
   return start === 0 && end === raw.length ? raw : raw.subarray(start, end)
-}
-
-function isSpace(byte: number): boolean {
-  return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09
 }

@@ -1,4 +1,5 @@
 import { ADDRESS_LENGTH_MAX, clientPrefix, parseAddress, parseIpv4 } from './address.ts'
+import { isSpace } from './json/space.ts'
 
 /**
  * The client of a WAF record, from its bytes without parsing them: the value of the key `clientIp` (httpRequest.clientIp; AWS WAF
@@ -47,8 +48,4 @@ function pastSpace(raw: Buffer, from: number): number {
   let at = from
   while (isSpace(raw[at])) at++
   return at
-}
-
-function isSpace(byte: number | undefined): boolean {
-  return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09
 }

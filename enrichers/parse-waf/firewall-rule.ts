@@ -1,5 +1,6 @@
+import { isObject } from '../../platform/json/residue.ts'
 import type { JsonWriter } from '../../platform/json/writer.ts'
-import type { FirewallRule, Json, JsonObject } from '../../platform/ocsf/event.ts'
+import type { FirewallRule, Json } from '../../platform/ocsf/event.ts'
 import { F } from './fields.ts'
 import type { WafRecord } from './record.ts'
 
@@ -48,8 +49,4 @@ function first(record: WafRecord, field: number): Json | undefined {
 function listOf({ at, document }: WafRecord, field: number): readonly Json[] {
   const list = at[field]!
   return list === 0 ? [] : (document.value(list) as Json[])
-}
-
-function isObject(value: Json | undefined): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

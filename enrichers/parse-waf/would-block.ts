@@ -1,3 +1,4 @@
+import { isObject } from '../../platform/json/residue.ts'
 import type { Json, JsonObject } from '../../platform/ocsf/event.ts'
 
 const LABELS_MAX = 16
@@ -40,8 +41,4 @@ function isCounted(rule: JsonObject): boolean {
 
 function objects(list: Json | undefined): JsonObject[] {
   return Array.isArray(list) ? list.filter(isObject) : []
-}
-
-function isObject(value: Json | undefined): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -3,6 +3,7 @@ import { type FileHandle, mkdir, open, readdir, rename, stat } from 'node:fs/pro
 import { basename, dirname, join, resolve } from 'node:path'
 import { asError, HaetaeError } from '../../platform/errors.ts'
 import type { Log } from '../../platform/log.ts'
+import { syncFolder } from '../../platform/sync-folder.ts'
 import { mendTail } from './tail.ts'
 
 interface Waiting {
@@ -151,16 +152,6 @@ export class AppendFile {
     this.#handle = undefined
     this.#dirty = false
     await handle?.close()
-  }
-}
-
-/** So that a new name is still there after a power cut. */
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, constants.O_RDONLY)
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
   }
 }
 

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { DuckDb } from '../../platform/lake/duckdb.ts'
+import { syncFolder } from '../../platform/sync-folder.ts'
 import type { BadRow } from './bad-rows.ts'
 import { writeParquet } from './parquet.ts'
 import type { Split } from './spool.ts'
@@ -87,21 +88,12 @@ export class FolderObjects implements ObjectStore {
 
   /** The folder's own entries, and once for each folder also its entry in its parent, up to the lake. */
   async #syncFolder(folder: string): Promise<void> {
-    await sync(folder)
+    await syncFolder(folder)
     for (let at = folder; at.length > this.#folder.length && !this.#synced.has(at); at = dirname(at)) {
-      await sync(dirname(at))
+      await syncFolder(dirname(at))
       if (this.#synced.size >= 10_000) this.#synced.clear()
       this.#synced.add(at)
     }
-  }
-}
-
-async function sync(folder: string): Promise<void> {
-  const handle = await open(folder, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
   }
 }
 

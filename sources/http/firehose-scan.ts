@@ -1,4 +1,4 @@
-import { isSpace } from './records.ts'
+import { isSpace } from '../../platform/json/space.ts'
 
 /** A Firehose body as its bytes are: positions only. */
 export interface Scanned {

@@ -1,6 +1,7 @@
 import { OVERSIZE_KEPT_BYTES } from '../../engine/dead-letter.ts'
+import { isSpace } from '../../platform/json/space.ts'
 import type { Refusal } from './answer.ts'
-import { areBraced, isOversize, isSpace, lines, RECORDS_MAX, type Records, type Spoiled } from './records.ts'
+import { areBraced, isOversize, lines, RECORDS_MAX, type Records, type Spoiled } from './records.ts'
 
 const QUOTE = 0x22
 const BACKSLASH = 0x5c

@@ -1,4 +1,5 @@
 import { EVENT_BYTES_MAX } from '../../engine/contract.ts'
+import { isSpace } from '../../platform/json/space.ts'
 
 /** More records than this in one request are refused (NDJSON) or left together (aggregated Firehose records). */
 export const RECORDS_MAX = 100_000
@@ -36,10 +37,6 @@ export function countsOf({ spans, empty, spoiled }: Records): Counts {
 const LINE_FEED = 0x0a
 const OPEN_BRACE = 0x7b
 const CLOSE_BRACE = 0x7d
-
-export function isSpace(byte: number | undefined): boolean {
-  return byte === 0x20 || byte === LINE_FEED || byte === 0x0d || byte === 0x09
-}
 
 /** Adds [start, end) without outer white space to `spans`. False if nothing is left. */
 export function pushTrimmed(bytes: Buffer, start: number, end: number, spans: number[]): boolean {
