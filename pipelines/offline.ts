@@ -6,7 +6,8 @@ import { systemClock } from '../platform/clock.ts'
 import { HaetaeError } from '../platform/errors.ts'
 import { createLog } from '../platform/log.ts'
 import { createMetrics } from '../platform/metrics.ts'
-import type { Settings } from './settings.ts'
+import { loadPipeline, type PipelineConfig, requirementsOf } from './load.ts'
+import { pipelineVariables, type Settings } from './settings.ts'
 
 /** Deps for commands that run stages outside a pipeline: no topics, no dead letter, state that goes with the process. */
 export function offlineDeps(pipeline: string, settings: Settings): Deps {
@@ -29,4 +30,18 @@ export function offlineDeps(pipeline: string, settings: Settings): Deps {
     },
     deadLetter: none('dead letter'),
   }
+}
+
+/** Loads a pipeline for a look at it: what it requires and is not set has a stand-in, so that the rest can be checked. */
+export function loadWithStandIns(
+  file: string,
+  settings: Settings,
+): { readonly pipeline: PipelineConfig; readonly unset: readonly string[] } {
+  const unset = requirementsOf(file).filter(name => !process.env[name])
+  const standIns = Object.fromEntries(unset.map(name => [name, standIn(name)]))
+  return { pipeline: loadPipeline(file, { ...pipelineVariables(settings), ...standIns }), unset }
+}
+
+function standIn(name: string): string {
+  return name.endsWith('_URL') ? 'http://not-set.invalid' : 'not-set'
 }

@@ -2,7 +2,7 @@ import { systemClock } from '../platform/clock.ts'
 import { HaetaeError } from '../platform/errors.ts'
 import { createLog, type Log } from '../platform/log.ts'
 import { createMetrics, type Metrics } from '../platform/metrics.ts'
-import { connectOwner, type TopicsClient } from '../platform/topics/client.ts'
+import { connectOwner } from '../platform/topics/client.ts'
 import type { GroupLag } from '../platform/topics/contract.ts'
 import { type EmbeddedTopics, openEmbedded } from '../platform/topics/embedded.ts'
 import type { Append } from './dead-letters.ts'
@@ -14,25 +14,41 @@ export function openTopics(settings: Settings, log: Log, metrics: Metrics): Prom
   return openEmbedded({ folder, bytesMax, clock: systemClock, log, metrics })
 }
 
-/** Appends through the process that owns the log, or, when none runs, as its owner for the moment. */
-export async function withTopics<T>(settings: Settings, work: (append: Append) => Promise<T>): Promise<T> {
+/** What a command asks of the log, whoever holds it. */
+interface AskedLog {
+  readonly append: Append
+  lag(): Promise<readonly GroupLag[]>
+  forgetGroup(group: string): Promise<void>
+}
+
+/** Asks through the process that owns the log, or, when none runs, as its owner for the moment. */
+async function withLog<T>(settings: Settings, work: (log: AskedLog) => Promise<T>): Promise<T> {
   const owner = await connectOwner(settings.topicsFolder)
   if (owner) {
     try {
-      return await work((topic, records) => owner.append(topic, records))
+      return await work(owner)
     } finally {
       owner.close()
     }
   }
-  const topics = await openTopics(settings, createLog('warn'), createMetrics())
+  const own = await openTopics(settings, createLog('warn'), createMetrics())
   try {
-    return await work(async (topic, records) => {
-      const { retry } = await topics.append(topic, records)
-      if (retry.length > 0) throw new HaetaeError('TOPIC_FULL', `${retry.length} records were not stored: try again`)
-    })
+    return await work({ append: appendAll(own), lag: () => own.lag(), forgetGroup: group => own.forgetGroup(group) })
   } finally {
-    await topics.close()
+    await own.close()
   }
+}
+
+function appendAll(topics: EmbeddedTopics): Append {
+  return async (topic, records) => {
+    const { retry } = await topics.append(topic, records)
+    if (retry.length > 0) throw new HaetaeError('TOPIC_FULL', `${retry.length} records were not stored: try again`)
+  }
+}
+
+/** For a command that appends; `work` is given the way to do it. */
+export function withTopics<T>(settings: Settings, work: (append: Append) => Promise<T>): Promise<T> {
+  return withLog(settings, log => work(log.append))
 }
 
 /** What waits for each group, asked of the owner, or of the log itself when nobody owns it. */
@@ -49,25 +65,6 @@ export async function forgetGroup(settings: Settings, group: string): Promise<vo
     }
     await log.forgetGroup(group)
   })
-}
-
-type AskedLog = Pick<TopicsClient, 'lag' | 'forgetGroup'>
-
-async function withLog<T>(settings: Settings, work: (log: AskedLog) => Promise<T>): Promise<T> {
-  const owner = await connectOwner(settings.topicsFolder)
-  if (owner) {
-    try {
-      return await work(owner)
-    } finally {
-      owner.close()
-    }
-  }
-  const own = await openTopics(settings, createLog('warn'), createMetrics())
-  try {
-    return await work(own)
-  } finally {
-    await own.close()
-  }
 }
 
 /** Who owns the log and how it stands, for people; undefined when nobody does. */

@@ -2,8 +2,8 @@ import { parseArgs } from 'node:util'
 import { asError, HaetaeError } from '../../platform/errors.ts'
 import type { Command } from '../cli.ts'
 import { shippedPipelines } from '../files.ts'
-import { loadPipeline, requirementsOf } from '../load.ts'
-import { pipelineVariables, readSettings } from '../settings.ts'
+import { loadWithStandIns } from '../offline.ts'
+import { readSettings } from '../settings.ts'
 
 /** Checks pipeline files against the schemas of their components. No network, nothing opened, nothing written. */
 export const check: Command = {
@@ -16,9 +16,7 @@ export const check: Command = {
     let wrong = 0
     for (const file of files) {
       try {
-        const unset = requirementsOf(file).filter(name => !process.env[name])
-        const stand = Object.fromEntries(unset.map(name => [name, standIn(name)]))
-        loadPipeline(file, { ...pipelineVariables(readSettings()), ...stand })
+        const { unset } = loadWithStandIns(file, readSettings())
         const note = unset.length > 0 ? ` (checked with a stand-in for ${unset.join(', ')}, which is not set)` : ''
         console.log(`${file}: ok${note}`)
       } catch (thrown) {
@@ -28,9 +26,4 @@ export const check: Command = {
     }
     return wrong > 0 ? 2 : 0
   },
-}
-
-/** What an unset variable is taken for, so that the rest of the file can be checked. */
-function standIn(name: string): string {
-  return name.endsWith('_URL') ? 'http://not-set.invalid' : 'not-set'
 }

@@ -1,9 +1,8 @@
 import { parseArgs } from 'node:util'
 import type { Command } from '../cli.ts'
 import { shippedPipelines } from '../files.ts'
-import { loadPipeline, requirementsOf } from '../load.ts'
-import { offlineDeps } from '../offline.ts'
-import { pipelineVariables, readSettings } from '../settings.ts'
+import { loadWithStandIns, offlineDeps } from '../offline.ts'
+import { readSettings } from '../settings.ts'
 import { runPipelineTests } from '../tests.ts'
 
 /** Runs the tests inside pipeline files: records through the stages, compared with what the file expects. */
@@ -17,10 +16,7 @@ export const test: Command = {
     let failed = 0
     let passed = 0
     for (const file of positionals.length > 0 ? positionals : shippedPipelines()) {
-      const unset = Object.fromEntries(
-        requirementsOf(file).map(name => [name, process.env[name] || 'http://not-set.invalid']),
-      )
-      const pipeline = loadPipeline(file, { ...pipelineVariables(settings), ...unset })
+      const { pipeline } = loadWithStandIns(file, settings)
       for (const { name, failures } of await runPipelineTests(pipeline, offlineDeps(pipeline.name, settings))) {
         if (failures.length === 0) passed++
         else failed++
