@@ -55,6 +55,8 @@ export interface Delivery {
   readonly batch: Batch
   /** Each event is durable in every sink, durable in the dead letter, or dropped on purpose. A closure that must not keep `batch` alive. */
   readonly ack: () => void
+  /** Called when stages and detectors ran over the batch and its writes have begun: a death from here on was not theirs. */
+  readonly staged?: () => void
   /** The engine is stopping. The source must leave the batch readable for the next process. */
   readonly nack: (cause: Error) => void
 }
