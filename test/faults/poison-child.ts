@@ -59,7 +59,6 @@ if (topics.describe().every(({ end }) => end === 0n)) {
 const deadLetter = new DeadLetterFile({
   folder: join(folder, 'deadletter'),
   pipeline: 'poison',
-  retentionDays: 30,
   now: () => Date.now(),
 })
 const stateFolder = join(folder, 'state')

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { readDeadLetters } from '../../engine/dead-letter.ts'
+import { readDeadLetters } from '../../engine/dead-letter-files.ts'
 import { pause } from '../support/program.ts'
 import { Random } from '../support/random.ts'
 import { type Child, endChildren, start } from './topics-owner.ts'
@@ -38,7 +38,8 @@ async function deathsUntilThrough(records: number): Promise<number> {
 /** In the dead letter; one that was written and not committed yet when the next killer struck is there again. */
 async function quarantined(): Promise<string[]> {
   const letters = new Set<string>()
-  for await (const { raw, reason, stage } of readDeadLetters(join(folder, 'deadletter'))) {
+  for await (const { letter } of readDeadLetters(join(folder, 'deadletter'))) {
+    const { raw, reason, stage } = letter
     expect([stage, reason.split(':')[0]]).toEqual(['topic', 'poison'])
     letters.add(String(raw))
   }
