@@ -157,6 +157,8 @@ export interface Deps {
   topics(): Promise<Topics>
   /** For sinks that make large objects: one short note per stream, kept with its committed position. */
   readonly positions: Positions
+  /** Says why a component does nothing until a person acts, undefined when it goes on: /readyz shows it. Absent where nobody asks. */
+  readonly paused?: (component: string, reason: string | undefined) => void
   /** For sinks that find out late (Verdict.later) that an event cannot be stored. Resolves when durable. */
   deadLetter(rejected: readonly DeadLetter[]): Promise<void>
 }

@@ -25,6 +25,8 @@ export interface Runtime {
   readonly clock: Clock
   /** Opens the topic log on first use. */
   readonly topics: () => Promise<Topics>
+  /** Why a component of a pipeline does nothing until a person acts; undefined when it goes on. */
+  readonly paused?: (pipeline: string, component: string, reason: string | undefined) => void
 }
 
 /** A pipeline with every component open. */
@@ -136,6 +138,7 @@ function depsOf(config: PipelineConfig, runtime: Runtime, log: Log, store: DeadL
     stateFolder,
     topics: runtime.topics,
     positions: noPositions(config.name),
+    paused: (component, reason) => runtime.paused?.(config.name, component, reason),
     async deadLetter(letters) {
       await writeDeadLetters(store, letters, { clock, log, random: Math.random, backoff: writeBackoff, signal })
       for (const { stage, reason } of letters) {

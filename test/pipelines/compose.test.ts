@@ -37,6 +37,25 @@ const stage = (): Stage => ({ apply: batch => batch })
 const away = () => new Error('connect ECONNREFUSED')
 const never = new AbortController().signal
 
+test('what pauses a component is told to the process with the name of the pipeline', async () => {
+  const fakes = new Components()
+  const told: unknown[] = []
+  const runtime = { ...fakeRuntime(), paused: (...given: unknown[]) => void told.push(given) }
+  const parts = {
+    source: fakes.part('source', new TestSource()),
+    stages: [],
+    sinks: [fakes.part('sink', new TestSink())],
+  }
+  const { close } = await openPipeline(configOf(parts), runtime, never)
+  fakes.deps[1]!.paused!('sink', 'SINK_UNAUTHORISED: 403')
+  fakes.deps[1]!.paused!('sink', undefined)
+  expect(told).toEqual([
+    ['fake', 'sink', 'SINK_UNAUTHORISED: 403'],
+    ['fake', 'sink', undefined],
+  ])
+  await close()
+})
+
 describe('a component that is not there yet', () => {
   test('is tried again until it opens, and the log says so once', async () => {
     const fakes = new Components()
