@@ -83,7 +83,7 @@ export const SECRET = 1
 /** Its string is the name of what the values beside it are. */
 export const NAMES_VALUE = 2
 /** Its string is the place in a request where the values beside it were found. */
-export const NAMES_PLACE = 4
+const NAMES_PLACE = 4
 
 /**
  * With `isValueKey`, the one table of what makes the value of a member a secret, in whatever form an event is: either its own key is a
