@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { type Batch, defineStage, type Event, type Stage } from '../engine/contract.ts'
+import type { OcsfEvent } from '../platform/ocsf/event.ts'
 import { LazyBody } from '../platform/ocsf/lazy-body.ts'
 import { redactDocument } from '../platform/redaction/document.ts'
 import { NAME_CHARS_MAX } from '../platform/redaction/name-table.ts'
@@ -48,15 +49,16 @@ function redactBatch(batch: Batch, names: SecretNames): number {
 /** Whether there was anything to replace. */
 function redactEvent({ body }: Event, names: SecretNames): boolean {
   const lazy = LazyBody.behind(body)
-  if (!lazy) return redactFields(body, names)
+  if (!lazy) return redactFields(body, body, names)
   // First the record: from then on what was only read reads without its secrets. What is left came from elsewhere.
   const inDocument = redactDocument(lazy.source.document, names)
-  return redactFields(lazy.forget(), names) || inDocument
+  const fields = lazy.forget()
+  return (fields !== undefined && redactFields(fields, body, names)) || inDocument
 }
 
-function redactFields(fields: object, names: SecretNames): boolean {
+function redactFields(fields: OcsfEvent, body: OcsfEvent, names: SecretNames): boolean {
   const redacted = redactValue(fields, names)
   if (redacted === fields) return false
-  Object.assign(fields, redacted)
+  Object.assign(body, redacted)
   return true
 }
