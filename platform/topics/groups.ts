@@ -37,6 +37,7 @@ export class Groups {
     const member = new EmbeddedSubscription(options, {
       store: this.#parts.store,
       commit: positions => this.#commit(member, positions),
+      barrier: () => this.#parts.committer.barrier(),
       leave: () => this.#leave(group, member),
     })
     this.#members.set(group, [...(this.#members.get(group) ?? []), member])
