@@ -44,7 +44,7 @@ export interface Origin {
 /** 1 to BATCH_EVENTS_MAX events. The engine stops there, and acks, when a stage returns none. */
 export type Batch = Event[]
 
-type Severity = 'info' | 'low' | 'medium' | 'high' | 'critical'
+export type Severity = 'info' | 'low' | 'medium' | 'high' | 'critical'
 export interface Alert extends Event {
   readonly rule: string
   readonly severity: Severity
