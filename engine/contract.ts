@@ -189,4 +189,5 @@ export interface DeadLetter {
 
 export const defineSource = <C extends ZodType>(spec: Spec<C, Source>): Spec<C, Source> => spec
 export const defineStage = <C extends ZodType>(spec: Spec<C, Stage>): Spec<C, Stage> => spec
+export const defineDetector = <C extends ZodType>(spec: Spec<C, Detector>): Spec<C, Detector> => spec
 export const defineSink = <C extends ZodType>(spec: Spec<C, Sink>): Spec<C, Sink> => spec

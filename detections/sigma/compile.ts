@@ -81,6 +81,7 @@ class Tables {
   }
 
   #numberOf(field: Field): number {
+    if (field.base) this.#numberOf(field.base)
     const known = this.fields.indexOf(field)
     return known >= 0 ? known : this.fields.push(field) - 1
   }

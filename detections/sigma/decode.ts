@@ -24,7 +24,13 @@ export function decodings(text: string, is: 'url' | 'query' | 'text'): readonly 
 }
 
 function percentDecoded(text: string): string {
-  return text.includes('%') ? text.replace(/(?:%[0-9a-f]{2})+/gi, decodedRun) : text
+  if (!text.includes('%')) return text
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    // A percent sign that encodes nothing, or bytes that are not UTF-8, somewhere: run by run.
+    return text.replace(/(?:%[0-9a-f]{2})+/gi, decodedRun)
+  }
 }
 
 /** Bytes that are not UTF-8 stand for themselves (Latin-1), so that nothing of the rest is lost. */

@@ -1,4 +1,5 @@
 import type { HttpRequest, OcsfEvent } from '../../platform/ocsf/event.ts'
+import type { RequestBytes } from '../../platform/ocsf/request-bytes.ts'
 import { parsePath, someValue } from '../../platform/ocsf/path.ts'
 import { httpActivity } from '../../platform/ocsf/schema.ts'
 import { decodings } from './decode.ts'
@@ -6,19 +7,28 @@ import { decodings } from './decode.ts'
 /** What a rule can look at. One object for all names of one thing, so that it is read once an event. */
 export interface Field {
   readonly name: string
-  /** What a text in it says about a request: much, little (it has few values), or much at a price (headers are read and searched). */
+  /** What a text in it says about a request: rules are woken by good clues, not by those that many requests have. */
   readonly clue: Clue
-  /** Its values, with what URL encoding hides where that is usual; none when the event has not the field. */
-  read(body: OcsfEvent, request: HttpRequest): readonly string[]
+  /** The field it is made from. */
+  readonly base?: Field
+  /** Its values, with what URL encoding hides where that is usual; none when the event has not the field. `base`: those of the base. */
+  read(body: OcsfEvent, request: HttpRequest, base: readonly string[]): readonly string[]
+  /** Its values are texts of the request, at most decoded: a search of the whole request finds what is in them. */
+  readonly inRequest?: boolean
+  /** The same values from a request that is still JSON. */
+  readBytes?(request: RequestBytes): readonly string[]
 }
+export type Clue = 'good' | 'poor'
 
 const NONE: readonly string[] = []
 const one = (value: string | undefined): readonly string[] => (value === undefined ? NONE : [value])
 
-export type Clue = 'good' | 'poor' | 'dear'
-
 function field(name: string, clue: Clue, read: Field['read']): Field {
   return { name, clue, read }
+}
+
+function ofRequest(name: string, clue: Clue, read: (request: HttpRequest) => readonly string[]): Field {
+  return { name, clue, inRequest: true, read: (_body, request) => read(request) }
 }
 
 /** Path and query as they stand in the request line: most SigmaHQ rules name a path in cs-uri-query. */
@@ -27,46 +37,62 @@ function target({ url, args }: HttpRequest): string | undefined {
   return args === undefined || args === '' ? url.path : `${url.path}?${args}`
 }
 
-const uri = field('cs-uri', 'good', (_body, request) => {
+const uri = ofRequest('cs-uri', 'good', request => {
   const text = target(request)
   return text === undefined ? NONE : decodings(text, 'url')
 })
 /** The query alone too, for rules that say how it begins. */
-const uriQuery = field('cs-uri-query', 'good', (body, request) => {
-  const whole = uri.read(body, request)
-  return request.args === undefined || request.args === '' ? whole : [...whole, ...decodings(request.args, 'query')]
-})
-const uriStem = field('cs-uri-stem', 'good', (_body, { url }) =>
+const uriQuery: Field = {
+  name: 'cs-uri-query',
+  clue: 'good',
+  base: uri,
+  inRequest: true,
+  read: (_body, { args }, whole) =>
+    args === undefined || args === '' ? whole : [...whole, ...decodings(args, 'query')],
+}
+const uriStem = ofRequest('cs-uri-stem', 'good', ({ url }) =>
   url?.path === undefined ? NONE : decodings(url.path, 'text'),
 )
-const method = field('cs-method', 'poor', (_body, request) => one(request.http_method))
+const method = ofRequest('cs-method', 'poor', request => one(request.http_method))
 const version = field('cs-version', 'poor', (_body, request) => one(request.version))
-const userAgent = field('cs-user-agent', 'good', (_body, request) => one(request.user_agent))
-const referer = field('cs-referer', 'good', (_body, request) =>
+const userAgent = ofRequest('cs-user-agent', 'good', request => one(request.user_agent))
+const referer = ofRequest('cs-referer', 'good', request =>
   request.referrer === undefined ? NONE : decodings(request.referrer, 'url'),
 )
-const host = field('cs-host', 'good', (_body, { url }) => one(url?.hostname))
+const host: Field = {
+  ...ofRequest('cs-host', 'good', ({ url }) => one(url?.hostname)),
+  readBytes: ({ document, hostFrom, hostTo }) =>
+    hostTo > 0 ? [document.bytes.toString('latin1', hostFrom, hostTo)] : NONE,
+}
 const address = field('c-ip', 'poor', body => one(body.src_endpoint?.ip))
 const labels = field('metadata.labels', 'poor', body => body.metadata?.labels ?? NONE)
 
 /** Every value of a header. */
 function header(name: string): Field {
-  return field(`header ${name}`, 'dear', (_body, { http_headers = [] }) =>
+  return ofRequest(`header ${name}`, 'good', ({ http_headers = [] }) =>
     http_headers.filter(each => each.name.toLowerCase() === name).flatMap(({ value }) => decodings(value, 'text')),
   )
 }
 
-/** What a keyword is searched in: the request line, its parts decoded, and every header as it is written. */
-export const keywords = field('keywords', 'dear', (body, request) => {
-  const line = uri.read(body, request)
-  const texts = line.map(text => `${request.http_method ?? '-'} ${text}`)
-  for (const { name, value } of request.http_headers ?? []) {
-    const written = `${name}: ${value}`
-    if (value.includes('%')) texts.push(...decodings(written, 'text'))
-    else texts.push(written)
-  }
-  return texts
-})
+/** What a keyword is searched in: the request line, its parts decoded, and every header as it is written, and decoded. */
+export const keywords: Field = {
+  name: 'keywords',
+  clue: 'good',
+  base: uri,
+  inRequest: true,
+  read(_body, request, targets) {
+    const headers = request.http_headers ?? []
+    return [...requestLines(request, targets), ...headers.flatMap(({ name, value }) => headerTexts(name, value))]
+  },
+}
+
+function requestLines({ http_method }: HttpRequest, targets: readonly string[]): string[] {
+  return targets.map(target => `${http_method ?? '-'} ${target}`)
+}
+
+function headerTexts(name: string, value: string): readonly string[] {
+  return decodings(`${name}: ${value}`, 'text')
+}
 
 /** Sigma's taxonomy of web server logs (W3C extended log names), and spellings that rules use. */
 const taxonomy: Readonly<Record<string, Field>> = {
@@ -106,6 +132,16 @@ const absent: readonly string[] = [
   's-sitename',
 ]
 
+/** OCSF paths to texts as they stand in the request. */
+const requestPaths: readonly string[] = [
+  'http_request.url.path',
+  'http_request.url.query_string',
+  'http_request.args',
+  'http_request.referrer',
+  'http_request.http_headers.name',
+  'http_request.http_headers.value',
+]
+
 /** OCSF paths by their text. The closed set of the schema bounds it, but for `unmapped.*`. */
 const native = new Map<string, Field>([
   [labels.name, labels],
@@ -123,18 +159,35 @@ export function resolveField(name: string): Field | { readonly absent: string } 
   const path = parsePath(name, httpActivity)
   if ('error' in path) return { unknown: path.error }
   const { segments } = path
-  const made = field(name, name.startsWith('http_request.http_headers') ? 'dear' : 'poor', body => {
-    const values: string[] = []
-    someValue(body, segments, value => {
-      if (typeof value !== 'object') values.push(String(value))
-      return false
-    })
-    return values
-  })
+  const inRequest = requestPaths.includes(name)
+  const made: Field = {
+    name,
+    clue: inRequest ? 'good' : 'poor',
+    inRequest,
+    read: body => scalarsAt(body, segments),
+  }
   native.set(name, made)
   return made
 }
 
+function scalarsAt(body: OcsfEvent, segments: readonly string[]): string[] {
+  const values: string[] = []
+  someValue(body, segments, value => {
+    if (typeof value !== 'object') values.push(String(value))
+    return false
+  })
+  return values
+}
+
 export function fieldNames(): { readonly known: readonly string[]; readonly absent: readonly string[] } {
   return { known: Object.keys(taxonomy), absent }
+}
+
+/** The values of a field by itself. */
+export function readField(
+  each: Field,
+  body: OcsfEvent,
+  request: HttpRequest = body.http_request ?? {},
+): readonly string[] {
+  return each.read(body, request, each.base ? readField(each.base, body, request) : NONE)
 }

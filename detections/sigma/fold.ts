@@ -21,3 +21,22 @@ function foldCharacter(char: string): string {
   const lower = (upper.length === char.length ? upper : char).toLowerCase()
   return lower.length === char.length ? lower : char
 }
+
+let families: ReadonlyMap<string, readonly number[]> | undefined
+
+/** Code units beyond ASCII that fold to this character of one code unit, itself among them. */
+export function unitsFoldingTo(folded: string): readonly number[] {
+  families ??= allFamilies()
+  return families.get(folded) ?? []
+}
+
+function allFamilies(): Map<string, number[]> {
+  const found = new Map<string, number[]>()
+  for (let code = 128; code <= 0xffff; code++) {
+    const folded = foldCharacter(String.fromCharCode(code))
+    const family = found.get(folded)
+    if (family) family.push(code)
+    else found.set(folded, [code])
+  }
+  return found
+}

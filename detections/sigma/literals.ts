@@ -1,5 +1,5 @@
 import { HaetaeError } from '../../platform/errors.ts'
-import { fold } from './fold.ts'
+import { fold, unitsFoldingTo } from './fold.ts'
 import type { Place } from './formula.ts'
 
 /** A text that some rule looks for in a field. `text` is folded and not empty. */
@@ -13,6 +13,11 @@ export interface Literal {
 const CELLS_MAX = 16_777_216
 /** Class of every character that is in no literal. */
 const OTHER = 0
+/** Class of a byte that is no character by itself, or hides one: beyond ASCII, an escape of JSON, a percent sign. */
+const STOP = 0xffff
+const BACKSLASH = 0x5c
+/** What JSON escapes and leaves as it is: quote, solidus, backslash. */
+const STANDS_FOR_ITSELF: readonly number[] = [0x22, 0x2f, BACKSLASH]
 
 interface Node {
   readonly children: Map<number, Node>
@@ -29,8 +34,11 @@ interface Node {
  */
 export class LiteralSearch {
   readonly #table: Int32Array
-  readonly #ascii: Uint8Array
+  readonly #ascii: Uint16Array
+  readonly #bytes: Uint16Array
   readonly #others: ReadonlyMap<number, number>
+  /** Some literal has characters of two code units, whose case shows only in both together. */
+  readonly #astral: boolean
   readonly #width: number
   readonly #firstEnd: number
   readonly #ends: readonly Node[]
@@ -38,11 +46,14 @@ export class LiteralSearch {
   constructor(literals: readonly Literal[]) {
     const classes = classesOf(literals)
     this.#width = classes.size + 1
-    this.#ascii = Uint8Array.from(
+    this.#ascii = Uint16Array.from(
       { length: 128 },
       (_, code) => classes.get(fold(String.fromCharCode(code)).charCodeAt(0)) ?? OTHER,
     )
-    this.#others = classes
+    this.#bytes = Uint16Array.from({ length: 256 }, (_, code) => this.#ascii[code] ?? STOP)
+    for (const char of '%\\') this.#bytes[char.charCodeAt(0)] = STOP
+    this.#others = withFamilies(classes)
+    this.#astral = literals.some(({ text }) => /[\ud800-\udfff]/.test(text))
     const { order, firstEnd } = numbered(trieOf(literals, classes))
     if (order.length * this.#width > CELLS_MAX)
       throw new HaetaeError(
@@ -73,25 +84,38 @@ export class LiteralSearch {
   }
 
   /** Calls `found` with the id of each literal that is in its place in `text`, once or several times. */
-  search(text: string, found: (id: number) => void): void {
+  search(given: string, found: (id: number) => void): void {
     const table = this.#table
     const ascii = this.#ascii
     const firstEnd = this.#firstEnd
+    const text = this.#astral ? fold(given) : given
     let state = 0
     for (let at = 0; at < text.length; at++) {
       const code = text.charCodeAt(at)
-      if (code > 127) return this.#searchFolded(fold(text), found)
-      state = table[state + ascii[code]!]!
+      state = table[state + (code < 128 ? ascii[code]! : (this.#others.get(code) ?? OTHER))]!
       if (state >= firstEnd) this.#report(state, at + 1, text.length, found)
     }
   }
 
-  #searchFolded(text: string, found: (id: number) => void): void {
-    let state = 0
-    for (let at = 0; at < text.length; at++) {
-      state = this.#table[state + (this.#others.get(text.charCodeAt(at)) ?? OTHER)]!
-      if (state >= this.#firstEnd) this.#report(state, at + 1, text.length, found)
+  /**
+   * The same for a range of JSON, from the state that a range before it left (0 at first): gives the state behind it. −1 when it does
+   * not stand there byte for character; then the text must be made and searched. Places do not count.
+   */
+  searchBytes(bytes: Uint8Array, from: number, to: number, start: number, found: (id: number) => void): number {
+    const table = this.#table
+    const classes = this.#bytes
+    const firstEnd = this.#firstEnd
+    let state = start
+    for (let at = from; at < to; at++) {
+      let letter = classes[bytes[at]!]!
+      if (letter === STOP) {
+        if (bytes[at] !== BACKSLASH || !STANDS_FOR_ITSELF.includes(bytes[++at]!)) return -1
+        letter = this.#ascii[bytes[at]!]!
+      }
+      state = table[state + letter]!
+      if (state >= firstEnd) this.#report(state, 0, 0, found)
     }
+    return state
   }
 
   #report(state: number, end: number, length: number, found: (id: number) => void): void {
@@ -104,6 +128,14 @@ export class LiteralSearch {
       }
     }
   }
+}
+
+/** The classes of code units beyond ASCII, of whatever case. */
+function withFamilies(classes: ReadonlyMap<number, number>): Map<number, number> {
+  const others = new Map<number, number>()
+  for (const [code, letter] of classes)
+    for (const unit of unitsFoldingTo(String.fromCharCode(code))) others.set(unit, letter)
+  return others
 }
 
 function classesOf(literals: readonly Literal[]): Map<number, number> {

@@ -19,15 +19,14 @@ export type Guarded =
 
 interface Cover {
   readonly literals: readonly FieldLiteral[]
-  /** An estimate of how often it wakes the rule for nothing, and of what reading costs: smaller is better. */
+  /** An estimate of how often it wakes the rule for nothing: smaller is better. */
   readonly weight: number
 }
 
-const weights: Readonly<Record<Clue, number>> = { good: 0, poor: 100, dear: 10_000 }
+const weights: Readonly<Record<Clue, number>> = { good: 0, poor: 100 }
 
 /**
- * Literals of which at least one stands in every event for which the formula holds, so chosen that they are rare and cheap to look
- * for; undefined when there are none, and the rule must look at every event.
+ * Literals of which at least one stands in every event for which the formula holds, so chosen that they are rare; undefined when there are none, and the rule must look at every event.
  */
 export function coverOf(guarded: Guarded): readonly FieldLiteral[] | undefined {
   return cover(guarded)?.literals

@@ -2,9 +2,10 @@ import type { Event } from '../../engine/contract.ts'
 import type { DocumentReader, JsonDocument } from '../../platform/json/document.ts'
 import { ARRAY, CLOSE, ENTRY, ESCAPED, kindOf, NUMBER, OBJECT, START_MASK, STRING } from '../../platform/json/scan.ts'
 import type { BodySource } from '../../platform/ocsf/lazy-body.ts'
+import type { RequestBytes } from '../../platform/ocsf/request-bytes.ts'
 import { type Method, noMethod } from './codes.ts'
 import { F, FIELDS, type FieldNames, NO_FIELD, recordNames, requestNames } from './fields.ts'
-import { type Headers, noHeaders } from './headers.ts'
+import { type Headers, noHeaders, visitHeaders } from './headers.ts'
 import { settle } from './settle.ts'
 
 /**
@@ -41,6 +42,21 @@ export class WafRecord implements BodySource {
   /** What a string field says. */
   text(field: number): string {
     return this.document.text(this.at[field]!)
+  }
+
+  requestBytes(): RequestBytes {
+    const { at, document, hostFrom, hostTo } = this
+    return {
+      document,
+      method: at[F.httpMethod]!,
+      path: at[F.uri]!,
+      args: at[F.args]!,
+      hostFrom,
+      hostTo,
+      visitHeaders: each => {
+        if (at[F.headers] !== 0) visitHeaders(document, at[F.headers]!, each)
+      },
+    }
   }
 }
 

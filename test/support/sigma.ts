@@ -1,6 +1,6 @@
 /** Sigma rules for tests, and a second, slow way to say what they mean. */
 
-import { keywords, resolveField } from '../../detections/sigma/fields.ts'
+import { keywords, readField, resolveField } from '../../detections/sigma/fields.ts'
 import { Matcher } from '../../detections/sigma/matcher.ts'
 import { Refused } from '../../detections/sigma/refusal.ts'
 import { parseRule, type Rule } from '../../detections/sigma/rule.ts'
@@ -92,19 +92,21 @@ export function reference(selections: Readonly<Record<string, Item>>, condition:
   return condition.or.some(each => reference(selections, each, body))
 }
 
+type Operand = string | number | boolean | null
+
 function itemHolds(key: string, value: unknown, body: OcsfEvent): boolean {
   const [name = '', ...modifiers] = key.split('|')
   const field = name === '' ? keywords : resolveField(name)
   if (!('read' in field)) throw new Error(`no field ${name}`)
-  const texts = field.read(body, body.http_request ?? {})
-  const operands: unknown[] = Array.isArray(value) ? value : [value]
-  const holds = (operand: unknown): boolean =>
+  const texts = readField(field, body)
+  const operands = (Array.isArray(value) ? value : [value]) as Operand[]
+  const holds = (operand: Operand): boolean =>
     valueHolds(texts, name === '' ? ['contains', ...modifiers] : modifiers, operand)
   const all = modifiers.includes('all') ? operands.every(holds) : operands.some(holds)
   return modifiers.includes('neq') ? !all : all
 }
 
-function valueHolds(texts: readonly string[], modifiers: readonly string[], operand: unknown): boolean {
+function valueHolds(texts: readonly string[], modifiers: readonly string[], operand: Operand): boolean {
   const is = (name: string): boolean => modifiers.includes(name)
   if (is('exists')) return texts.length > 0 === operand
   if (operand === null) return texts.length === 0
@@ -124,7 +126,7 @@ function inNetwork(text: string, network: string): boolean {
 }
 
 function globPattern(text: string): string {
-  return text.replace(/\\([*?\\])|([*?])|([^])/gu, (_, escaped?: string, wildcard?: string, char?: string) => {
+  return text.replace(/\\([*?\\])|([*?])|(.)/gsu, (_, escaped?: string, wildcard?: string, char?: string) => {
     if (wildcard !== undefined) return wildcard === '*' ? '[^]*' : '[^]'
     return (escaped ?? char!).replace(/[\^$\\.*+?()[\]{}|/-]/u, '\\$&')
   })
