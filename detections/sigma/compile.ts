@@ -17,7 +17,7 @@ export interface FieldLiteral extends Literal {
 export interface Compiled {
   readonly fields: readonly Field[]
   readonly literals: readonly FieldLiteral[]
-  readonly rules: readonly { readonly rule: Rule; holds(view: View): boolean }[]
+  readonly rules: readonly { readonly rule: Rule; readonly holds: Holds }[]
   /** By literal: the rules it wakes. */
   readonly wakes: readonly (readonly number[])[]
   /** Fields with a literal that wakes a rule. */

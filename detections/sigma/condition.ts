@@ -1,4 +1,4 @@
-import { all, any, type Formula, not } from './formula.ts'
+import { allOf, anyOf, type Formula, not } from './formula.ts'
 import { Refused } from './refusal.ts'
 
 /** The selections of a rule by name, each made on demand: one that nobody asks for is never looked at. */
@@ -48,7 +48,7 @@ class ConditionParser {
   either(depth: number): Formula {
     const parts = [this.#both(depth)]
     while (this.#take('or')) parts.push(this.#both(depth))
-    return any(parts)
+    return anyOf(parts)
   }
 
   end(): void {
@@ -60,7 +60,7 @@ class ConditionParser {
   #both(depth: number): Formula {
     const parts = [this.#negated(depth)]
     while (this.#take('and')) parts.push(this.#negated(depth))
-    return all(parts)
+    return allOf(parts)
   }
 
   #negated(depth: number): Formula {
@@ -86,8 +86,8 @@ class ConditionParser {
     const names = this.#matching(target)
     if (names.length === 0) throw new Refused('invalid', `"${target}" is the name of no selection`)
     const formulas = names.map(name => this.#selections.formula(name))
-    if (quantity === 'all') return all(formulas)
-    if (quantity === '1' || quantity === 'any') return any(formulas)
+    if (quantity === 'all') return allOf(formulas)
+    if (quantity === '1' || quantity === 'any') return anyOf(formulas)
     throw new Refused('condition', `"${quantity} of": Sigma has "1 of", "any of" and "all of"`)
   }
 

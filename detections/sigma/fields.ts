@@ -1,6 +1,6 @@
 import type { HttpRequest, OcsfEvent } from '../../platform/ocsf/event.ts'
-import type { RequestBytes } from '../../platform/ocsf/request-bytes.ts'
 import { parsePath, someValue } from '../../platform/ocsf/path.ts'
+import type { RequestBytes } from '../../platform/ocsf/request-bytes.ts'
 import { httpActivity } from '../../platform/ocsf/schema.ts'
 import { decodings } from './decode.ts'
 
@@ -53,7 +53,21 @@ const uriQuery: Field = {
 const uriStem = ofRequest('cs-uri-stem', 'good', ({ url }) =>
   url?.path === undefined ? NONE : decodings(url.path, 'text'),
 )
-const method = ofRequest('cs-method', 'poor', request => one(request.http_method))
+const method: Field = {
+  name: 'cs-method',
+  clue: 'poor',
+  inRequest: true,
+  read: (body, request) => one(methodOf(body, request)),
+}
+
+/** OCSF knows nine methods; any other stays unmapped. */
+function methodOf({ unmapped }: OcsfEvent, { http_method }: HttpRequest): string | undefined {
+  if (http_method !== undefined) return http_method
+  const rest = unmapped?.['httpRequest']
+  const other = typeof rest === 'object' && rest !== null && 'httpMethod' in rest ? rest['httpMethod'] : undefined
+  return typeof other === 'string' ? other : undefined
+}
+
 const version = field('cs-version', 'poor', (_body, request) => one(request.version))
 const userAgent = ofRequest('cs-user-agent', 'good', request => one(request.user_agent))
 const referer = ofRequest('cs-referer', 'good', request =>
@@ -80,14 +94,14 @@ export const keywords: Field = {
   clue: 'good',
   base: uri,
   inRequest: true,
-  read(_body, request, targets) {
+  read(body, request, targets) {
     const headers = request.http_headers ?? []
-    return [...requestLines(request, targets), ...headers.flatMap(({ name, value }) => headerTexts(name, value))]
+    const asked = methodOf(body, request) ?? '-'
+    return [
+      ...targets.map(each => `${asked} ${each}`),
+      ...headers.flatMap(({ name, value }) => headerTexts(name, value)),
+    ]
   },
-}
-
-function requestLines({ http_method }: HttpRequest, targets: readonly string[]): string[] {
-  return targets.map(target => `${http_method ?? '-'} ${target}`)
 }
 
 function headerTexts(name: string, value: string): readonly string[] {

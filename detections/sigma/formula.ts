@@ -25,14 +25,14 @@ export type Test =
 export type NumberOperator = 'gt' | 'gte' | 'lt' | 'lte'
 export type Place = 'whole' | 'start' | 'end' | 'inside'
 
-export const FALSE: Formula = { is: 'constant', value: false }
+const FALSE: Formula = { is: 'constant', value: false }
 const TRUE: Formula = { is: 'constant', value: true }
 
-export function all(of: readonly Formula[]): Formula {
+export function allOf(of: readonly Formula[]): Formula {
   return join('all', of)
 }
 
-export function any(of: readonly Formula[]): Formula {
+export function anyOf(of: readonly Formula[]): Formula {
   return join('any', of)
 }
 
@@ -61,9 +61,9 @@ export function certain(formula: Formula, wanted = true): Formula {
     case 'not':
       return not(certain(formula.of, !wanted))
     case 'all':
-      return all(formula.of.map(each => certain(each, wanted)))
+      return allOf(formula.of.map(each => certain(each, wanted)))
     case 'any':
-      return any(formula.of.map(each => certain(each, wanted)))
+      return anyOf(formula.of.map(each => certain(each, wanted)))
     case 'constant':
     case 'test':
       return formula

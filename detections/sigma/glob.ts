@@ -4,7 +4,7 @@ export type Token = string | typeof ANY | typeof ONE
 /** `*`: any number of characters. */
 export const ANY = 0
 /** `?`: exactly one UTF-16 code unit. */
-export const ONE = 1
+const ONE = 1
 
 /**
  * Reads a string as the Sigma specification says ("Escaping"): a backslash makes `*`, `?` and itself literal, and is literal

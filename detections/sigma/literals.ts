@@ -13,8 +13,9 @@ export interface Literal {
 const CELLS_MAX = 16_777_216
 /** Class of every character that is in no literal. */
 const OTHER = 0
-/** Class of a byte that is no character by itself, or hides one: beyond ASCII, an escape of JSON, a percent sign. */
+/** Class of a byte to look at more closely: beyond ASCII, an escape of JSON, a percent sign. */
 const STOP = 0xffff
+const PERCENT = 0x25
 const BACKSLASH = 0x5c
 /** What JSON escapes and leaves as it is: quote, solidus, backslash. */
 const STANDS_FOR_ITSELF: readonly number[] = [0x22, 0x2f, BACKSLASH]
@@ -42,6 +43,9 @@ export class LiteralSearch {
   readonly #width: number
   readonly #firstEnd: number
   readonly #ends: readonly Node[]
+
+  /** searchBytes met a percent sign since this was last set to false: what it encodes must be searched as text. */
+  sawPercent = false
 
   constructor(literals: readonly Literal[]) {
     const classes = classesOf(literals)
@@ -109,7 +113,8 @@ export class LiteralSearch {
     for (let at = from; at < to; at++) {
       let letter = classes[bytes[at]!]!
       if (letter === STOP) {
-        if (bytes[at] !== BACKSLASH || !STANDS_FOR_ITSELF.includes(bytes[++at]!)) return -1
+        if (bytes[at] === PERCENT) this.sawPercent = true
+        else if (bytes[at] !== BACKSLASH || !STANDS_FOR_ITSELF.includes(bytes[++at]!)) return -1
         letter = this.#ascii[bytes[at]!]!
       }
       state = table[state + letter]!

@@ -5,7 +5,7 @@ import { asError, HaetaeError } from '../../platform/errors.ts'
 import { type RuleSet, readRules, together } from './read.ts'
 
 /** Rules that run in one process: each is a label of a metric. */
-export const RULES_MAX = 5_000
+const RULES_MAX = 5_000
 /** Files below the folders of rules. */
 const FILES_MAX = 20_000
 

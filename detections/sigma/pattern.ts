@@ -3,7 +3,7 @@ import { asError } from '../../platform/errors.ts'
 import { Refused } from './refusal.ts'
 
 /** Longer ones are refused: a program of RE2 grows with its pattern. */
-export const PATTERN_CHARS_MAX = 1_000
+const PATTERN_CHARS_MAX = 1_000
 /** What a pattern sees of a value. RE2 takes time in proportion, and no URL or header that AWS lets through is as long. */
 export const PATTERN_TEXT_CHARS_MAX = 65_536
 /** Answers that are remembered for one pattern: what rules look at by pattern are names of hosts and products, which repeat. */

@@ -8,6 +8,7 @@ const NO_METHOD = Buffer.from('-')
 const SPACE = Buffer.from(' ')
 const MARK = Buffer.from('?')
 const COLON = Buffer.from(': ')
+const PLUS = 0x2b
 const LETTER_R = 0x72
 const TO_LOWER = 0x20
 
@@ -30,54 +31,60 @@ export class RequestSearch {
     this.#request = request
     const { document, path, hostFrom, hostTo } = request
     if (path === 0) this.#text(request.method)
-    else if (!this.#target(request)) this.#targetTexts(request)
+    else this.#target(request)
     if (hostTo > 0) this.#search.searchBytes(document.bytes, hostFrom, hostTo, 0, this.#found)
     request.visitHeaders(this.#header)
     this.#request = undefined
   }
 
-  /** `GET /path?args`; false if it must be made into text. */
-  #target({ method, path, args }: RequestBytes): boolean {
+  #target(request: RequestBytes): void {
+    const { document, method, path, args } = request
+    this.#search.sawPercent = false
     let state = method === 0 ? this.#plain(NO_METHOD, 0) : this.#entry(method, 0)
     if (state >= 0) state = this.#plain(SPACE, state)
     if (state >= 0) state = this.#entry(path, state)
-    if (state < 0 || args === 0) return state >= 0
-    // `+` may be a space in a query.
-    const { document } = this.#request!
-    if (document.bytes.subarray(document.from(args), document.to(args)).includes('+')) return false
-    state = this.#plain(MARK, state)
-    return this.#entry(args, state) >= 0
-  }
-
-  #targetTexts({ document, method, path, args }: RequestBytes): void {
+    if (state >= 0 && args !== 0) state = this.#entry(args, this.#plain(MARK, state))
+    if (state >= 0 && !this.#search.sawPercent && (args === 0 || !this.#hasPlus(args))) return
     const start = method === 0 ? '-' : document.text(method)
-    const query = args === 0 ? '' : document.text(args)
     const stem = document.text(path)
+    const query = args === 0 ? '' : document.text(args)
     const target = query === '' ? stem : `${stem}?${query}`
-    for (const text of decodings(target, 'url')) this.#search.search(`${start} ${text}`, this.#found)
+    this.#texts(decodings(target, 'url'), state >= 0, `${start} `)
     // Path and query by themselves decode to parts of that, unless the query seems to begin elsewhere.
     if (!stem.includes('?')) return
-    for (const text of decodings(query, 'query')) this.#search.search(text, this.#found)
-    for (const text of decodings(stem, 'text')) this.#search.search(text, this.#found)
+    this.#texts(decodings(query, 'query'), false)
+    this.#texts(decodings(stem, 'text'), false)
   }
 
   readonly #header = (name: number, value: number): void => {
     const { document } = this.#request!
+    this.#search.sawPercent = false
     let state = this.#entry(name, 0)
     if (state >= 0) state = this.#plain(COLON, state)
     if (state >= 0) state = this.#entry(value, state)
     const isForm = this.#mayBeForm(name, value)
-    if (state >= 0 && !isForm) return
+    if (state >= 0 && !this.#search.sawPercent && !isForm) return
     const written = document.text(value)
-    for (const text of decodings(`${document.text(name)}: ${written}`, 'text')) this.#search.search(text, this.#found)
-    if (isForm) for (const text of decodings(written, 'url')) this.#search.search(text, this.#found)
+    this.#texts(decodings(`${document.text(name)}: ${written}`, 'text'), state >= 0)
+    if (isForm) this.#texts(decodings(written, 'url'), state >= 0)
+  }
+
+  /** `searched`: the first, as it is written, was searched byte by byte. */
+  #texts(variants: readonly string[], searched: boolean, start = ''): void {
+    for (let at = searched ? 1 : 0; at < variants.length; at++) this.#search.search(start + variants[at]!, this.#found)
   }
 
   /** A Referer has a query of its own, in which `+` is a space; of the other headers starting with r there are few. */
   #mayBeForm(name: number, value: number): boolean {
     const { document } = this.#request!
     if ((document.bytes[document.from(name) + 1]! | TO_LOWER) !== LETTER_R) return false
-    return document.bytes.subarray(document.from(value), document.to(value)).includes('+')
+    return this.#hasPlus(value)
+  }
+
+  #hasPlus(entry: number): boolean {
+    const { document } = this.#request!
+    const at = document.bytes.indexOf(PLUS, document.from(entry))
+    return at >= 0 && at < document.to(entry)
   }
 
   #text(entry: number): void {

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Severity } from '../../engine/contract.ts'
 import { parseCondition } from './condition.ts'
-import { any, certain, type Formula, unknowns } from './formula.ts'
+import { anyOf, certain, type Formula, unknowns } from './formula.ts'
 import { Refused } from './refusal.ts'
 import { SelectionReader } from './selection.ts'
 
@@ -119,7 +119,7 @@ function detectionFormula(detection: Readonly<Record<string, unknown>>): Formula
   }
   const conditions: unknown[] = Array.isArray(condition) ? condition : [condition]
   const path = ['detection', 'condition']
-  return any(
+  return anyOf(
     conditions.map(text => {
       if (typeof text !== 'string') throw new Refused('invalid', 'detection.condition is a text', path)
       try {

@@ -1,7 +1,7 @@
 import { parseCidr } from '../../platform/address.ts'
 import { encode } from './encode.ts'
 import { type Field, keywords, resolveField } from './fields.ts'
-import { all, any, type Formula, not, type Place, type Test } from './formula.ts'
+import { allOf, anyOf, type Formula, not, type Place, type Test } from './formula.ts'
 import { ANY, type Glob, joined, parseGlob, plainText } from './glob.ts'
 import { type Modifiers, readModifiers } from './modifiers.ts'
 import { Pattern } from './pattern.ts'
@@ -24,12 +24,12 @@ export class SelectionReader {
     if (isPlain(value)) return this.#item('', [], value, path)
     if (Array.isArray(value)) {
       if (value.length === 0) throw new Refused('invalid', 'an empty list selects nothing', path)
-      return any(value.map((each, at) => this.read(each, [...path, at], depth + 1)))
+      return anyOf(value.map((each, at) => this.read(each, [...path, at], depth + 1)))
     }
     if (typeof value !== 'object') throw new Refused('invalid', 'a selection is a map or a list', path)
     const items = Object.entries(value as Record<string, unknown>)
     if (items.length === 0) throw new Refused('invalid', 'an empty map selects nothing', path)
-    return all(
+    return allOf(
       items.map(([key, each]) => {
         const [name = '', ...modifiers] = key.split('|')
         return this.#item(name, modifiers, each, [...path, key])
@@ -51,7 +51,7 @@ export class SelectionReader {
         if (!isPlain(each)) throw new Refused('invalid', 'a value is a text, a number, true, false or null')
         return valueFormula(target, name === '' ? inside(modifiers) : modifiers, each)
       })
-      const formula = modifiers.all ? all(tests) : any(tests)
+      const formula = modifiers.all ? allOf(tests) : anyOf(tests)
       return modifiers.neq ? not(formula) : formula
     } catch (thrown) {
       throw thrown instanceof Refused ? new Refused(thrown.reason, thrown.message, path) : thrown
@@ -73,7 +73,7 @@ function valueFormula(target: Target, modifiers: Modifiers, value: Plain): Formu
   const tests = testsOf(modifiers, value)
   if ('absent' in target) return { is: 'unknown', field: target.absent }
   const { field } = target
-  return any(
+  return anyOf(
     tests.map((test): Formula => {
       const wanted: Formula = { is: 'test', field, test: test === 'absent' ? { by: 'exists' } : test }
       return test === 'absent' ? not(wanted) : wanted

@@ -14,7 +14,7 @@ export type Guarded =
       readonly literal: FieldLiteral | undefined
       /** The literal in its place says all: nothing is left to check. */
       readonly exact: boolean
-      check(view: View): boolean
+      readonly check: (view: View) => boolean
     }
 
 interface Cover {

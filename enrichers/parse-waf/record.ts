@@ -44,11 +44,17 @@ export class WafRecord implements BodySource {
     return this.document.text(this.at[field]!)
   }
 
+  /** A method that OCSF does not know counts as absent: the request has it all the same. */
+  #otherMethod(): number {
+    const entry = this.document.member(this.at[F.httpRequest]!, '"httpMethod"')
+    return entry !== 0 && this.document.kind(entry) === STRING ? entry : 0
+  }
+
   requestBytes(): RequestBytes {
     const { at, document, hostFrom, hostTo } = this
     return {
       document,
-      method: at[F.httpMethod]!,
+      method: at[F.httpMethod]! || this.#otherMethod(),
       path: at[F.uri]!,
       args: at[F.args]!,
       hostFrom,

@@ -12,7 +12,7 @@ import { createMetrics } from '../../platform/metrics.ts'
 import { eventOf } from '../support/deps.ts'
 import { temporary } from '../support/pipelines.ts'
 
-const COMMANDS = ['up', 'run', 'check', 'test', 'map', 'deadletter', 'lake', 'topics', 'doctor']
+const COMMANDS = ['up', 'run', 'check', 'test', 'map', 'deadletter', 'lake', 'topics', 'rules', 'doctor']
 
 const retention = { ageMsMax: 86_400_000, bytesMax: 1024 ** 3 }
 
