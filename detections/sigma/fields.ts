@@ -16,7 +16,7 @@ export interface Field {
   /** Its values are texts of the request, at most decoded: a search of the whole request finds what is in them. */
   readonly inRequest?: boolean
   /** The same values from a request that is still JSON. */
-  readBytes?(request: RequestBytes): readonly string[]
+  readBytes?(request: RequestBytes, base: readonly string[]): readonly string[]
 }
 export type Clue = 'good' | 'poor'
 
@@ -32,32 +32,41 @@ function ofRequest(name: string, clue: Clue, read: (request: HttpRequest) => rea
 }
 
 /** Path and query as they stand in the request line: most SigmaHQ rules name a path in cs-uri-query. */
-function target({ url, args }: HttpRequest): string | undefined {
-  if (url?.path === undefined) return undefined
-  return args === undefined || args === '' ? url.path : `${url.path}?${args}`
+function target(path: string | undefined, args: string | undefined): readonly string[] {
+  if (path === undefined) return NONE
+  return decodings(args === undefined || args === '' ? path : `${path}?${args}`, 'url')
 }
 
-const uri = ofRequest('cs-uri', 'good', request => {
-  const text = target(request)
-  return text === undefined ? NONE : decodings(text, 'url')
-})
 /** The query alone too, for rules that say how it begins. */
+function withQuery(targets: readonly string[], args: string | undefined): readonly string[] {
+  return args === undefined || args === '' ? targets : [...targets, ...decodings(args, 'query')]
+}
+
+function textAt({ document }: RequestBytes, entry: number): string | undefined {
+  return entry === 0 ? undefined : document.text(entry)
+}
+
+const uri: Field = {
+  ...ofRequest('cs-uri', 'good', ({ url, args }) => target(url?.path, args)),
+  readBytes: request => target(textAt(request, request.path), textAt(request, request.args)),
+}
 const uriQuery: Field = {
   name: 'cs-uri-query',
   clue: 'good',
   base: uri,
   inRequest: true,
-  read: (_body, { args }, whole) =>
-    args === undefined || args === '' ? whole : [...whole, ...decodings(args, 'query')],
+  read: (_body, { args }, targets) => withQuery(targets, args),
+  readBytes: (request, targets) => withQuery(targets, textAt(request, request.args)),
 }
-const uriStem = ofRequest('cs-uri-stem', 'good', ({ url }) =>
-  url?.path === undefined ? NONE : decodings(url.path, 'text'),
-)
+const uriStem: Field = {
+  ...ofRequest('cs-uri-stem', 'good', ({ url }) => (url?.path === undefined ? NONE : decodings(url.path, 'text'))),
+  readBytes: request => (request.path === 0 ? NONE : decodings(request.document.text(request.path), 'text')),
+}
 const method: Field = {
   name: 'cs-method',
   clue: 'poor',
-  inRequest: true,
   read: (body, request) => one(methodOf(body, request)),
+  readBytes: ({ document, method: entry }) => (entry === 0 ? NONE : [document.text(entry)]),
 }
 
 /** OCSF knows nine methods; any other stays unmapped. */
@@ -79,7 +88,10 @@ const host: Field = {
     hostTo > 0 ? [document.bytes.toString('latin1', hostFrom, hostTo)] : NONE,
 }
 const address = field('c-ip', 'poor', body => one(body.src_endpoint?.ip))
-const labels = field('metadata.labels', 'poor', body => body.metadata?.labels ?? NONE)
+const labels: Field = {
+  ...field('metadata.labels', 'poor', body => body.metadata?.labels ?? NONE),
+  readBytes: request => request.labels(),
+}
 
 /** Every value of a header. */
 function header(name: string): Field {

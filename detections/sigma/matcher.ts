@@ -139,7 +139,7 @@ export class Matcher implements View {
 
   #read(slot: Slot): readonly string[] {
     const { field } = slot
-    if (this.#bytes && field.readBytes) return field.readBytes(this.#bytes)
+    if (this.#bytes && field.readBytes) return field.readBytes(this.#bytes, this.#base(slot))
     this.#request ??= this.#body.http_request ?? NO_REQUEST
     return field.read(this.#body, this.#request, this.#base(slot))
   }

@@ -6,6 +6,7 @@ import type { RequestBytes } from '../../platform/ocsf/request-bytes.ts'
 import { type Method, noMethod } from './codes.ts'
 import { F, FIELDS, type FieldNames, NO_FIELD, recordNames, requestNames } from './fields.ts'
 import { type Headers, noHeaders, visitHeaders } from './headers.ts'
+import { labelsOf } from './metadata.ts'
 import { settle } from './settle.ts'
 
 /**
@@ -59,6 +60,7 @@ export class WafRecord implements BodySource {
       args: at[F.args]!,
       hostFrom,
       hostTo,
+      labels: () => labelsOf(this),
       visitHeaders: each => {
         if (at[F.headers] !== 0) visitHeaders(document, at[F.headers]!, each)
       },

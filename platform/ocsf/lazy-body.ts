@@ -6,7 +6,7 @@ import type { RequestBytes } from './request-bytes.ts'
 /** What a lazy body is made from. */
 export interface BodySource {
   readonly document: JsonDocument
-  /** What http_request is made from, if it is. */
+  /** What http_request and metadata are made from, if they are. */
   requestBytes?(): RequestBytes
 }
 
@@ -86,8 +86,10 @@ export class LazyBody<Source extends BodySource = BodySource> implements ProxyHa
 
   /** The request as it stands in the document; undefined when there is none, or something of it reads as something else by now. */
   requestBytes(): RequestBytes | undefined {
-    const part = this.#layout.partOf.get('http_request')
-    if (part === undefined || (this.#changed & (1 << part)) !== 0) return undefined
+    for (const field of ['http_request', 'metadata']) {
+      const part = this.#layout.partOf.get(field)
+      if (part === undefined || (this.#changed & (1 << part)) !== 0) return undefined
+    }
     return this.source.document.replacements.length > 0 ? undefined : this.source.requestBytes?.()
   }
 
