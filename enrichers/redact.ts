@@ -1,13 +1,16 @@
 import { z } from 'zod'
 import { type Batch, defineStage, type Event, type Stage } from '../engine/contract.ts'
+import type { OcsfEvent } from '../platform/ocsf/event.ts'
 import { LazyBody } from '../platform/ocsf/lazy-body.ts'
-import { redactDocument } from '../platform/redaction/document.ts'
-import { NAME_CHARS_MAX, SecretNames } from '../platform/redaction/names.ts'
+import { redactDocument, wholeSecrets } from '../platform/redaction/document.ts'
+import { NAME_CHARS_MAX } from '../platform/redaction/name-table.ts'
+import { SecretNames } from '../platform/redaction/names.ts'
 import { redactValue } from '../platform/redaction/plain.ts'
+import { REDACTED } from '../platform/redaction/string.ts'
 
 /**
  * Replaces secrets by `[redacted]` wherever they stand in an event: values of headers, cookies, parameters and members with a
- * secret's name, JSON Web Tokens, bearer tokens and AWS access key ids. The bytes as received (`event.raw`) keep them: only
+ * secret's name, what AWS WAF matched in a cookie, JSON Web Tokens, bearer and Basic credentials, AWS access key ids. The bytes as received (`event.raw`) keep them: only
  * topics and the dead letter store those.
  */
 export const redact = defineStage({
@@ -48,8 +51,23 @@ function redactBatch(batch: Batch, names: SecretNames): number {
 function redactEvent({ body }: Event, names: SecretNames): boolean {
   const lazy = LazyBody.behind(body)
   if (!lazy) return redactFields(body, names)
-  const inDocument = redactDocument(lazy.source.document, names)
+  const { document } = lazy.source
+  const inDocument = redactDocument(document, names)
+  if (inDocument && lazy.made.firewall_rule) redactMatchDetails(lazy.made, wholeSecrets(document))
   return redactFields(lazy.made, names) || inDocument
+}
+
+/**
+ * OCSF has no place for the name of the header that a rule looked at. So of match details that somebody read before this stage the
+ * record alone knows whether they are a secret's.
+ */
+function redactMatchDetails(made: OcsfEvent, secrets: ReadonlySet<string>): void {
+  const rule = made.firewall_rule
+  if (!rule?.match_details) return
+  made.firewall_rule = {
+    ...rule,
+    match_details: rule.match_details.map(detail => (secrets.has(detail) ? REDACTED : detail)),
+  }
 }
 
 function redactFields(fields: object, names: SecretNames): boolean {

@@ -35,14 +35,15 @@ export async function startProcess(pipelines: readonly PipelineConfig[], setting
   const metrics = createMetrics({ processMetrics: true })
   const stop = new AbortController()
   let opening: Promise<Topics> | undefined
+  const health = new Health(systemClock.now(), log)
   const runtime: Runtime = {
     settings,
     log,
     metrics,
     clock: systemClock,
     topics: () => (opening ??= openTopics(settings, log, metrics)),
+    paused: (pipeline, component, reason) => health.paused(pipeline, component, reason),
   }
-  const health = new Health(systemClock.now(), log)
   const recent = new RecentEvents()
   // The log is taken before anything listens: a second process must fail at once, not after it took the ports.
   if (pipelines.some(usesTopics)) await runtime.topics()

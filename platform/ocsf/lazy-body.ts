@@ -13,7 +13,7 @@ export interface BodyPart<Source extends BodySource> {
   readonly fields: readonly (keyof OcsfEvent)[]
   /** Writes `,"field":value` for each field that is there. */
   write(source: Source, out: JsonWriter): void
-  /** The same as an object, when there is a shorter way than to write and parse it. */
+  /** The same with frozen values, when there is a shorter way than to write and parse it. */
   read?(source: Source): OcsfEvent
 }
 
@@ -35,7 +35,8 @@ const scratch = new JsonWriter()
 
 /**
  * A body whose fields are made when somebody looks at them. To every reader and writer it is a plain object (of which
- * `structuredClone` alone can make no copy); encoding writes the parts nobody looked at straight from the document.
+ * `structuredClone` alone can make no copy) with frozen values: a change is a new value for its field. So encoding can write
+ * straight from the document what nobody changed, whoever looked at it.
  */
 export class LazyBody<Source extends BodySource = BodySource> implements ProxyHandler<OcsfEvent> {
   readonly source: Source
@@ -44,6 +45,8 @@ export class LazyBody<Source extends BodySource = BodySource> implements ProxyHa
   readonly #made: OcsfEvent = {}
   /** Bit of each part that is in #made. */
   #touched = 0
+  /** Bit of each part with a field that was set: the document no longer says what it is. */
+  #changed = 0
   #hasOthers = false
 
   constructor(source: Source, layout: BodyLayout<Source>) {
@@ -61,8 +64,14 @@ export class LazyBody<Source extends BodySource = BodySource> implements ProxyHa
     return (body as { readonly [behind]?: LazyBody })[behind]
   }
 
-  /** The fields that no longer come from the document: to be looked through besides it. */
-  get made(): OcsfEvent {
+  /** For a change of the document: what was only read is forgotten, and what is left are the fields that come from elsewhere. */
+  forget(): OcsfEvent {
+    const { parts } = this.#layout
+    for (let at = 0; this.#touched !== this.#changed && at < parts.length; at++) {
+      if (((this.#touched ^ this.#changed) & (1 << at)) === 0) continue
+      for (const field of parts[at]!.fields) delete this.#made[field]
+    }
+    this.#touched = this.#changed
     return this.#made
   }
 
@@ -70,7 +79,7 @@ export class LazyBody<Source extends BodySource = BodySource> implements ProxyHa
     const { parts } = this.#layout
     out.begin()
     for (let at = 0; at < parts.length; at++) {
-      if ((this.#touched & (1 << at)) === 0) parts[at]!.write(this.source, out)
+      if ((this.#changed & (1 << at)) === 0) parts[at]!.write(this.source, out)
       else this.#writeMade(parts[at]!.fields)
     }
     if (this.#hasOthers) {
@@ -96,13 +105,23 @@ export class LazyBody<Source extends BodySource = BodySource> implements ProxyHa
     scratch.begin()
     write(this.source, scratch)
     scratch.asObject(0)
-    Object.assign(this.#made, JSON.parse(scratch.text()))
+    Object.assign(this.#made, freeze(JSON.parse(scratch.text())))
   }
 
-  /** From here on this is the plain object it stands for. */
   #makeAll(): void {
     for (let part = 0; part < this.#layout.parts.length; part++) this.#make(part)
-    this.#hasOthers = true
+  }
+
+  /** Before a field of a part is set or deleted: its other fields are now told by what was made. */
+  #change(key: string | symbol): void {
+    const part = typeof key === 'string' ? this.#layout.partOf.get(key) : undefined
+    if (part === undefined) {
+      this.#hasOthers = true
+      return
+    }
+    if (this.#layout.parts[part]!.fields.length > 1) this.#make(part)
+    this.#touched |= 1 << part
+    this.#changed |= 1 << part
   }
 
   get(target: OcsfEvent, key: string | symbol): unknown {
@@ -113,10 +132,7 @@ export class LazyBody<Source extends BodySource = BodySource> implements ProxyHa
   }
 
   set(target: OcsfEvent, key: string | symbol, value: unknown): boolean {
-    const part = typeof key === 'string' ? this.#layout.partOf.get(key) : undefined
-    if (part === undefined) this.#hasOthers = true
-    else if (this.#layout.parts[part]!.fields.length > 1) this.#make(part)
-    else this.#touched |= 1 << part
+    this.#change(key)
     return Reflect.set(target, key, value)
   }
 
@@ -136,12 +152,19 @@ export class LazyBody<Source extends BodySource = BodySource> implements ProxyHa
   }
 
   defineProperty(target: OcsfEvent, key: string | symbol, descriptor: PropertyDescriptor): boolean {
-    this.#makeAll()
+    this.#change(key)
     return Reflect.defineProperty(target, key, descriptor)
   }
 
   deleteProperty(target: OcsfEvent, key: string | symbol): boolean {
-    this.#makeAll()
+    this.#change(key)
     return Reflect.deleteProperty(target, key)
   }
+}
+
+/** A value of JSON, with everything in it. */
+function freeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null) return value
+  for (const inner of Object.values(value)) freeze(inner)
+  return Object.freeze(value)
 }

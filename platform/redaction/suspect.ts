@@ -6,15 +6,15 @@ const EQUALS = 1
 const PERCENT = 2
 const WEB_TOKEN = 3
 const KEY_ID = 4
-const BEARER = 5
+const SCHEME = 5
 /** What a byte may be part of; 0 = of no secret that we know. */
 const interest = new Uint8Array(256)
 interest[0x3d] = EQUALS
 interest[0x25] = PERCENT
 interest[0x4a] = WEB_TOKEN
 interest[0x49] = KEY_ID
-interest[0x42] = BEARER
-interest[0x62] = BEARER
+interest[0x42] = SCHEME
+interest[0x62] = SCHEME
 
 /** Bytes of a parameter's name, as in string.ts. */
 const nameBytes = new Uint8Array(256).fill(1, 0x30, 0x3a).fill(1, 0x41, 0x5b).fill(1, 0x61, 0x7b)
@@ -67,15 +67,15 @@ function isSuspectAt(bytes: Uint8Array, from: number, at: number, names: SecretN
       return bytes[at - 1] === 0x79 && bytes[at - 2] === 0x65
     case KEY_ID:
       return bytes[at + 1] === 0x41 && bytes[at - 2] === 0x41
-    case BEARER:
-      return isBearer(bytes, at)
+    case SCHEME:
+      return isWord(bytes, at, 'bearer') || isWord(bytes, at, 'basic')
     default:
       return false
   }
 }
 
-function isBearer(bytes: Uint8Array, from: number): boolean {
-  const word = 'bearer'
+/** Whether a word begins here; its first letter is known. */
+function isWord(bytes: Uint8Array, from: number, word: string): boolean {
   for (let at = 1; at < word.length; at++) if ((bytes[from + at]! | 0x20) !== word.charCodeAt(at)) return false
   return true
 }
@@ -99,5 +99,5 @@ function mayNameSecret(bytes: Uint8Array, from: number, at: number, names: Secre
   // Behind a backslash the first byte belongs to the escape.
   if (start > from && bytes[start - 1] === 0x5c) return true
   // A percent sign further back may decode to anything, but then ends before the last part of the name.
-  return start < end && names.hasBytes(bytes, start, end)
+  return start < end && names.isParameterInBytes(bytes, start, end)
 }

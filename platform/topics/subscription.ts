@@ -49,8 +49,8 @@ export class EmbeddedSubscription implements Subscription {
 
   async poll(signal: AbortSignal): Promise<Fetched | undefined> {
     for (;;) {
-      // The log may be reopened after a failed commit. Nothing is awaited between here and the bell below.
-      await this.#hooks.store.busy?.catch(() => undefined)
+      // The log is opened again now and then. Nothing is awaited between here and the bell below.
+      while (this.#hooks.store.busy) await this.#hooks.store.busy
       if (signal.aborted || this.#closing) return undefined
       const fetched = this.#next()
       if (fetched) return fetched

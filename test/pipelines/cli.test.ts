@@ -167,7 +167,7 @@ test('a pipeline that requires what is not set is refused by its name', async ()
 describe('deadletter', () => {
   beforeEach(async () => {
     const nowMs = Date.UTC(2026, 10, 24)
-    const options = { folder: readSettings().deadLetterFolder, pipeline: 'waf', retentionDays: 30, now: () => nowMs }
+    const options = { folder: readSettings().deadLetterFolder, pipeline: 'waf', now: () => nowMs }
     const file = new DeadLetterFile(options)
     const event = eventOf('{"cookie":"\u001b[2Jx"')
     await file.write([deadLetterOf(event, 'waf', 'parse-waf', 'not_json: \u001b[31m', nowMs)])
