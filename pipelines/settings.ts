@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { HaetaeError } from '../platform/errors.ts'
+import { type KafkaSettings, readKafkaSettings } from '../platform/topics/kafka/settings.ts'
 
 /** What the environment decides, with its defaults. The variables are explained in docs/configuration.md. */
 export interface Settings {
@@ -10,6 +11,8 @@ export interface Settings {
   readonly deadLetterFolder: string
   readonly topicsFolder: string
   readonly topicsBytesMax: number
+  /** Topics are in Kafka; undefined: in the embedded log. */
+  readonly kafka: KafkaSettings | undefined
   readonly logLevel: string
   readonly statusHost: string
   readonly statusPort: number
@@ -23,17 +26,19 @@ const GIB = 1024 ** 3
 export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
   refuseUnsupported(env)
   const stateFolder = resolve(env['HAETAE_STATE'] || 'var')
+  const kafka = readKafkaSettings(env)
   return {
     stateFolder,
     lakeFolder: resolve(env['HAETAE_LAKE'] || join(stateFolder, 'lake')),
     deadLetterFolder: join(stateFolder, 'deadletter'),
     topicsFolder: join(stateFolder, 'topics'),
     topicsBytesMax: number(env, 'HAETAE_TOPICS_BYTES_MAX', 20 * GIB),
+    kafka,
     logLevel: env['HAETAE_LOG_LEVEL'] || 'info',
     statusHost: env['HAETAE_STATUS_HOST'] || '127.0.0.1',
     statusPort: number(env, 'HAETAE_STATUS_PORT', 7077),
     drainMs: number(env, 'HAETAE_DRAIN_MS', 20_000),
-    connected: Boolean(env['OPENSEARCH_URL']),
+    connected: Boolean(env['OPENSEARCH_URL']) || kafka !== undefined,
   }
 }
 
@@ -87,12 +92,6 @@ function refuseUnsupported(env: NodeJS.ProcessEnv): void {
     throw new HaetaeError(
       'CONFIG_INVALID',
       `HAETAE_LAKE=${env['HAETAE_LAKE']}: the lake is a folder; S3 is not supported yet`,
-    )
-  }
-  if (env['HAETAE_KAFKA_BROKERS']) {
-    throw new HaetaeError(
-      'CONFIG_INVALID',
-      'HAETAE_KAFKA_BROKERS is set, but topics on Kafka are not supported yet: unset it',
     )
   }
 }

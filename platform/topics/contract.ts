@@ -66,7 +66,10 @@ export interface Position {
 export interface AssignmentListener {
   /** Before the first poll of these partitions. */
   assigned(positions: readonly Position[]): void
-  /** After this call no commit for them succeeds and poll gives nothing more of them. */
+  /**
+   * After this call no commit for them succeeds and poll gives nothing more of them. (Kafka: both end before another
+   * member can have them; the call itself comes when the new share is known.)
+   */
   revoked(partitions: readonly { readonly topic: string; readonly partition: number }[]): void
 }
 

@@ -47,6 +47,8 @@ const codes: Readonly<Record<number, readonly [string, Cure]>> = {
   56: ['KAFKA_STORAGE_ERROR', 'again'],
   58: ['SASL_AUTHENTICATION_FAILED', 'unauthorised'],
   60: ['REASSIGNMENT_IN_PROGRESS', 'again'],
+  68: ['NON_EMPTY_GROUP', 'fatal'],
+  69: ['GROUP_ID_NOT_FOUND', 'fatal'],
   74: ['FENCED_LEADER_EPOCH', 'again'],
   75: ['UNKNOWN_LEADER_EPOCH', 'again'],
   76: ['UNSUPPORTED_COMPRESSION_TYPE', 'fatal'],

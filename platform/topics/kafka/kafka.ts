@@ -29,7 +29,7 @@ import { explained } from './explain.ts'
 import { asFailure, check, KafkaFailure } from './failures.ts'
 import { type KafkaMetrics, kafkaMetrics } from './measures.ts'
 import type { MemberTimes } from './member.ts'
-import { listGroups } from './messages/groups.ts'
+import { deleteGroups, listGroups } from './messages/groups.ts'
 import { LATEST, produce } from './messages/records.ts'
 import { committedBy, offsetsAt, patiently, placeOf } from './offsets.ts'
 import { Producer } from './producer.ts'
@@ -150,6 +150,15 @@ export class KafkaTopics implements Topics {
   /** Of every group that has a position in one of these topics. */
   lagOf(topics: readonly string[]): Promise<readonly GroupLag[]> {
     return this.#doing('looking at the groups', () => patiently(this.#options.clock, () => this.#lags(topics)))
+  }
+
+  /** Its positions are deleted. Throws TOPIC_MISMATCH while a member of it reads. */
+  forgetGroup(group: string): Promise<void> {
+    return this.#doing(`forgetting the group ${group}`, async () => {
+      const node = await this.#cluster.coordinator(group)
+      const [deleted] = await this.#cluster.send(node, 'lookup', deleteGroups, [group])
+      check(deleted?.code ?? -1, group)
+    })
   }
 
   close(): Promise<void> {

@@ -27,14 +27,25 @@ export interface MemberOptions {
 }
 
 export interface MemberListener {
-  /** The partitions are ours in this generation, from 1; the promise is waited for, and what it throws makes us join again. */
-  assigned(partitions: readonly PartitionRef[], generation: number): Promise<void>
-  /** They are not any more. Called before another member can be given them, unless the session ran out. */
-  revoked(): void
+  /** The partitions are ours; the promise is waited for, and what it throws makes us join again. */
+  assigned(share: Share): Promise<void>
+  /**
+   * The group is shared out anew, or our place in it is lost. Called before another member can be given our partitions;
+   * until `assigned` says which are left, nothing may be read of them or committed.
+   */
+  suspended(): void
   /** Something failed and is tried again. */
   troubled(failure: KafkaFailure): void
   /** The end: we cannot be a member of the group until a person changes something. */
   failed(failure: KafkaFailure): void
+}
+
+export interface Share {
+  readonly partitions: readonly PartitionRef[]
+  /** Of the group, from 1. */
+  readonly generation: number
+  /** What was ours in the share before was nobody else's since. */
+  readonly continued: boolean
 }
 
 export interface CommittedTo extends PartitionRef {
@@ -44,12 +55,15 @@ export interface CommittedTo extends PartitionRef {
 
 /**
  * One member of a consumer group: joins, keeps its place by heartbeats on a timer whatever else goes on, and commits
- * only while it is what the broker takes it for. Partitions are given up before a new share is asked for (eager).
+ * only while it is what the broker takes it for. While a new share is asked for all partitions rest; those that come back
+ * without anybody having had them go on where they were.
  */
 export class Member {
   readonly #options: MemberOptions
   readonly #stop = new AbortController()
   #membership: Membership | undefined
+  /** The one before, while there is none. */
+  #before: Membership | undefined
   /** Kept from one generation to the next. */
   #id = ''
   #coordinator: number | undefined
@@ -154,12 +168,16 @@ export class Member {
     const assignments = [...shares].map(([member, share]) => ({ member, assignment: encodeAssignment(share) }))
     const synced = await this.#ask(syncGroup, { ...membership, assignments }, waitMs)
     check(synced.code)
+    const before = this.#before
+    const continued = before?.member === joined.member && before.generation + 1 === joined.generation
     this.#membership = membership
     this.#validUntilMs = this.#options.clock.monotonicMs() + times.sessionMs
     this.#counts = leads ? counts : undefined
     const mine = decodeAssignment(synced.assignment)
     await cluster.refresh(topics)
-    await this.#whileBeating(() => listener.assigned(mine, membership.generation))
+    const { generation } = membership
+    await this.#whileBeating(() => listener.assigned({ partitions: mine, generation, continued }))
+    this.#before = membership
   }
 
   /** Of the generation we lead; undefined when another does. */
@@ -229,7 +247,7 @@ export class Member {
   #giveUp(): void {
     if (!this.#membership) return
     this.#membership = undefined
-    this.#options.listener.revoked()
+    this.#options.listener.suspended()
   }
 
   async #leave(): Promise<void> {

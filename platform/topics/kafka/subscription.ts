@@ -5,10 +5,10 @@ import type { Fetched, GroupLag, Position, SubscribeOptions, Subscription } from
 import { Buffers, PartitionBuffer } from './buffers.ts'
 import type { Cluster } from './cluster.ts'
 import { explained } from './explain.ts'
-import type { KafkaFailure } from './failures.ts'
+import { asFailure, KafkaFailure } from './failures.ts'
 import { Fetcher } from './fetcher.ts'
 import type { KafkaMetrics } from './measures.ts'
-import { Member, type MemberTimes } from './member.ts'
+import { Member, type MemberTimes, type Share } from './member.ts'
 import type { PartitionRef } from './messages/message.ts'
 import { EARLIEST, LATEST } from './messages/records.ts'
 import { committedBy, offsetsAt, patiently, placeOf } from './offsets.ts'
@@ -36,8 +36,7 @@ export class KafkaSubscription implements Subscription {
   readonly #member: Member
   readonly #fetcher: Fetcher
   readonly #begun = Promise.withResolvers<void>()
-  /** Counts assignments: what was true of a partition before is not after. */
-  #epoch = 0
+  #suspended = true
   #failure: HaetaeError | undefined
   #closing: Promise<void> | undefined
   #wake: (() => void) | undefined
@@ -58,8 +57,10 @@ export class KafkaSubscription implements Subscription {
       topics,
       times,
       listener: {
-        assigned: (partitions, generation) => this.#assigned(partitions, generation),
-        revoked: () => this.#revoked(),
+        assigned: share => this.#assigned(share),
+        suspended: () => {
+          this.#suspended = true
+        },
         troubled: failure => this.#troubled(failure),
         failed: failure => this.#fail(explained(failure, `group ${group}`)),
       },
@@ -89,50 +90,39 @@ export class KafkaSubscription implements Subscription {
     for (;;) {
       if (signal.aborted || this.#closing) return undefined
       if (this.#failure) throw this.#failure
-      // After the process was stopped for longer than the session another member may have our partitions.
-      if (this.#buffers.list.length > 0 && !this.#member.current) this.#member.again()
-      else {
-        const fetched = this.#buffers.take(this.#options.recordsMax, this.#options.bytesMax)
-        if (fetched) {
-          this.#fetcher.pump()
-          return fetched
-        }
-      }
+      const fetched = this.#take()
+      if (fetched) return fetched
       await this.#bell(signal)
     }
   }
 
   async commit(positions: readonly Position[]): Promise<void> {
     const { group } = this.#options
-    const epoch = this.#epoch
-    const owned = (): void => {
-      const gone = positions.find(position => epoch !== this.#epoch || !this.#buffers.get(position))
-      if (!gone) return
-      const what = `group ${group}: ${placeOf(gone)} is not read by this consumer any more; another one reads it again`
-      throw new HaetaeError('STREAM_REVOKED', what)
-    }
-    owned()
     for (const { note, ...ref } of positions) {
       if (note === undefined || Buffer.byteLength(note) <= NOTE_BYTES_MAX) continue
       throw new HaetaeError('TOPIC_MISMATCH', `${placeOf(ref)}: a note is at most ${NOTE_BYTES_MAX} bytes`)
     }
+    const owned = positions.map(position => this.#buffers.get(position))
     try {
-      await patiently(this.#parts.clock, () => {
-        owned()
-        return this.#member.commit(positions)
+      await patiently(this.#parts.clock, async () => {
+        this.#assertOwned(positions, owned)
+        if (this.#suspended) throw new KafkaFailure('REBALANCE_IN_PROGRESS', 'again')
+        await this.#member.commit(positions).catch((thrown: unknown) => {
+          const failure = asFailure(thrown)
+          // Whether they are still ours the next share says.
+          if (failure.cure === 'rejoin') throw new KafkaFailure(failure.reason, 'again', failure.message)
+          throw failure
+        })
       })
     } catch (thrown) {
       throw explained(thrown, `group ${group}: storing the position`)
     }
-    for (const position of positions) {
-      const buffer = this.#buffers.get(position)
-      if (buffer) buffer.committed = position.offset
-    }
+    for (const [index, { offset }] of positions.entries()) owned[index]!.committed = offset
   }
 
   close(): Promise<void> {
     this.#closing ??= (async () => {
-      this.#revoked()
+      this.#keep([])
       this.#wake?.()
       await this.#fetcher.close()
       await this.#member.close()
@@ -149,19 +139,52 @@ export class KafkaSubscription implements Subscription {
     })
   }
 
-  async #assigned(partitions: readonly PartitionRef[], generation: number): Promise<void> {
+  async #assigned({ partitions, generation, continued }: Share): Promise<void> {
     const { group, listener } = this.#options
     const { measure, clock } = this.#parts
-    const positions = await patiently(clock, () => this.#positions(partitions, generation))
+    if (this.#closing) return
+    const kept = this.#keep(continued ? partitions : [])
+    const added = partitions.filter(ref => !this.#buffers.get(ref))
+    const positions = await patiently(clock, () => this.#positions(added, generation))
     measure.rebalanced(group, partitions.length)
     if (this.#closing) return
-    this.#epoch++
     this.#recovered()
-    listener.assigned(positions)
-    this.#buffers.set(positions.map(position => new PartitionBuffer(position, position.offset)))
+    if (positions.length > 0) listener.assigned(positions)
+    this.#buffers.set([...kept, ...positions.map(position => new PartitionBuffer(position, position.offset))])
+    this.#suspended = false
     this.#begun.resolve()
     this.#fetcher.pump()
     this.#wake?.()
+  }
+
+  /** Everything else is taken from us. */
+  #keep(partitions: readonly PartitionRef[]): readonly PartitionBuffer[] {
+    const stays = new Set(partitions.map(placeOf))
+    const kept = this.#buffers.list.filter(buffer => stays.has(placeOf(buffer)))
+    const gone = this.#buffers.list.filter(buffer => !stays.has(placeOf(buffer)))
+    this.#buffers.set(kept)
+    this.#parts.measure.holding(this.#options.group, kept.length)
+    if (gone.length > 0) this.#options.listener.revoked(gone.map(({ topic, partition }) => ({ topic, partition })))
+    return kept
+  }
+
+  #take(): Fetched | undefined {
+    if (this.#suspended) return undefined
+    if (!this.#member.current) {
+      // The process was stopped for longer than the session: another member may have our partitions.
+      this.#member.again()
+      return undefined
+    }
+    const fetched = this.#buffers.take(this.#options.recordsMax, this.#options.bytesMax)
+    if (fetched) this.#fetcher.pump()
+    return fetched
+  }
+
+  #assertOwned(positions: readonly Position[], owned: readonly (PartitionBuffer | undefined)[]): void {
+    const gone = positions.find((position, index) => !owned[index] || this.#buffers.get(position) !== owned[index])
+    if (!gone) return
+    const what = `group ${this.#options.group}: ${placeOf(gone)} is not read by this consumer any more`
+    throw new HaetaeError('STREAM_REVOKED', `${what}: another one reads it again`)
   }
 
   /**
@@ -190,14 +213,6 @@ export class KafkaSubscription implements Subscription {
     return partitions.map(ref => all.get(placeOf(ref))!)
   }
 
-  #revoked(): void {
-    const gone = this.#buffers.list.map(({ topic, partition }) => ({ topic, partition }))
-    this.#epoch++
-    this.#buffers.set([])
-    this.#parts.measure.holding(this.#options.group, 0)
-    if (gone.length > 0) this.#options.listener.revoked(gone)
-  }
-
   #recovered(): void {
     this.#said.clear()
     this.#missingSinceMs = undefined
@@ -208,7 +223,7 @@ export class KafkaSubscription implements Subscription {
     const { group } = this.#options
     const { log, measure, clock } = this.#parts
     measure.failed(group, failure.reason)
-    if (failure.cure === 'unauthorised' && this.#epoch === 0) this.#begun.reject(explained(failure, `group ${group}`))
+    if (failure.cure === 'unauthorised' && this.#suspended) this.#begun.reject(explained(failure, `group ${group}`))
     if (failure.reason === 'UNKNOWN_TOPIC_OR_PARTITION') {
       this.#missingSinceMs ??= clock.monotonicMs()
       if (clock.monotonicMs() - this.#missingSinceMs > VANISHED_MS) this.#fail(this.#vanished(failure))

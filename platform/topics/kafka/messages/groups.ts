@@ -143,6 +143,17 @@ export const offsetFetch = message({
   },
 })
 
+export const deleteGroups = message({
+  name: 'DeleteGroups',
+  key: 42,
+  version: 1,
+  write: (to, groups: readonly string[]) => void to.array(groups, group => to.string(group)),
+  read(from) {
+    from.int32() // throttle time
+    return from.array(() => ({ group: from.string(), code: from.int16() }))
+  },
+})
+
 export const listGroups = message({
   name: 'ListGroups',
   key: 16,
