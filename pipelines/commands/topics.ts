@@ -22,20 +22,11 @@ export const topics: Command = {
     })
     const [action, ...rest] = positionals
     const format = formatOf(values.output)
-    switch (action) {
-      case 'list':
-      case 'lag':
-        if (rest.length > 0) throw new HaetaeError('USAGE', USAGE)
-        printLags(await topicLags(readSettings()), action === 'lag', format)
-        return 0
-      case 'plan':
-      case 'apply':
-        return change(rest, action === 'apply', format)
-      case 'forget':
-        return forget(rest)
-      default:
-        throw new HaetaeError('USAGE', USAGE)
-    }
+    if (action === 'plan' || action === 'apply') return change(rest, action === 'apply', format)
+    if (action === 'forget') return forget(rest)
+    if ((action !== 'list' && action !== 'lag') || rest.length > 0) throw new HaetaeError('USAGE', USAGE)
+    printLags(await topicLags(readSettings()), action === 'lag', format)
+    return 0
   },
 }
 

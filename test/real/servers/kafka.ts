@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { hash } from 'node:crypto'
+import { hash, randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer, type Server } from 'node:net'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -65,29 +65,21 @@ export async function startKafka({
     controllerPort: ports[index * 2 + 1]!,
   }))
   const voters = all.map(({ id, controllerPort }) => `${id}@127.0.0.1:${controllerPort}`).join(',')
+  const make = async ({ id, port, controllerPort }: (typeof all)[number]): Promise<Node> => {
+    const folder = join(home, String(id))
+    mkdirSync(folder)
+    const file = join(folder, 'server.properties')
+    const own = { ...place(id, port, controllerPort, folder), 'controller.quorum.voters': voters }
+    const properties = Object.entries({ ...defaults(count), ...own, ...settings })
+    writeFileSync(file, properties.map(([name, value]) => `${name}=${value}\n`).join(''))
+    const users = scram.flatMap(user => ['--add-scram', scramOf(user)])
+    const format = ['kafka.tools.StorageTool', 'format', '-t', CLUSTER_ID, '-c', file, ...users]
+    await runProgram(java, ...JVM, '-cp', classPath, ...format)
+    return new Node(id, port, folder, [...JVM, '-cp', classPath, 'kafka.Kafka', file], java)
+  }
   const nodes: Node[] = []
   try {
-    for (const { id, port, controllerPort } of all) {
-      const folder = join(home, String(id))
-      mkdirSync(folder)
-      const file = join(folder, 'server.properties')
-      const properties = {
-        ...defaults(count),
-        ...place(id, port, controllerPort, folder),
-        'controller.quorum.voters': voters,
-        ...settings,
-      }
-      writeFileSync(
-        file,
-        Object.entries(properties)
-          .map(([name, value]) => `${name}=${value}\n`)
-          .join(''),
-      )
-      const users = scram.flatMap(user => ['--add-scram', scramOf(user)])
-      const format = ['kafka.tools.StorageTool', 'format', '-t', CLUSTER_ID, '-c', file, ...users]
-      await runProgram(java, ...JVM, '-cp', classPath, ...format)
-      nodes.push(new Node(id, port, folder, [...JVM, '-cp', classPath, 'kafka.Kafka', file], java))
-    }
+    nodes.push(...(await Promise.all(all.map(make))))
     for (const node of nodes) node.start()
     await Promise.all(nodes.map(node => node.serving()))
   } catch (error) {
@@ -224,23 +216,23 @@ class Node implements KafkaNode {
   }
 }
 
-/** Ports that were free a moment ago, all different. */
+/**
+ * Ports that were free a moment ago, all different. Below those that the system gives to connections: a node that was
+ * killed must find its port free when it comes back.
+ */
 async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer()
-      server.listen(0, '127.0.0.1')
-      await once(server, 'listening')
-      return server
-    }),
-  )
-  const ports = servers.map(portOf)
-  await Promise.all(servers.map(server => new Promise(resolve => server.close(resolve))))
-  return ports
+  const ports = new Set<number>()
+  while (ports.size < count) {
+    const port = randomInt(20_000, 32_000)
+    if (await isFree(port)) ports.add(port)
+  }
+  return [...ports]
 }
 
-function portOf(server: Server): number {
-  const address = server.address()
-  if (typeof address !== 'object' || address === null) throw new Error('the server has no port')
-  return address.port
+function isFree(port: number): Promise<boolean> {
+  return new Promise(resolve => {
+    const server = createServer()
+    server.once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+  })
 }
