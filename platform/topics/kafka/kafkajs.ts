@@ -15,6 +15,7 @@ const socketFactory = require('kafkajs/src/network/socketFactory') as () => unkn
 
 interface KafkaJsConnection {
   readonly socket?: { destroy(): void }
+  readonly requestQueue: { scheduleCheckPendingRequests(): void }
   connect(): Promise<void>
   authenticate(): Promise<void>
   setVersions(versions: object): void
@@ -42,6 +43,8 @@ export const openKafkaJs: OpenTransport = security => ({
       ssl: sslOf(security, host),
       sasl: saslOf(security),
     })
+    // For requests that it holds back, of which we have none; its first time-out is negative and Node.js warns of that.
+    connection.requestQueue.scheduleCheckPendingRequests = nothing
     try {
       await connection.connect()
       connection.setVersions(SASL_VERSIONS)
