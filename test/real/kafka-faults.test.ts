@@ -1,17 +1,10 @@
-import { randomBytes } from 'node:crypto'
-import { mkdtempSync, writeFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { type Log, silentLog } from '../../platform/log.ts'
 import { createMetrics } from '../../platform/metrics.ts'
-import type { FetchedRecord, TopicConfig } from '../../platform/topics/contract.ts'
 import type { KafkaTopics } from '../../platform/topics/kafka/kafka.ts'
-import { numbered, options, positionsAfter, recordOf, take, topicConfig, valuesOf, watch } from '../topics/support.ts'
+import { numbered, options, positionsAfter, take, valuesOf } from '../topics/support.ts'
 import { type RealKafka, startKafka } from './servers/kafka.ts'
 import { missingFrom, Recorder } from './servers/kafka-oracle.ts'
-import { type Client, openTopicsOn } from './servers/kafka-topics.ts'
+import { type Client, keptTopic, openTopicsOn } from './servers/kafka-topics.ts'
 
 let kafka: RealKafka
 beforeAll(async () => {
@@ -30,47 +23,13 @@ function open(client: Client, given: Parameters<typeof openTopicsOn>[2] = {}): K
   return topics
 }
 
-/** Kept for ever: the records of these tests are months old. */
-const kept = (overrides: Partial<TopicConfig>): TopicConfig =>
-  topicConfig({ retention: { ageMsMax: 1e12, bytesMax: 1e12 }, ...overrides })
-
 async function topicOf(topics: KafkaTopics, partitions: number): Promise<string> {
-  const config = kept({ partitions })
+  const config = keptTopic({ partitions })
   await topics.apply(config)
   return config.name
 }
 
 const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
-
-interface Said {
-  readonly log: Log
-  readonly errors: [string, Readonly<Record<string, unknown>>][]
-}
-
-function listeningLog(): Said {
-  const errors: Said['errors'] = []
-  const log: Log = { ...silentLog, error: (message, fields = {}) => void errors.push([message, fields]) }
-  return { log, errors }
-}
-
-const tool = (name: string, ...args: readonly string[]): Promise<string> =>
-  kafka.tool(name, '--bootstrap-server', kafka.brokers, ...args)
-
-/** As retention does, but now. */
-async function deleteRecords(topic: string, partition: number, offset: number): Promise<void> {
-  const file = join(mkdtempSync(join(tmpdir(), 'haetae-delete-')), 'offsets.json')
-  writeFileSync(file, JSON.stringify({ version: 1, partitions: [{ topic, partition, offset }] }))
-  await tool('org.apache.kafka.tools.DeleteRecordsCommand', '--offset-json-file', file)
-}
-
-/** The producer of kafkajs as its documentation shows it: what another program writes. */
-async function writeAsOthers(topic: string, messages: readonly object[], compression = 0): Promise<void> {
-  const { Kafka, logLevel } = createRequire(import.meta.url)('kafkajs')
-  const producer = new Kafka({ brokers: kafka.brokers.split(','), logLevel: logLevel.NOTHING }).producer()
-  await producer.connect()
-  await producer.send({ topic, messages, compression })
-  await producer.disconnect()
-}
 
 /** Appends until all is durable, as the topic sink does. */
 async function appendAll(topics: KafkaTopics, topic: string, count: number, from: number): Promise<Set<string>> {
@@ -134,4 +93,20 @@ describe.each(['kafkajs', 'platformatic'] as const)('%s', client => {
     }
     await subscription.close()
   })
+})
+
+test('a topic is made with three replicas, two of them in sync, and its plan is then empty', async () => {
+  const topics = open('platformatic')
+  const config = keptTopic({ partitions: 3, compacted: true })
+  expect(await topics.plan(config)).toMatchObject({ action: 'create', detail: expect.stringContaining('3 replicas') })
+  await topics.apply(config)
+  expect(await topics.plan(config)).toEqual({ topic: config.name, action: 'none', detail: 'as wanted' })
+  const described = await kafka.tool(
+    'org.apache.kafka.tools.TopicCommand',
+    ...['--bootstrap-server', kafka.brokers, '--describe', '--topic', config.name],
+  )
+  expect(described).toMatch(/PartitionCount: 3\s+ReplicationFactor: 3\s+Configs:.*min.insync.replicas=2/)
+  expect(await topics.plan({ ...config, compacted: false })).toMatchObject({ action: 'refuse' })
+  expect(await topics.plan({ ...config, partitions: 5 })).toMatchObject({ action: 'add partitions' })
+  await expect(topics.apply({ ...config, compacted: false })).rejects.toMatchObject({ code: 'TOPIC_MISMATCH' })
 })
