@@ -1,7 +1,5 @@
-import { mkdtempSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { zstdDecompressSync } from 'node:zlib'
 import { systemClock } from '../../../platform/clock.ts'
 import { hasCode } from '../../../platform/errors.ts'
 import { type Log, silentLog } from '../../../platform/log.ts'
@@ -84,27 +82,49 @@ export function listeningLog(): { readonly log: Log; readonly errors: [string, R
   return { log: { ...silentLog, error: (message, fields = {}) => void errors.push([message, fields]) }, errors }
 }
 
-/** As retention does, but now. */
-export async function deleteRecords(kafka: RealKafka, topic: string, partition: number, offset: number): Promise<void> {
-  const file = join(mkdtempSync(join(tmpdir(), 'haetae-delete-')), 'offsets.json')
-  writeFileSync(file, JSON.stringify({ version: 1, partitions: [{ topic, partition, offset }] }))
-  const given = ['--bootstrap-server', kafka.brokers, '--offset-json-file', file]
-  await kafka.tool('org.apache.kafka.tools.DeleteRecordsCommand', ...given)
+/** kafkajs as its documentation shows it: what other programs do to our topics. Speaks zstd, too. */
+export async function asOthers<T>(kafka: RealKafka, work: (client: OtherClient) => Promise<T>): Promise<T> {
+  const { CompressionCodecs, Kafka, Partitioners, logLevel } = createRequire(import.meta.url)('kafkajs')
+  CompressionCodecs[4] = () => ({ decompress: (bytes: Buffer) => Promise.resolve(zstdDecompressSync(bytes)) })
+  const client = new Kafka({ brokers: kafka.brokers.split(','), logLevel: logLevel.NOTHING })
+  const admin = client.admin()
+  const producer = client.producer({ createPartitioner: Partitioners.DefaultPartitioner })
+  await Promise.all([admin.connect(), producer.connect()])
+  try {
+    return await work({ admin, producer, consumer: group => client.consumer({ groupId: group }) })
+  } finally {
+    await Promise.all([admin.disconnect(), producer.disconnect()])
+  }
 }
 
-/** The producer of kafkajs as its documentation shows it: what another program writes. */
-export async function writeAsOthers(
-  kafka: RealKafka,
-  topic: string,
-  messages: readonly object[],
-  compression = 0,
-): Promise<void> {
-  const { Kafka, Partitioners, logLevel } = createRequire(import.meta.url)('kafkajs')
-  const client = new Kafka({ brokers: kafka.brokers.split(','), logLevel: logLevel.NOTHING })
-  const producer = client.producer({ createPartitioner: Partitioners.DefaultPartitioner })
-  await producer.connect()
-  await producer.send({ topic, messages, compression })
-  await producer.disconnect()
+interface OtherClient {
+  readonly admin: {
+    deleteTopics(given: { readonly topics: readonly string[] }): Promise<void>
+    /** As retention does, but now. */
+    deleteTopicRecords(given: { readonly topic: string; readonly partitions: readonly object[] }): Promise<void>
+    alterConfigs(given: { readonly resources: readonly object[] }): Promise<unknown>
+  }
+  readonly producer: {
+    send(given: {
+      readonly topic: string
+      readonly messages: readonly object[]
+      readonly compression?: number
+    }): Promise<unknown>
+  }
+  consumer(group: string): OtherConsumer
+}
+
+interface OtherConsumer {
+  subscribe(given: { readonly topics: readonly string[]; readonly fromBeginning: boolean }): Promise<void>
+  run(given: { readonly eachMessage: (given: { readonly message: OtherMessage }) => Promise<void> }): Promise<void>
+  disconnect(): Promise<void>
+}
+
+interface OtherMessage {
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+  readonly timestamp: string
+  readonly headers: Readonly<Record<string, Buffer>>
 }
 
 /** While it holds, nothing that is asked reaches a broker, as when a process is stopped or its network is gone. */

@@ -33,8 +33,6 @@ export interface RealKafka {
   /** host:port of all nodes, as HAETAE_KAFKA_BROKERS takes them. */
   readonly brokers: string
   readonly nodes: readonly KafkaNode[]
-  /** Runs one of Kafka's own tools, such as org.apache.kafka.tools.TopicCommand; gives what it printed. */
-  tool(className: string, ...args: readonly string[]): Promise<string>
   /** Stops every node and removes their data. */
   stop(): Promise<void>
 }
@@ -90,7 +88,6 @@ export async function startKafka({
   return {
     brokers: all.map(({ port }) => `127.0.0.1:${port}`).join(','),
     nodes,
-    tool: (className, ...args) => runProgram(java, ...JVM, '-cp', classPath, className, ...args),
     async stop() {
       await Promise.all(nodes.map(node => node.stop()))
       rmSync(home, { recursive: true, force: true })
