@@ -108,7 +108,10 @@ describe.each(['kafkajs', 'platformatic'] as const)('%s', client => {
     await first.commit(positionsAfter(await take(first, 20)))
     await first.close()
     const partitions = [{ partition: 0, offset: '70' }]
-    await asOthers(kafka, ({ admin }) => admin.deleteTopicRecords({ topic, partitions }))
+    await asOthers(kafka, async ({ admin }) => {
+      await admin.fetchTopicOffsets(topic)
+      await admin.deleteTopicRecords({ topic, partitions })
+    })
     const second = await topics.subscribe({ group, ...rest })
     expect(valuesOf(await take(second, 30))).toEqual(numbered(30, 70).map(({ value }) => String(value)))
     expect(errors).toHaveLength(1)

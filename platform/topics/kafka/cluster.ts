@@ -57,12 +57,13 @@ export class Cluster {
     return [...this.#brokers.keys()]
   }
 
-  /** Throws `again` while there is none. */
+  /** Throws `again` while there is none, or no such topic. */
   leader(topic: string, partition: number): number {
-    const leader = this.#topics.get(topic)?.partitions[partition]?.leader
-    if (leader === undefined || leader < 0)
-      throw new KafkaFailure('LEADER_NOT_AVAILABLE', 'again', `${topic}/${partition}`)
-    return leader
+    const place = `${topic}/${partition}`
+    const known = this.#topics.get(topic)?.partitions[partition]
+    if (!known) throw new KafkaFailure('UNKNOWN_TOPIC_OR_PARTITION', 'again', place)
+    if (known.leader < 0) throw new KafkaFailure('LEADER_NOT_AVAILABLE', 'again', place)
+    return known.leader
   }
 
   async controller(): Promise<number> {

@@ -76,10 +76,11 @@ export class Fetcher {
     await Promise.all([...this.#asked].map(node => cluster.closeLane(node, lane)))
   }
 
-  #leader({ topic, partition }: PartitionBuffer): number | undefined {
+  #leader(buffer: PartitionBuffer): number | undefined {
     try {
-      return this.#options.cluster.leader(topic, partition)
-    } catch {
+      return this.#options.cluster.leader(buffer.topic, buffer.partition)
+    } catch (thrown) {
+      this.#rest(buffer, asFailure(thrown))
       void this.#look()
       return undefined
     }

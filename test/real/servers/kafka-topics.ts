@@ -100,7 +100,8 @@ export async function asOthers<T>(kafka: RealKafka, work: (client: OtherClient) 
 interface OtherClient {
   readonly admin: {
     deleteTopics(given: { readonly topics: readonly string[] }): Promise<void>
-    /** As retention does, but now. */
+    fetchTopicOffsets(topic: string): Promise<unknown>
+    /** As retention does, but now. Wants to have looked at the topic before. */
     deleteTopicRecords(given: { readonly topic: string; readonly partitions: readonly object[] }): Promise<void>
     alterConfigs(given: { readonly resources: readonly object[] }): Promise<unknown>
   }
