@@ -20,11 +20,10 @@ export class PartitionBuffer implements PartitionRef {
   notBeforeMs = 0
   failures = 0
   bytes = 0
-  #batches: RawBatch[] = []
+  /** With the offset from which each is wanted: a batch is fetched whole. */
+  #batches: { readonly batch: RawBatch; readonly from: bigint }[] = []
   #records: readonly FetchedRecord[] = []
   #next = 0
-  /** Records before it were polled already: a batch is fetched whole. */
-  #from: bigint
 
   constructor({ topic, partition }: PartitionRef, offset: bigint) {
     this.topic = topic
@@ -32,14 +31,13 @@ export class PartitionBuffer implements PartitionRef {
     this.fetchOffset = offset
     this.committed = offset
     this.end = offset
-    this.#from = offset
   }
 
   /** What a fetch from `fetchOffset` gave. */
   add(batches: Buffer): void {
     for (const batch of splitBatches(batches)) {
       if (batch.lastOffset < this.fetchOffset) continue
-      this.#batches.push(batch)
+      this.#batches.push({ batch, from: this.fetchOffset })
       this.bytes += batch.bytes.length
       this.fetchOffset = batch.lastOffset + 1n
     }
@@ -66,15 +64,14 @@ export class PartitionBuffer implements PartitionRef {
 
   #peek(): FetchedRecord | undefined {
     while (this.#next >= this.#records.length) {
-      const batch = this.#batches.shift()
-      if (!batch) {
+      const next = this.#batches.shift()
+      if (!next) {
         this.#records = []
         this.#next = 0
         return undefined
       }
-      this.bytes -= batch.bytes.length
-      this.#records = decodeBatch(batch, this.#from)
-      this.#from = batch.lastOffset + 1n
+      this.bytes -= next.batch.bytes.length
+      this.#records = decodeBatch(next.batch, next.from)
       this.#next = 0
     }
     return this.#records[this.#next]
