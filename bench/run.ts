@@ -1,22 +1,24 @@
 /**
- * How fast Haetae is on this machine: `npm run bench -- [--count N] [--rounds N] [--only NAME]… [--json]`. docs/performance.md explains
+ * How fast Haetae is on this machine: `npm run bench -- [--count N] [--rounds N] [--records N] [--only NAME]… [--json]`. docs/performance.md explains
  * the table. Each case runs in a process of its own, and the rounds go through all cases in turn, so that what else
  * the machine does weighs on all of them alike.
  */
 import { type ChildProcess, fork } from 'node:child_process'
-import { closeSync, openSync } from 'node:fs'
+import { closeSync, existsSync, openSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { asError } from '../platform/errors.ts'
-import { BASELINE, type Case, cases, type Files } from './cases.ts'
+import { BASELINE, BASELINE_TWICE, type Case, cases, type Files } from './cases.ts'
 import { benchInput, type Input } from './input.ts'
 import { type Sample, together } from './measure.ts'
 import { type MemoryResult, mapMemory, memoryText, pour } from './memory.ts'
 import { hundredths, rowsOf, speedUp, table, withSpread } from './report.ts'
+import { upMemory, upMemoryText } from './up-memory.ts'
 
 const self = fileURLToPath(import.meta.url)
 const MEMORY = 'memory'
-const MEMORY_RECORDS = 1_000_000
+const UP_MEMORY = 'memory of up'
+const MEMORY_RECORDS = '1000000'
 /** A case that hangs is a failure of that case, not of the run. */
 const CASE_MS_MAX = 600_000
 
@@ -46,12 +48,15 @@ function caseOf(name: string): Case {
 }
 
 function names(): string[] {
-  return [...cases.map(({ name }) => name), MEMORY]
+  return [...cases.map(({ name }) => name), MEMORY, UP_MEMORY]
 }
 
-/** What a measured process writes on standard output goes into this file. */
+/**
+ * What a measured process writes on standard output goes into this file. It is written over, not made anew: a virtual machine may ask
+ * its host for every new page, which in the first round costs more than the write itself and says nothing about the program.
+ */
 function start(name: string, files: Files, stdin: 'ignore' | 'pipe', output: string): ChildProcess {
-  const out = openSync(output, 'w')
+  const out = openSync(output, existsSync(output) ? 'r+' : 'w')
   const started = fork(self, ['--case', name, '--files', JSON.stringify(files)], {
     stdio: [stdin, out, 'inherit', 'ipc'],
     // Every process would say again how old the GeoIP databases are.
@@ -101,8 +106,8 @@ async function measureOnce({ name, workers }: Case, input: Input, count: number)
   }
 }
 
-async function measureMemory(input: Input, count: number): Promise<MemoryResult> {
-  const times = Math.ceil(MEMORY_RECORDS / count)
+async function measureMemory(input: Input, count: number, records: number): Promise<MemoryResult> {
+  const times = Math.ceil(records / count)
   const measuredProcess = start(MEMORY, { input: '-', warmUp: '', count: times * count }, 'pipe', '/dev/null')
   const result = expectMessage(measuredProcess, 'memory')
   // A process that ended early is reported by `result`.
@@ -114,8 +119,11 @@ async function measureMemory(input: Input, count: number): Promise<MemoryResult>
 interface Options {
   readonly count: number
   readonly rounds: number
+  /** Of the two cases about memory. */
+  readonly records: number
   readonly chosen: readonly Case[]
   readonly memory: boolean
+  readonly upMemory: boolean
   readonly json: boolean
 }
 
@@ -124,11 +132,12 @@ function readOptions(): Options {
     options: {
       count: { type: 'string', default: '100000' },
       rounds: { type: 'string', default: '3' },
+      records: { type: 'string', default: MEMORY_RECORDS },
       only: { type: 'string', multiple: true, default: [] },
       json: { type: 'boolean', default: false },
     },
   })
-  const only = values.only.map(name => (name === MEMORY ? name : caseOf(name).name))
+  const only = values.only.map(name => (name === MEMORY || name === UP_MEMORY ? name : caseOf(name).name))
   const all = only.length === 0
   const measuredCases = cases.filter(({ name }) => all || only.includes(name))
   // Without the baseline of the same run the figures of a case say little.
@@ -136,8 +145,10 @@ function readOptions(): Options {
   return {
     count: wholeNumber(values.count, 'count', 1_000),
     rounds: wholeNumber(values.rounds, 'rounds', 1),
+    records: wholeNumber(values.records, 'records', 1_000),
     chosen: cases.filter(each => withBaseline.includes(each)),
     memory: all || only.includes(MEMORY),
+    upMemory: all || only.includes(UP_MEMORY),
     json: values.json,
   }
 }
@@ -149,7 +160,7 @@ function wholeNumber(text: string, name: string, least: number): number {
 }
 
 async function main(): Promise<void> {
-  const { count, rounds, chosen, memory, json } = readOptions()
+  const { count, rounds, records, chosen, memory, upMemory: ofUp, json } = readOptions()
   const input = benchInput(count)
   const results = new Map<string, (Sample | undefined)[]>(chosen.map(({ name }) => [name, []]))
   const failed = new Map<string, string>()
@@ -165,23 +176,36 @@ async function main(): Promise<void> {
     }
   }
   const resident = memory
-    ? await measureMemory(input, count).catch((thrown: unknown) => {
+    ? await measureMemory(input, count, records).catch((thrown: unknown) => {
         failed.set(MEMORY, asError(thrown).message)
+        return undefined
+      })
+    : undefined
+  const residentUp = ofUp
+    ? await upMemory(records).catch((thrown: unknown) => {
+        failed.set(UP_MEMORY, asError(thrown).message)
         return undefined
       })
     : undefined
   const rows = rowsOf(results, BASELINE)
   const twoWorkers = speedUp(results, 'map, two workers', 'map to a file')
+  const twoBaselines = speedUp(results, BASELINE_TWICE, BASELINE)
   if (json) {
     const failures = Object.fromEntries(failed)
     console.log(
-      JSON.stringify({ count, rounds, baseline: BASELINE, rows, twoWorkers, memory: resident, failures }, null, 2),
+      JSON.stringify(
+        { count, rounds, baseline: BASELINE, rows, twoWorkers, twoBaselines, memory: resident, residentUp, failures },
+        null,
+        2,
+      ),
     )
   } else {
     console.log(`${count.toLocaleString('en')} records, rounds: ${rounds}; median (least–most)`)
     if (rows.length > 0) console.log(table(rows, BASELINE))
     if (twoWorkers) console.log(`two workers of map: ${withSpread(twoWorkers, hundredths)} times as fast as one`)
+    if (twoBaselines) console.log(`two of ${BASELINE}: ${withSpread(twoBaselines, hundredths)} times as fast as one`)
     if (resident) console.log(memoryText(resident))
+    if (residentUp) console.log(upMemoryText(residentUp))
     for (const [name, why] of failed) console.log(`${name}: failed: ${why}`)
   }
   if (failed.size > 0) process.exitCode = 1

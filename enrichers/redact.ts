@@ -2,11 +2,10 @@ import { z } from 'zod'
 import { type Batch, defineStage, type Event, type Stage } from '../engine/contract.ts'
 import type { OcsfEvent } from '../platform/ocsf/event.ts'
 import { LazyBody } from '../platform/ocsf/lazy-body.ts'
-import { redactDocument, wholeSecrets } from '../platform/redaction/document.ts'
+import { redactDocument } from '../platform/redaction/document.ts'
 import { NAME_CHARS_MAX } from '../platform/redaction/name-table.ts'
 import { SecretNames } from '../platform/redaction/names.ts'
 import { redactValue } from '../platform/redaction/plain.ts'
-import { REDACTED } from '../platform/redaction/string.ts'
 
 /**
  * Replaces secrets by `[redacted]` wherever they stand in an event: values of headers, cookies, parameters and members with a
@@ -50,29 +49,16 @@ function redactBatch(batch: Batch, names: SecretNames): number {
 /** Whether there was anything to replace. */
 function redactEvent({ body }: Event, names: SecretNames): boolean {
   const lazy = LazyBody.behind(body)
-  if (!lazy) return redactFields(body, names)
-  const { document } = lazy.source
-  const inDocument = redactDocument(document, names)
-  if (inDocument && lazy.made.firewall_rule) redactMatchDetails(lazy.made, wholeSecrets(document))
-  return redactFields(lazy.made, names) || inDocument
+  if (!lazy) return redactFields(body, body, names)
+  // First the record: from then on what was only read reads without its secrets. What is left came from elsewhere.
+  const inDocument = redactDocument(lazy.source.document, names)
+  const fields = lazy.forget()
+  return (fields !== undefined && redactFields(fields, body, names)) || inDocument
 }
 
-/**
- * OCSF has no place for the name of the header that a rule looked at. So of match details that somebody read before this stage the
- * record alone knows whether they are a secret's.
- */
-function redactMatchDetails(made: OcsfEvent, secrets: ReadonlySet<string>): void {
-  const rule = made.firewall_rule
-  if (!rule?.match_details) return
-  made.firewall_rule = {
-    ...rule,
-    match_details: rule.match_details.map(detail => (secrets.has(detail) ? REDACTED : detail)),
-  }
-}
-
-function redactFields(fields: object, names: SecretNames): boolean {
+function redactFields(fields: OcsfEvent, body: OcsfEvent, names: SecretNames): boolean {
   const redacted = redactValue(fields, names)
   if (redacted === fields) return false
-  Object.assign(fields, redacted)
+  Object.assign(body, redacted)
   return true
 }

@@ -24,7 +24,7 @@ export function readHttpRequest(record: WafRecord): HttpRequest {
     if (addresses.length > 0) request.x_forwarded_for = Object.freeze(addresses) as string[]
   }
   if (record.has(F.requestBodySize)) request.body_length = document.number(at[F.requestBodySize]!)
-  if (record.has(F.headers)) addHeaders(request, record)
+  if (record.has(F.headers) && hasHeaders(record)) request.http_headers = HeaderList.of(record)
   return Object.freeze(request)
 }
 
@@ -43,24 +43,64 @@ function readUrl(record: WafRecord): Url {
   return Object.freeze(url)
 }
 
-function addHeaders(request: HttpRequest, record: WafRecord): void {
-  let list: HttpHeader[] | undefined
-  if (!record.headers.exact) {
-    list = readHeaderList(record)
-    if (list.length === 0) return
+function hasHeaders({ at, document, headers }: WafRecord): boolean {
+  if (headers.exact) return true
+  for (let item = at[F.headers]! + ENTRY; !document.isClose(item); item = document.after(item)) {
+    if (readPair(document, item)) return true
   }
-  const get = (): HttpHeader[] => {
-    list ??= readHeaderList(record)
-    return list
-  }
-  Object.defineProperty(request, 'http_headers', { enumerable: true, get })
+  return false
 }
 
-function readHeaderList({ at, document }: WafRecord): HttpHeader[] {
-  const list: HttpHeader[] = []
-  for (let item = at[F.headers]! + ENTRY; !document.isClose(item); item = document.after(item)) {
-    const pair = readPair(document, item)
-    if (pair) list.push(Object.freeze({ name: document.text(pair.name), value: document.text(pair.value) }))
+/** The list of headers, frozen; read from the record the first time somebody looks into it. */
+class HeaderList implements ProxyHandler<HttpHeader[]> {
+  #record: WafRecord | undefined
+
+  static of(record: WafRecord): HttpHeader[] {
+    const handler = new HeaderList()
+    handler.#record = record
+    return new Proxy<HttpHeader[]>([], handler)
   }
-  return Object.freeze(list) as HttpHeader[]
+
+  #fill(list: HttpHeader[]): HttpHeader[] {
+    if (!this.#record) return list
+    const { at, document } = this.#record
+    this.#record = undefined
+    for (let item = at[F.headers]! + ENTRY; !document.isClose(item); item = document.after(item)) {
+      const pair = readPair(document, item)
+      if (pair) list.push(Object.freeze({ name: document.text(pair.name), value: document.text(pair.value) }))
+    }
+    return Object.freeze(list) as HttpHeader[]
+  }
+
+  get(list: HttpHeader[], key: string | symbol): unknown {
+    return Reflect.get(this.#fill(list), key)
+  }
+
+  has(list: HttpHeader[], key: string | symbol): boolean {
+    return Reflect.has(this.#fill(list), key)
+  }
+
+  ownKeys(list: HttpHeader[]): (string | symbol)[] {
+    return Reflect.ownKeys(this.#fill(list))
+  }
+
+  getOwnPropertyDescriptor(list: HttpHeader[], key: string | symbol): PropertyDescriptor | undefined {
+    return Reflect.getOwnPropertyDescriptor(this.#fill(list), key)
+  }
+
+  isExtensible(list: HttpHeader[]): boolean {
+    return Reflect.isExtensible(this.#fill(list))
+  }
+
+  preventExtensions(list: HttpHeader[]): boolean {
+    return Reflect.preventExtensions(this.#fill(list))
+  }
+
+  defineProperty(): false {
+    return false
+  }
+
+  deleteProperty(): false {
+    return false
+  }
 }

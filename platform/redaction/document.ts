@@ -35,8 +35,14 @@ const DONE = 1 << 25
 function rolesOf(document: JsonDocument, key: number, names: SecretNames): number {
   const word = document.tape[key]!
   if ((word & ESCAPED) !== 0) return names.keyRoles(document.text(key))
-  return names.keyRolesOfBytes(document.bytes, (word & START_MASK) + 1, document.tape[key + 1]! - 1)
+  const from = (word & START_MASK) + 1
+  const to = document.tape[key + 1]! - 1
+  // Every header has this one.
+  if (to - from === 4 && document.view.getInt32(from, true) === NAME) return names.rolesOfName
+  return names.keyRolesOfBytes(document.bytes, from, to)
 }
+
+const NAME = Buffer.from('name').readInt32LE()
 
 function followRoles(
   document: JsonDocument,
@@ -65,7 +71,7 @@ function replaceSiblings(document: JsonDocument, key: number, found: Replacement
   while (!document.isClose(close)) close = document.after(close + ENTRY)
   for (let member = tape[close + 1]! + ENTRY; member < close; member = document.after(member + ENTRY)) {
     tape[member]! |= DONE
-    if (document.is(member, '"value"') || isValueKey(document.text(member))) {
+    if (document.is(member, '"value"') || (member !== key && isValueKey(document.text(member)))) {
       replaceValue(document, member + ENTRY, found)
     }
   }
@@ -88,12 +94,6 @@ function replaceValue(document: JsonDocument, value: number, found: Replacement[
   }
 }
 
-/** The strings that were replaced as a whole, as they were. */
-export function wholeSecrets({ bytes, replacements }: JsonDocument): ReadonlySet<string> {
-  const whole = replacements.filter(({ json }) => json === redactedJson)
-  return new Set(whole.map(({ start, end }) => String(JSON.parse(bytes.toString('utf8', start, end)))))
-}
-
 /** The secrets in a string. */
 function replaceParts(document: JsonDocument, entry: number, names: SecretNames, found: Replacement[]): void {
   const text = document.text(entry)
@@ -105,8 +105,13 @@ function replaceParts(document: JsonDocument, entry: number, names: SecretNames,
 
 /** In the order of the text; of two for one place the later one counts. */
 function merged(earlier: readonly Replacement[], found: Replacement[]): readonly Replacement[] {
-  if (earlier.length === 0 && found.length === 1) return found
+  if (earlier.length === 0 && isInOrder(found)) return found
   const byStart = new Map<number, Replacement>()
   for (const replacement of [...earlier, ...found]) byStart.set(replacement.start, replacement)
   return [...byStart.values()].sort((a, b) => a.start - b.start)
+}
+
+function isInOrder(found: readonly Replacement[]): boolean {
+  for (let at = 1; at < found.length; at++) if (found[at]!.start <= found[at - 1]!.start) return false
+  return true
 }

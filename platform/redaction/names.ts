@@ -83,7 +83,7 @@ export const SECRET = 1
 /** Its string is the name of what the values beside it are. */
 export const NAMES_VALUE = 2
 /** Its string is the place in a request where the values beside it were found. */
-export const NAMES_PLACE = 4
+const NAMES_PLACE = 4
 
 /**
  * With `isValueKey`, the one table of what makes the value of a member a secret, in whatever form an event is: either its own key is a
@@ -110,6 +110,8 @@ export function isValueKey(key: string): boolean {
 const secretPlace = /cookie/i
 
 export class SecretNames {
+  /** What the key `name` means. */
+  readonly rolesOfName: number
   readonly #keys: NameTable
   readonly #parameters: NameTable
 
@@ -118,6 +120,7 @@ export class SecretNames {
     const secrets = [...defaultNames, ...additional].map((name): [string, number] => [name, SECRET])
     this.#keys = new NameTable([...namingKeys, ...secrets])
     this.#parameters = new NameTable([...secrets, ...parameterNames.map((name): [string, number] => [name, SECRET])])
+    this.rolesOfName = this.keyRoles('name')
   }
 
   /** What the key of a member means: SECRET, NAMES_VALUE and NAMES_PLACE as bits. */

@@ -116,7 +116,7 @@ export class Store {
    * rejection nothing of it is there, and `reopen` must be called before the next one.
    */
   async commit(write: (transaction: Transaction) => void): Promise<void> {
-    if (!this.#isOpen || this.#readBytes > (this.#options.readBytesMax ?? READ_BYTES_MAX)) await this.reopen()
+    if (!this.#isOpen || this.hasReadEnough) await this.reopen()
     const transaction: Transaction = {
       put: (table, key, value) => void this.#tables[table].put(key, value),
       remove: (table, key) => void this.#tables[table].remove(key),
@@ -146,6 +146,11 @@ export class Store {
       }
     })()
     return this.#reopening
+  }
+
+  /** The next commit opens the file again, even one that writes nothing. */
+  get hasReadEnough(): boolean {
+    return this.#readBytes > (this.#options.readBytesMax ?? READ_BYTES_MAX)
   }
 
   /**

@@ -27,7 +27,7 @@ const ABANDONED_MS = 3_600_000
 /** Below the lake, as a rename must stay within one file system; what is in it does not end in .parquet. */
 const TEMP_FOLDER = '.tmp'
 
-/** Objects as files. A file appears under its name whole and synced, or not at all. */
+/** Objects as files, 0600 in folders of 0700. A file appears under its name whole and synced, or not at all. */
 export class FolderObjects implements ObjectStore {
   readonly #folder: string
   readonly #workFolder: string
@@ -76,8 +76,8 @@ export class FolderObjects implements ObjectStore {
       const { written, bad } = await writeParquet(this.#db, split, temp, this.#workFolder)
       if (bad.length > 0) await settle(bad)
       if (written === 0) return { rows: 0, bytes: 0 }
-      const bytes = await syncFile(temp)
-      await mkdir(dirname(target), { recursive: true })
+      const bytes = await sealFile(temp)
+      await mkdir(dirname(target), { recursive: true, mode: 0o700 })
       await rename(temp, target)
       await this.#syncFolder(dirname(target))
       return { rows: written, bytes }
@@ -97,9 +97,11 @@ export class FolderObjects implements ObjectStore {
   }
 }
 
-async function syncFile(path: string): Promise<number> {
+/** DuckDB makes its files readable for everybody. Returns the size. */
+async function sealFile(path: string): Promise<number> {
   const handle = await open(path, 'r+')
   try {
+    await handle.chmod(0o600)
     await handle.sync()
     return (await handle.stat()).size
   } finally {

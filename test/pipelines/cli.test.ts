@@ -5,12 +5,14 @@ import { DeadLetterFile, deadLetterOf } from '../../engine/dead-letter.ts'
 import { main } from '../../pipelines/cli.ts'
 import { readSettings } from '../../pipelines/settings.ts'
 import { openTopics } from '../../pipelines/topics.ts'
+import { GeoIp } from '../../platform/geoip/geoip.ts'
+import { geoIpStatus } from '../../platform/geoip/shared.ts'
 import { silentLog } from '../../platform/log.ts'
 import { createMetrics } from '../../platform/metrics.ts'
 import { eventOf } from '../support/deps.ts'
 import { temporary } from '../support/pipelines.ts'
 
-const COMMANDS = ['up', 'run', 'check', 'test', 'map', 'deadletter', 'lake', 'doctor']
+const COMMANDS = ['up', 'run', 'check', 'test', 'map', 'deadletter', 'lake', 'topics', 'doctor']
 
 const retention = { ageMsMax: 86_400_000, bytesMax: 1024 ** 3 }
 
@@ -89,6 +91,13 @@ describe('help and wrong usage', () => {
     [['deadletter', 'replay', ''], 'hex digits'],
     [['deadletter', 'list', '-o', 'xml'], 'table, json, ndjson'],
     [['doctor', '-o', 'xml'], 'table, json, ndjson'],
+    [['topics'], 'topics list, topics forget GROUP, or topics move'],
+    [['topics', 'list', 'waf'], 'topics list, topics forget GROUP, or topics move'],
+    [['topics', 'forget', 'waf', '--to', 'latest'], 'topics list, topics forget GROUP, or topics move'],
+    [['topics', 'move', 'waf', 'events.waf'], '--to is earliest, latest or an offset'],
+    [['topics', 'move', 'waf', 'events.waf', '--to', '-1'], '--to'],
+    [['topics', 'move', 'waf', 'events.waf', '--to', '3', '--partition', 'x'], '--partition is a number'],
+    [['topics', 'move', 'waf', 'events.waf', '--to', '3'], 'there is no group "waf"'],
   ])('%j is wrong usage', async (args, message) => {
     const { code, err } = await run(...args)
     expect(code).toBe(2)
@@ -149,8 +158,12 @@ describe('test', () => {
     expect(code).toBe(1)
   })
 
-  test('the tests of every pipeline that comes with Haetae pass', async () => {
+  test('the tests of every pipeline that comes with Haetae pass, and the GeoIP databases are opened once for all of them', async () => {
+    const opened = vi.spyOn(GeoIp, 'open')
     const { code, out } = await run('test')
+    expect(opened).toHaveBeenCalledTimes(1)
+    opened.mockRestore()
+    expect(await geoIpStatus()).toEqual([])
     expect(out).not.toContain('FAIL')
     expect(out).toMatch(/\n[1-9]\d* passed, 0 failed$/)
     expect(code).toBe(0)
@@ -207,5 +220,37 @@ describe('deadletter', () => {
     expect(await run('deadletter', 'replay', '--all')).toMatchObject({ code: 0, err: '1 records sent again' })
     expect(await run('deadletter', 'replay', '--all')).toMatchObject({ code: 0, err: '0 records sent again' })
     expect((await run('deadletter', 'list')).err).toBe('The dead letter is empty.')
+  })
+})
+
+describe('topics', () => {
+  beforeEach(async () => {
+    const topics = await openTopics(readSettings(), silentLog, createMetrics())
+    await topics.ensure({ name: 'events.waf', partitions: 2, compacted: false, retention })
+    const listener = { assigned: () => undefined, revoked: () => undefined }
+    const bounds = { recordsMax: 10, bytesMax: 1000, from: 'earliest' as const }
+    await topics.subscribe({ group: 'waf', topics: ['events.waf'], listener, ...bounds })
+    await topics.append('events.waf', [{ key: 'a', value: Buffer.from('{}'), timeMs: 0 }])
+    await topics.close()
+  })
+  const waiting = async (): Promise<unknown[]> => {
+    const { out } = await run('topics', 'list', '-o', 'ndjson')
+    return out.split('\n').map(line => (JSON.parse(line) as { waiting: unknown }).waiting)
+  }
+
+  test('list says what waits, and move makes a stopped group go on elsewhere', async () => {
+    expect(new Set(await waiting())).toEqual(new Set(['0', '1']))
+    const { code, out } = await run('topics', 'move', 'waf', 'events.waf', '--to', 'latest')
+    expect(code).toBe(0)
+    expect(out).toMatch(/partition +from +to\n0 +0 +[01]\n1 +0 +[01]/)
+    expect(await waiting()).toEqual(['0', '0'])
+    const back = await run('topics', 'move', 'waf', 'events.waf', '--to', '0', '--partition', '1', '-o', 'json')
+    expect(back.code).toBe(0)
+    expect(JSON.parse(back.out)).toMatchObject([{ partition: 1, to: '0' }])
+  })
+
+  test('forget lets go of a group', async () => {
+    expect(await run('topics', 'forget', 'waf')).toMatchObject({ code: 0 })
+    expect((await run('topics', 'list', '-o', 'ndjson')).out).toBe('')
   })
 })

@@ -226,6 +226,17 @@ describe('the lake sink', () => {
     }
   })
 
+  it('keeps objects and their folders from other users', async () => {
+    const { sink, folder } = await start()
+    await store(sink, records(0, 100))
+    const made = readdirSync(folder, { recursive: true, withFileTypes: true })
+    expect(made.filter(entry => entry.isFile() && entry.name.endsWith('.parquet'))).not.toEqual([])
+    for (const entry of made) {
+      const { mode } = statSync(join(entry.parentPath, entry.name))
+      expect(mode & 0o777, entry.name).toBe(entry.isDirectory() ? 0o700 : 0o600)
+    }
+  })
+
   it('starts with an empty spool, whatever an earlier process left', async () => {
     const { sink, folder, deps } = await start()
     await sink.write(records(0, 5), never)

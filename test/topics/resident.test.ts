@@ -3,7 +3,8 @@ import { realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { type BlockKey, encodeBlockKey, LOG_FILE, Store } from '../../platform/topics/store.ts'
-import { temporaryFolder } from './temporary.ts'
+import { options, recordOf, topicConfig } from './support.ts'
+import { openTemporary, temporaryFolder } from './temporary.ts'
 
 const VALUE_BYTES = 256 * 1024
 const READ_BYTES_MAX = 2 * 1024 * 1024
@@ -49,6 +50,25 @@ describe.runIf(process.platform === 'linux')('memory of the log', () => {
     expect(most).toBeLessThan(READ_BYTES_MAX + 2 * VALUE_BYTES + 1024 * 1024)
     expect(store.get('meta', Buffer.from('turn'))?.toString()).toBe('x')
     await store.close()
+  })
+
+  it('does not grow with a backlog either, whose reader commits nothing for long', async () => {
+    const { topics, folder } = await openTemporary()
+    const path = join(await realpath(folder), LOG_FILE)
+    const config = topicConfig({ partitions: 1 })
+    await topics.ensure(config)
+    const record = recordOf('key', 'x'.repeat(VALUE_BYTES))
+    for (let batch = 0; batch < 50; batch++) await topics.append(config.name, [record, record, record, record])
+    const subscription = await topics.subscribe(options(config.name))
+    let most = 0
+    for (let count = 0; count < 200; ) {
+      const fetched = await subscription.poll(new AbortController().signal)
+      count += fetched?.records.length ?? 0
+      most = Math.max(most, residentBytes(path))
+    }
+    // 50 MiB were read, and 16 MiB is when the file is opened again.
+    expect(most).toBeLessThan(20 * 1024 * 1024)
+    await topics.close()
   })
 
   it('is given back only by a commit: readers are told to wait, and then read on', async () => {

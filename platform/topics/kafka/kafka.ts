@@ -26,11 +26,12 @@ import { encodeBatch } from './batch.ts'
 import { ANSWER_MS_MAX, Cluster } from './cluster.ts'
 import { newestRecords } from './compacted.ts'
 import { explained } from './explain.ts'
-import { asFailure, check, KafkaFailure } from './failures.ts'
+import { asFailure, check, failureOf, KafkaFailure } from './failures.ts'
 import { type KafkaMetrics, kafkaMetrics } from './measures.ts'
 import type { MemberTimes } from './member.ts'
-import { deleteGroups, listGroups } from './messages/groups.ts'
-import { LATEST, produce } from './messages/records.ts'
+import { deleteGroups, listGroups, offsetCommit } from './messages/groups.ts'
+import type { PartitionRef } from './messages/message.ts'
+import { EARLIEST, LATEST, produce } from './messages/records.ts'
 import { committedBy, offsetsAt, patiently, placeOf } from './offsets.ts'
 import { Producer } from './producer.ts'
 import { KafkaSubscription } from './subscription.ts'
@@ -54,6 +55,11 @@ const UPKEEP_MS = 10_000
 const REPLICATION = 3
 /** How long a broker waits for the replicas of a batch. */
 const REPLICAS_MS = 8_000
+
+interface Range extends PartitionRef {
+  readonly start: bigint
+  readonly end: bigint
+}
 
 /** `Topics` on Kafka. Nothing is asked of the brokers before the first use. */
 export class KafkaTopics implements Topics {
@@ -158,6 +164,30 @@ export class KafkaTopics implements Topics {
       const node = await this.#cluster.coordinator(group)
       const [deleted] = await this.#cluster.send(node, 'lookup', deleteGroups, [group])
       check(deleted?.code ?? -1, group)
+    })
+  }
+
+  /** The group goes on there. Throws TOPIC_MISMATCH while a member of it reads. */
+  moveGroup(group: string, topic: string, partition: number, offset: bigint): Promise<void> {
+    return this.#doing(`moving the group ${group}`, async () => {
+      const node = await this.#cluster.coordinator(group)
+      // Of no member: a broker takes it only while the group has none.
+      const asked = { group, generation: -1, member: '', positions: [{ topic, partition, offset, note: undefined }] }
+      const [answer] = await this.#cluster.send(node, 'lookup', offsetCommit, asked)
+      const failure = failureOf(answer?.code ?? -1, `${group} ${topic}/${partition}`)
+      if (failure?.cure === 'rejoin') throw new KafkaFailure('NON_EMPTY_GROUP', 'fatal', 'stop its consumers first')
+      if (failure) throw failure
+    })
+  }
+
+  /** The first offset and the one after the last of every partition of those topics that exist. */
+  rangesOf(topics: readonly string[]): Promise<readonly Range[]> {
+    return this.#doing('looking at the topics', async () => {
+      const infos = (await this.#cluster.refresh(topics)).filter(({ code }) => code === 0)
+      const refs = infos.flatMap(({ topic, partitions }) => partitions.map(({ partition }) => ({ topic, partition })))
+      const starts = await offsetsAt(this.#cluster, EARLIEST, refs)
+      const ends = await offsetsAt(this.#cluster, LATEST, refs)
+      return refs.map(ref => ({ ...ref, start: starts.get(placeOf(ref))!, end: ends.get(placeOf(ref))! }))
     })
   }
 

@@ -204,6 +204,19 @@ describe('the three agree', () => {
     list: fc.array(tie('value'), { maxLength: 3 }),
   }))
 
+  it('on a secret at any place in a string, whatever four bytes it falls into, also at the very end of a document', () => {
+    const secrets = ['pin=1', '%2570in=1', 'Bearer abcdef', 'Basic dXNlcjpodXNo', 'ASIAIOSFODNN7EXAMPLE', 'eyJa.b.c']
+    for (const secret of secrets) {
+      for (let before = 0; before < 9; before++) {
+        for (const text of [`${' '.repeat(before)}${secret}`, `${'"'.repeat(before)}?${secret} b`]) {
+          const expected = redactValue(text, names)
+          expect(expected).toContain(R)
+          for (const [form, redacted] of forms) expect({ form, is: redacted(text) }).toEqual({ form, is: expected })
+        }
+      }
+    }
+  })
+
   it('on every JSON value, and doing it again changes nothing', () => {
     fc.assert(
       fc.property(value, given => {
