@@ -66,11 +66,9 @@ export function groupPromises({ topics: opened, topicWith }: Contract): void {
 
       await second.close()
       expect(b.positions.size).toBe(0)
-      // What one reads before it is told of the new share it reads again.
       await expect.poll(() => a.positions.size, { timeout: 30_000 }).toBe(4)
       await opened().append(topic, numbered(100, 100))
       expect(new Set(valuesOf(await take(first, 100))).size).toBe(100)
-      expect(a.positions.size).toBe(4)
       await first.close()
     })
 

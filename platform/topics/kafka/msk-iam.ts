@@ -1,5 +1,6 @@
 import { createHash, createHmac } from 'node:crypto'
 import { defaultProvider } from '@aws-sdk/credential-provider-node'
+import type { Clock } from '../../clock.ts'
 
 /**
  * Amazon MSK takes an OAUTHBEARER token that is a presigned request, Signature Version 4 in the query, base64url:
@@ -17,9 +18,9 @@ const LIFETIME_SECONDS = 900
 const USER_AGENT = 'haetae'
 
 /** Gives a fresh token for each connection, by the credentials that the AWS SDK finds (environment, profile, pod, machine). */
-export function mskToken(region: string): () => Promise<string> {
+export function mskToken(region: string, clock: Clock): () => Promise<string> {
   const credentials = defaultProvider()
-  return async () => signToken(region, await credentials(), new Date())
+  return async () => signToken(region, await credentials(), new Date(clock.now()))
 }
 
 export function signToken(

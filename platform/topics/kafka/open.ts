@@ -13,7 +13,7 @@ export async function openKafka(
 ): Promise<KafkaTopics> {
   const open = await library(settings.client)
   const { brokers, replication } = settings
-  return new KafkaTopics({ transport: open(securityOf(settings)), brokers, replication, ...parts })
+  return new KafkaTopics({ transport: open(securityOf(settings, parts.clock)), brokers, replication, ...parts })
 }
 
 async function library(client: KafkaSettings['client']): Promise<OpenTransport> {
