@@ -37,11 +37,21 @@ export interface RealKafka {
   stop(): Promise<void>
 }
 
-/** `settings` as in server.properties, for every node. `scram`: users made before the start, as `name=password`. */
+/** TLS, SCRAM-SHA-512 and ACLs on the brokers' port. `admin` may do everything, the other users what ACLs say. */
+export interface Secured {
+  readonly cert: string
+  readonly key: string
+  readonly admin: User
+  readonly users: readonly User[]
+}
+interface User {
+  readonly username: string
+  readonly password: string
+}
+
 interface KafkaOptions {
   readonly nodes?: 1 | 3
-  readonly settings?: Readonly<Record<string, string>>
-  readonly scram?: readonly string[]
+  readonly secured?: Secured
 }
 
 /**
@@ -68,9 +78,10 @@ export async function startKafka({
     mkdirSync(folder)
     const file = join(folder, 'server.properties')
     const own = { ...place(id, port, controllerPort, folder), 'controller.quorum.voters': voters }
-    const properties = Object.entries({ ...defaults(count), ...own, ...settings })
+    const safe = secured ? securityOf(secured, port, controllerPort) : {}
+    const properties = Object.entries({ ...defaults(count), ...own, ...safe })
     writeFileSync(file, properties.map(([name, value]) => `${name}=${value}\n`).join(''))
-    const users = scram.flatMap(user => ['--add-scram', scramOf(user)])
+    const users = secured ? [secured.admin, ...secured.users].flatMap(user => ['--add-scram', scramOf(user)]) : []
     const format = ['kafka.tools.StorageTool', 'format', '-t', CLUSTER_ID, '-c', file, ...users]
     await runProgram(java, ...JVM, '-cp', classPath, ...format)
     return new Node(id, port, folder, [...JVM, '-cp', classPath, 'kafka.Kafka', file], java)
@@ -135,9 +146,30 @@ function place(id: number, port: number, controllerPort: number, folder: string)
   }
 }
 
-function scramOf(user: string): string {
-  const [name, password] = user.split('=')
-  return `SCRAM-SHA-512=[name=${name},password=${password}]`
+function securityOf({ cert, key, admin }: Secured, port: number, controllerPort: number): Record<string, string> {
+  const inline = (pem: string): string => pem.trim().replaceAll('\n', '\\n')
+  const login = `username="${admin.username}" password="${admin.password}"`
+  return {
+    listeners: `SASL_SSL://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
+    'advertised.listeners': `SASL_SSL://127.0.0.1:${port}`,
+    'listener.security.protocol.map': 'SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT',
+    'inter.broker.listener.name': 'SASL_SSL',
+    'sasl.enabled.mechanisms': 'SCRAM-SHA-512',
+    'sasl.mechanism.inter.broker.protocol': 'SCRAM-SHA-512',
+    'listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config': `org.apache.kafka.common.security.scram.ScramLoginModule required ${login};`,
+    'ssl.keystore.type': 'PEM',
+    'ssl.keystore.certificate.chain': inline(cert),
+    'ssl.keystore.key': inline(key),
+    'ssl.truststore.type': 'PEM',
+    'ssl.truststore.certificates': inline(cert),
+    'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',
+    // The controller's port has no login.
+    'super.users': `User:${admin.username};User:ANONYMOUS`,
+  }
+}
+
+function scramOf({ username, password }: User): string {
+  return `SCRAM-SHA-512=[name=${username},password=${password}]`
 }
 
 class Node implements KafkaNode {
