@@ -32,7 +32,7 @@ async function allow(resourceType: number, operations: readonly number[]): Promi
 const [READ, WRITE, DESCRIBE, DESCRIBE_CONFIGS] = [3, 4, 8, 10]
 
 describe.each(['kafkajs', 'platformatic'] as const)('%s', client => {
-  test('a wrong password, no login and a certificate that nobody vouches for are refused, each with its reason', async () => {
+  test('a wrong password and a certificate that nobody vouches for are refused, each with its reason', async () => {
     const wrong = openTopicsOn(kafka.brokers, client, { security: as({ ...user, password: 'guessed' }) })
     await expect(wrong.ensure(topicConfig())).rejects.toMatchObject({ code: 'TOPIC_UNAUTHORISED' })
     const unknown = openTopicsOn(kafka.brokers, client, { security: { ...as(user), tls: { ca: undefined } } })

@@ -58,11 +58,7 @@ interface KafkaOptions {
  * A real Apache Kafka 4.4.0 cluster on 127.0.0.1 without Docker, KRaft, every node broker and controller: the jars from
  * Maven Central, kept in the user's cache folder. Needs `mvn`. With 3 nodes topics have 3 replicas and min ISR 2.
  */
-export async function startKafka({
-  nodes: count = 1,
-  settings = {},
-  scram = [],
-}: KafkaOptions = {}): Promise<RealKafka> {
+export async function startKafka({ nodes: count = 1, secured }: KafkaOptions = {}): Promise<RealKafka> {
   const java = await findJava()
   const classPath = await prepare()
   const home = mkdtempSync(join(tmpdir(), 'haetae-kafka-'))
