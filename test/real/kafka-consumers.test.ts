@@ -131,7 +131,7 @@ describe.each(['kafkajs', 'platformatic'] as const)('%s', client => {
     await open(client).append(topic, numbered(60))
     const seen = new Set<number>()
     for (const { partition } of await take(subscription, 60)) seen.add(partition)
-    expect([...seen].sort()).toEqual([0, 1, 2])
+    expect(seen).toEqual(new Set([0, 1, 2]))
     expect(listener.told).toEqual(['+0', '+1', '+2'])
     await subscription.close()
   })
@@ -231,7 +231,7 @@ test('another consumer reads what is written: key, value, time and headers', asy
     await consumer.subscribe({ topics: [topic], fromBeginning: true })
     await consumer.run({
       eachMessage: ({ message: { key, value, timestamp, headers } }) => {
-        const texts = Object.entries(headers).map(([name, text]) => `${name}=${text}`)
+        const texts = Object.entries(headers).map(([name, text]) => `${name}=${String(text)}`)
         seen.push([key === null ? null : String(key), value === null ? null : String(value), timestamp, ...texts])
         return Promise.resolve()
       },

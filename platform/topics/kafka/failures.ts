@@ -91,10 +91,6 @@ export function connectionFailure(detail: string, cause?: unknown): KafkaFailure
   return new KafkaFailure('CONNECTION', 'again', detail, cause === undefined ? {} : { cause })
 }
 
-export function cureOf(error: unknown): Cure {
-  return error instanceof KafkaFailure ? error.cure : 'fatal'
-}
-
 /** Any error as a failure; what is not one of ours is fatal. */
 export function asFailure(thrown: unknown): KafkaFailure {
   if (thrown instanceof KafkaFailure) return thrown

@@ -47,7 +47,7 @@ export function kafkaMetrics(metrics: Metrics) {
     holding: (group: string, partitions: number): void => assigned.set(partitions, { group }),
     lost: (group: string, topic: string, records: bigint): void => lost.add({ group, topic }, Number(records)),
     failed: (group: string, reason: string): void => failures.add({ group, reason }),
-    lag: common.lag,
+    lag: (lags: Parameters<typeof common.lag>[0]): void => common.lag(lags),
   }
 }
 

@@ -26,7 +26,7 @@ export interface MemberOptions {
   readonly listener: MemberListener
 }
 
-export interface MemberListener {
+interface MemberListener {
   /** The partitions are ours; the promise is waited for, and what it throws makes us join again. */
   assigned(share: Share): Promise<void>
   /**

@@ -20,7 +20,7 @@ export interface Channel {
   close(): Promise<void>
 }
 
-export interface Request {
+interface Request {
   readonly apiKey: number
   readonly apiVersion: number
   readonly body: Buffer
@@ -33,7 +33,7 @@ export interface Security {
   readonly sasl: Sasl | undefined
 }
 
-export type Sasl =
+type Sasl =
   | { readonly mechanism: 'scram-sha-256' | 'scram-sha-512'; readonly username: string; readonly password: string }
   | { readonly mechanism: 'oauthbearer'; readonly token: () => Promise<string> }
 

@@ -14,7 +14,7 @@ import { topicConfig } from '../../topics/support.ts'
 import type { RealKafka } from './kafka.ts'
 
 /** Every client library, by the name that HAETAE_KAFKA_CLIENT takes. */
-export const clients: Readonly<Record<'kafkajs' | 'platformatic', OpenTransport>> = {
+const clients: Readonly<Record<'kafkajs' | 'platformatic', OpenTransport>> = {
   kafkajs: openKafkaJs,
   platformatic: openPlatformatic,
 }

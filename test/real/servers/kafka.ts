@@ -17,7 +17,7 @@ const CLUSTER_ID = 'AAAAAAAAQAGAAAAAAAAAAA'
 /** Quick to start; not a server to measure. */
 const JVM = ['-Xmx384m', '-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-XX:-UsePerfData']
 
-export interface KafkaNode {
+interface KafkaNode {
   readonly id: number
   readonly port: number
   /** As a crash does. */
@@ -38,7 +38,7 @@ export interface RealKafka {
 }
 
 /** TLS, SCRAM-SHA-512 and ACLs on the brokers' port. `admin` may do everything, the other users what ACLs say. */
-export interface Secured {
+interface Secured {
   readonly cert: string
   readonly key: string
   readonly admin: User
