@@ -125,7 +125,7 @@ export class Cluster {
   ): Promise<A> {
     const writer = new Writer()
     message.write(writer, request)
-    const channel = await this.#channel(address, name)
+    const channel = await this.#openChannel(address, name)
     const asked = channel.request({ apiKey: message.key, apiVersion: message.version, body: writer.done() })
     let answer: Buffer
     try {
@@ -153,6 +153,14 @@ export class Cluster {
     } finally {
       done.abort()
     }
+  }
+
+  /** One that was lost while nobody used it is replaced, so that its next user need not fail to find out. */
+  async #openChannel(address: Address, name: string): Promise<Channel> {
+    const channel = await this.#channel(address, name)
+    if (channel.open) return channel
+    await this.#drop(name, channel)
+    return this.#channel(address, name)
   }
 
   #channel(address: Address, name: string): Promise<Channel> {

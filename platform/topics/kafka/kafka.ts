@@ -155,7 +155,7 @@ export class KafkaTopics implements Topics {
 
   /** Of every group that has a position in one of these topics. */
   lagOf(topics: readonly string[]): Promise<readonly GroupLag[]> {
-    return this.#doing('looking at the groups', () => patiently(this.#options.clock, () => this.#lags(topics)))
+    return this.#doing('looking at the groups', () => this.#lags(topics))
   }
 
   /** Its positions are deleted. Throws TOPIC_MISMATCH while a member of it reads. */
@@ -278,9 +278,10 @@ export class KafkaTopics implements Topics {
     }
   }
 
+  /** What fails for a reason that passes is repeated for a while: a leader that changes must not fail a command. */
   async #doing<T>(what: string, work: () => Promise<T>): Promise<T> {
     try {
-      return await work()
+      return await patiently(this.#options.clock, work)
     } catch (thrown) {
       throw explained(thrown, what)
     }

@@ -17,6 +17,7 @@ interface KafkaJsConnection {
   readonly socket?: { destroy(): void }
   readonly requestQueue: { scheduleCheckPendingRequests(): void }
   connect(): Promise<void>
+  isConnected(): boolean
   authenticate(): Promise<void>
   setVersions(versions: object): void
   setSupportAuthenticationProtocol(supported: boolean): void
@@ -60,6 +61,9 @@ export const openKafkaJs: OpenTransport = security => ({
 
 function channelOf(connection: KafkaJsConnection, place: string): Channel {
   return {
+    get open() {
+      return connection.isConnected()
+    },
     async request({ apiKey, apiVersion, body }) {
       const encoded = { buf: body, buffer: body } // as its Encoder looks
       const request = { apiKey, apiVersion, apiName: String(apiKey), encode: () => Promise.resolve(encoded) }

@@ -29,6 +29,9 @@ export const openPlatformatic: OpenTransport = security => ({
 
 function channelOf(connection: Connection, place: string): Channel {
   return {
+    get open() {
+      return connection.isConnected()
+    },
     request: ({ apiKey, apiVersion, body }) =>
       new Promise((resolve, reject) => {
         connection.send<Buffer>(

@@ -14,6 +14,8 @@ export interface Address {
 
 /** One connection. The broker works on one of its requests at a time, in order. */
 export interface Channel {
+  /** False once the connection is known to be gone. */
+  readonly open: boolean
   /** Sends a request with header version 1; gives the body of the answer. Rejects with a KafkaFailure, `again`, when it is lost. */
   request(request: Request): Promise<Buffer>
   /** Requests that wait for their answer are rejected. Never rejects. */

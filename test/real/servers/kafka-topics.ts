@@ -137,6 +137,9 @@ export function holdable(): { readonly wrap: (transport: Transport) => Transport
       async connect(address) {
         const channel = await transport.connect(address)
         return {
+          get open() {
+            return channel.open
+          },
           close: () => channel.close(),
           async request(request) {
             await held
