@@ -7,6 +7,8 @@ import { type Channel, CLIENT_ID, CONNECT_MS_MAX, type OpenTransport, type Secur
 /** Time-outs are the cluster's (cluster.ts); this one only must not come first. */
 const REQUEST_MS_MAX = 600_000
 
+const GONE: ReadonlySet<Connection['status']> = new Set(['closing', 'closed', 'error'])
+
 /** Transport on the connection of @platformatic/kafka 2.12.1, a part of its public interface. */
 export const openPlatformatic: OpenTransport = security => ({
   async connect({ host, port }) {
@@ -30,7 +32,8 @@ export const openPlatformatic: OpenTransport = security => ({
 function channelOf(connection: Connection, place: string): Channel {
   return {
     get open() {
-      return connection.isConnected()
+      // While it authenticates again it takes requests, though it does not call itself connected.
+      return !GONE.has(connection.status)
     },
     request: ({ apiKey, apiVersion, body }) =>
       new Promise((resolve, reject) => {
