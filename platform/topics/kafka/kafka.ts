@@ -204,7 +204,7 @@ export class KafkaTopics implements Topics {
 
   async #produce(topic: string, partition: number, records: readonly TopicRecord[]): Promise<void> {
     try {
-      const batch = await encodeBatch(records)
+      const batch = encodeBatch(records)
       const node = this.#cluster.leader(topic, partition)
       const request = { topic, partition, batch, timeoutMs: REPLICAS_MS }
       const [answer] = await this.#cluster.send(node, 'produce', produce, request, REPLICAS_MS + ANSWER_MS_MAX)
