@@ -83,6 +83,7 @@ export class KafkaTopics implements Topics {
       refresh: topic => this.#cluster.refresh([topic]),
       clock,
       log,
+      signal: this.#stop.signal,
     })
     this.#upkeep = this.#upkeepLoop()
   }

@@ -18,6 +18,8 @@ export interface ProducerOptions {
   readonly bytesMax?: number
   /** How long a batch is tried before its records are given back. */
   readonly deliveryMs?: number
+  /** Aborted: nothing is tried again. */
+  readonly signal?: AbortSignal
 }
 
 const BYTES_MAX = 900 * 1024
@@ -52,7 +54,8 @@ export class Producer {
   #rotation = 0
 
   constructor(options: ProducerOptions) {
-    this.#options = { bytesMax: BYTES_MAX, deliveryMs: DELIVERY_MS, ...options }
+    const signal = new AbortController().signal
+    this.#options = { bytesMax: BYTES_MAX, deliveryMs: DELIVERY_MS, signal, ...options }
   }
 
   async append(topic: string, partitions: number, records: readonly TopicRecord[]): Promise<Appended> {
@@ -177,7 +180,7 @@ class Lane {
     first: number,
     refused: Map<number, string>,
   ): Promise<Stopped | undefined> {
-    const { send, refresh, clock, deliveryMs } = this.#options
+    const { send, refresh, clock, deliveryMs, signal } = this.#options
     const untilMs = clock.monotonicMs() + deliveryMs
     for (let attempt = 0; ; attempt++) {
       try {
@@ -187,8 +190,9 @@ class Lane {
         const failure = asFailure(thrown)
         if (failure.cure === 'large') return this.#split(records, first, refused, failure)
         const wait = pauseMs(attempt)
-        if (failure.cure !== 'again' || clock.monotonicMs() + wait > untilMs) return { failure, confirmed: first }
-        await clock.wait(wait)
+        const over = signal.aborted || clock.monotonicMs() + wait > untilMs
+        if (failure.cure !== 'again' || over) return { failure, confirmed: first }
+        await clock.wait(wait, signal)
         await refresh(this.#topic).catch(() => undefined)
       }
     }

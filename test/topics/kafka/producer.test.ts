@@ -4,7 +4,7 @@ import { silentLog } from '../../../platform/log.ts'
 import type { TopicRecord } from '../../../platform/topics/contract.ts'
 import { recordBytes } from '../../../platform/topics/kafka/batch.ts'
 import { KafkaFailure } from '../../../platform/topics/kafka/failures.ts'
-import { Producer } from '../../../platform/topics/kafka/producer.ts'
+import { Producer, type ProducerOptions } from '../../../platform/topics/kafka/producer.ts'
 import { partitionOf } from '../../../platform/topics/partition.ts'
 import { FakeClock } from '../../support/clock.ts'
 import { numbered, recordOf } from '../support.ts'
@@ -15,10 +15,7 @@ const large = (): KafkaFailure => new KafkaFailure('MESSAGE_TOO_LARGE', 'large')
 type Send = (partition: number, records: readonly TopicRecord[]) => Promise<void> | void
 
 /** What reached the broker, request by request, and a producer that sends to it. */
-function producerOf(
-  send: Send = () => undefined,
-  given: { readonly bytesMax?: number; readonly deliveryMs?: number } = {},
-) {
+function producerOf(send: Send = () => undefined, given: Partial<ProducerOptions> = {}) {
   const requests: { readonly partition: number; readonly values: string[] }[] = []
   const errors: string[] = []
   const clock = new FakeClock()
@@ -117,6 +114,21 @@ describe('a failure', () => {
     await passing(clock, appended)
     expect((await appended).retry).toEqual([2, 3, 4, 5])
     expect(errors).toHaveLength(1)
+  })
+
+  test('is not waited out when the process stops: the records are given back at once', async () => {
+    const stop = new AbortController()
+    const { producer, clock } = producerOf(
+      () => {
+        throw again()
+      },
+      { signal: stop.signal },
+    )
+    const appended = producer.append('t', 1, numbered(3))
+    await clock.advance(1_000)
+    stop.abort()
+    expect((await appended).retry).toEqual([0, 1, 2])
+    await producer.idle()
   })
 
   test('of one partition leaves the others alone', async () => {
