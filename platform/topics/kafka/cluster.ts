@@ -22,6 +22,9 @@ export const ANSWER_MS_MAX = 10_000
  */
 export type Lane = string
 
+/** What a consumer asks of a cluster. */
+export type Requests = Pick<Cluster, 'refresh' | 'leader' | 'coordinator' | 'send' | 'closeLane'>
+
 /** Connections to the brokers, and who leads what. Failures are KafkaFailures; nothing is tried twice here. */
 export class Cluster {
   readonly #options: ClusterOptions

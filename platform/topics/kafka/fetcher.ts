@@ -1,7 +1,6 @@
 import type { Clock } from '../../clock.ts'
 import type { Buffers, PartitionBuffer } from './buffers.ts'
-import type { Cluster } from './cluster.ts'
-import { ANSWER_MS_MAX } from './cluster.ts'
+import { ANSWER_MS_MAX, type Requests } from './cluster.ts'
 import { asFailure, check, failureOf, type KafkaFailure } from './failures.ts'
 import { type FetchedPartition, fetch } from './messages/records.ts'
 import { pauseMs } from './pause.ts'
@@ -15,7 +14,7 @@ const PARTITION_BYTES_MAX = 512 * 1024
 const REST_MS = 5_000
 
 export interface FetcherOptions {
-  readonly cluster: Cluster
+  readonly cluster: Requests
   readonly clock: Clock
   /** Name of the connection; one consumer's own. */
   readonly lane: string

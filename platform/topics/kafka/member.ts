@@ -1,6 +1,6 @@
 import type { Clock } from '../../clock.ts'
 import { decodeAssignment, encodeAssignment, encodeSubscription, protocolName, shareOut } from './assignment.ts'
-import { ANSWER_MS_MAX, type Cluster } from './cluster.ts'
+import { ANSWER_MS_MAX, type Requests } from './cluster.ts'
 import { asFailure, check, KafkaFailure } from './failures.ts'
 import { heartbeat, joinGroup, leaveGroup, type Membership, offsetCommit, syncGroup } from './messages/groups.ts'
 import type { Message, PartitionRef } from './messages/message.ts'
@@ -17,7 +17,7 @@ export interface MemberTimes {
 }
 
 export interface MemberOptions {
-  readonly cluster: Cluster
+  readonly cluster: Requests
   readonly clock: Clock
   readonly group: string
   readonly reader: string

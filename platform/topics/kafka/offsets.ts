@@ -1,5 +1,5 @@
 import type { Clock } from '../../clock.ts'
-import type { Cluster } from './cluster.ts'
+import type { Requests } from './cluster.ts'
 import { asFailure, check } from './failures.ts'
 import { offsetFetch } from './messages/groups.ts'
 import type { PartitionRef } from './messages/message.ts'
@@ -29,7 +29,7 @@ export function placeOf({ topic, partition }: PartitionRef): string {
 
 /** The first offset (EARLIEST) or the one after the last (LATEST), by place. */
 export async function offsetsAt(
-  cluster: Cluster,
+  cluster: Requests,
   at: bigint,
   partitions: readonly PartitionRef[],
 ): Promise<ReadonlyMap<string, bigint>> {
@@ -60,7 +60,7 @@ export interface Committed {
 
 /** What a group has committed, by place. */
 export async function committedBy(
-  cluster: Cluster,
+  cluster: Requests,
   group: string,
 ): Promise<ReadonlyMap<string, Committed & PartitionRef>> {
   const node = await cluster.coordinator(group)

@@ -3,7 +3,7 @@ import { HaetaeError } from '../../errors.ts'
 import type { Log } from '../../log.ts'
 import type { Fetched, GroupLag, Position, SubscribeOptions, Subscription } from '../contract.ts'
 import { Buffers, PartitionBuffer } from './buffers.ts'
-import type { Cluster } from './cluster.ts'
+import type { Requests } from './cluster.ts'
 import { explained } from './explain.ts'
 import { asFailure, KafkaFailure } from './failures.ts'
 import { Fetcher } from './fetcher.ts'
@@ -19,7 +19,7 @@ const NOTE_BYTES_MAX = 4096
 const VANISHED_MS = 15_000
 
 export interface SubscriptionParts {
-  readonly cluster: Cluster
+  readonly cluster: Requests
   readonly clock: Clock
   readonly log: Log
   readonly measure: KafkaMetrics
