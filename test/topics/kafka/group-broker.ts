@@ -3,9 +3,17 @@ import { encodeBatch } from '../../../platform/topics/kafka/batch.ts'
 import type { Requests } from '../../../platform/topics/kafka/cluster.ts'
 import { numbered } from '../support.ts'
 
-interface Ref {
+interface At {
   readonly topic: string
   readonly partition: number
+  readonly offset: bigint
+}
+/** What the requests of a consumer hold, each a part of it. */
+interface Asked {
+  readonly member: string
+  readonly generation: number
+  readonly positions: readonly At[]
+  readonly partitions: readonly At[]
 }
 
 /** One broker with one group of one member that is ours, in memory. What a test sets is answered from then on. */
@@ -42,13 +50,13 @@ export class GroupBroker implements Requests {
   }
 
   async send(_node: number, _lane: string, message: { readonly name: string }, request: unknown): Promise<never> {
-    return (await this.#answer(message.name, request as Readonly<Record<string, never>>)) as never
+    return (await this.#answer(message.name, request as Asked)) as never
   }
 
-  async #answer(name: string, request: Readonly<Record<string, never>>): Promise<unknown> {
+  async #answer(name: string, request: Asked): Promise<unknown> {
     switch (name) {
       case 'JoinGroup':
-        return this.#join(request['member'] || `member-${this.joins}`)
+        return this.#join(request.member || `member-${this.joins}`)
       case 'SyncGroup':
         return { code: 0, assignment: encodeAssignment(this.share.map(partition => ({ topic: 't', partition }))) }
       case 'Heartbeat':
@@ -63,16 +71,13 @@ export class GroupBroker implements Requests {
           }),
         }
       case 'OffsetCommit':
-        return this.#commit(
-          request['positions'] as readonly (Ref & { offset: bigint })[],
-          request['generation'] as number,
-        )
+        return this.#commit(request.positions, request.generation)
       case 'ListOffsets':
-        return (request['partitions'] as readonly Ref[]).map(({ topic, partition }) => {
+        return request.partitions.map(({ topic, partition }) => {
           return { topic, partition, code: 0, offset: 0n }
         })
       case 'Fetch':
-        return this.#fetch(request['partitions'] as readonly (Ref & { offset: bigint })[])
+        return this.#fetch(request.partitions)
       default:
         throw new Error(`a group is not asked ${name}`)
     }
@@ -87,7 +92,7 @@ export class GroupBroker implements Requests {
     return { code: this.joinCode, generation: this.generation, leader: 'another', member, members }
   }
 
-  #commit(positions: readonly (Ref & { offset: bigint })[], generation: number): unknown {
+  #commit(positions: readonly At[], generation: number): unknown {
     if (this.commitCode === 0) {
       for (const { partition, offset } of positions) this.committed.set(partition, { offset, generation })
     }
@@ -95,7 +100,7 @@ export class GroupBroker implements Requests {
   }
 
   /** Each partition holds ten records, and then makes the fetch wait as a broker does. */
-  async #fetch(partitions: readonly (Ref & { offset: bigint })[]): Promise<unknown> {
+  async #fetch(partitions: readonly At[]): Promise<unknown> {
     this.fetches++
     if (this.fetchCode === 0 && partitions.every(({ offset }) => offset >= 10n)) {
       await new Promise(resolve => setTimeout(resolve, 20))
