@@ -186,7 +186,10 @@ class Node implements KafkaNode {
 
   start(): void {
     const output = openSync(join(this.#folder, 'log'), 'w')
-    this.#child = spawn(this.#java, this.#command, { stdio: ['ignore', output, output] })
+    const child = spawn(this.#java, this.#command, { stdio: ['ignore', output, output] })
+    // A run that ends without stop() leaves nothing behind.
+    process.once('exit', () => child.kill('SIGKILL'))
+    this.#child = child
     this.#child.on('error', () => undefined) // Seen as an early end by serving().
     closeSync(output)
   }
