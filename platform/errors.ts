@@ -46,6 +46,11 @@ export function hasCode(error: unknown, code: ErrorCode): boolean {
   return error instanceof HaetaeError && error.code === code
 }
 
+/** The destination refuses us until somebody changes something there or here; trying again soon is of no use. */
+export function isForAPerson(error: unknown): error is HaetaeError {
+  return hasCode(error, 'SINK_UNAUTHORISED') || hasCode(error, 'SINK_MISCONFIGURED')
+}
+
 /** A caught value as an Error, whatever was thrown. */
 export function asError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(String(thrown))

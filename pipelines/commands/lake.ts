@@ -39,7 +39,7 @@ async function query(sql: string, output: string): Promise<number> {
   const format = lakeFormats.find(each => each === output)
   if (!format) throw new HaetaeError('USAGE', `-o is one of ${lakeFormats.join(', ')}`)
   const notice = (text: string): void => console.error(text)
-  for await (const piece of queryLake(readSettings().lakeFolder, sql, { format, notice })) {
+  for await (const piece of queryLake(readSettings().lake, sql, { format, notice })) {
     if (!process.stdout.write(piece)) await new Promise(resolve => process.stdout.once('drain', resolve))
   }
   return 0

@@ -61,7 +61,7 @@ Haetae runs: ${writes}
   ingest        ${url}/firehose/waf (Firehose), ${url}/ingest/waf (NDJSON)
 ${key === undefined ? '  key           from HAETAE_FIREHOSE_KEY' : `  key           ${key}  (kept in ${settings.stateFolder}/ingest.key)`}
   state         ${settings.stateFolder}
-  lake          ${settings.lakeFolder}
+  lake          ${settings.lake}
 ${sample ? '  sample        a day of made-up WAF traffic is being replayed, labelled haetae:sample\n' : ''}
 Try next
   curl -sS ${url}/ingest/waf -H "Authorization: Bearer ${key ?? '$HAETAE_FIREHOSE_KEY'}" --data-binary '${oneRecord()}'
