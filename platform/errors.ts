@@ -25,6 +25,7 @@ export const errorCodes = {
   DEADLETTER_UNWRITABLE: 'the dead letter cannot be written',
   LAKE_UNWRITABLE: 'the lake cannot be written',
   LAKE_QUERY: 'the lake query failed',
+  LAKE_COMPACTION: 'the objects of an hour of the lake could not be merged into one',
   OUTPUT_CLOSED: 'the reader of standard output went away',
   SOURCE_UNREADABLE: 'the input cannot be read',
   LISTEN_FAILED: 'the address to listen on is taken or not allowed',

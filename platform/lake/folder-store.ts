@@ -81,6 +81,10 @@ export class FolderStore implements LakeStore {
     await orMissing(syncFolder(dirname(file)))
   }
 
+  source(path: string): string {
+    return join(this.location, path)
+  }
+
   close(): Promise<void> {
     return Promise.resolve()
   }

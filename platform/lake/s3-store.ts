@@ -1,14 +1,14 @@
-import { connectS3, parseS3, type S3 } from '../s3.ts'
+import { connectS3, parseS3, type S3, type S3Place } from '../s3.ts'
 import { prepareParts } from './parts.ts'
 import type { LakeStore } from './store.ts'
 
 /** Objects in a bucket of S3 or of a server that speaks its protocol, below a prefix. */
 export async function openS3Store(location: string, partsFolder: string): Promise<LakeStore> {
   const { bucket, prefix } = parseS3(location)
-  return s3Store(await connectS3(bucket), location, prefix, partsFolder)
+  return s3Store(await connectS3(bucket), { bucket, prefix }, location, partsFolder)
 }
 
-function s3Store(s3: S3, location: string, prefix: string, partsFolder: string): LakeStore {
+function s3Store(s3: S3, { bucket, prefix }: S3Place, location: string, partsFolder: string): LakeStore {
   return {
     location: location.replace(/\/$/, ''),
     partsFolder,
@@ -26,6 +26,8 @@ function s3Store(s3: S3, location: string, prefix: string, partsFolder: string):
     },
     get: (path, file) => s3.get(prefix + path, file),
     remove: path => s3.remove(prefix + path),
+    source: path => `s3://${bucket}/${prefix}${path}`,
+    access: () => s3.access(),
     close() {
       s3.close()
       return Promise.resolve()

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { isS3Location } from '../s3.ts'
+import { isS3Location, type S3Access } from '../s3.ts'
 import { FolderStore } from './folder-store.ts'
 import { openS3Store } from './s3-store.ts'
 
@@ -32,6 +32,9 @@ export interface LakeStore {
   get(path: string, file: string): Promise<boolean>
   /** Fine when there is no such object. */
   remove(path: string): Promise<void>
+  /** What DuckDB calls the object; for a bucket it needs `access` first. */
+  source(path: string): string
+  access?(): Promise<S3Access>
   close(): Promise<void>
 }
 
