@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { asError, HaetaeError, isForAPerson } from '../errors.ts'
-import { type DuckDb, literal } from './duckdb.ts'
+import { asError, isForAPerson } from '../errors.ts'
+import type { DuckDb } from './duckdb.ts'
 import { type KeptManifest, type Manifest, putManifest, readManifests, replacementName } from './manifest.ts'
+import { mergeFiles } from './merge.ts'
 import { hourEndMs, type LakeObject, listObjects, withoutReplaced } from './objects.ts'
 import type { LakeStore } from './store.ts'
 import { lakeTables } from './tables.ts'
@@ -49,7 +50,6 @@ export interface CompactionReport {
 
 type Counts = { -readonly [Key in Exclude<keyof CompactionReport, 'problems'>]: number }
 
-const ROW_GROUP_BYTES = 16 * 1024 * 1024
 /** A manifest whose object never came. Nothing depends on when it goes. */
 const ABANDONED_MS = 24 * 3_600_000
 
@@ -129,7 +129,7 @@ async function replace(unit: readonly LakeObject[], tools: CompactionTools, coun
   try {
     const inputs = await fetched(manifest, tools)
     if (!inputs) return // Somebody else compacted them meanwhile, and has deleted them.
-    const { rows, duplicates } = await merge(inputs, file, tools.db)
+    const { rows, duplicates } = await mergeFiles(inputs, file, tools.db, tools.workFolder)
     await store.putNew(path, file, signal)
     counts.made++
     counts.replaced += unit.length
@@ -152,51 +152,6 @@ async function fetched({ partition, replaces }: Manifest, tools: CompactionTools
     files.push(file)
   }
   return files
-}
-
-/**
- * One file of all rows, sorted by time, each event once: the row that the views of the lake would show. Columns are taken as they are, so
- * that nothing is lost from objects of another version.
- */
-async function merge(
-  files: readonly string[],
-  file: string,
-  db: DuckDb,
-): Promise<{ readonly rows: number; readonly duplicates: number }> {
-  const read = `read_parquet([${files.map(literal).join(', ')}], union_by_name = true, hive_partitioning = false, filename = true, file_row_number = true)`
-  const place = "filename || '#' || file_row_number"
-  await db.run(`COPY (
-    WITH twice AS (
-      SELECT metadata.uid AS uid, min(${place}) AS kept FROM ${read} GROUP BY metadata.uid HAVING count(*) > 1
-    )
-    SELECT r.* EXCLUDE (filename, file_row_number) FROM ${read} AS r LEFT JOIN twice ON r.metadata.uid = twice.uid
-    WHERE twice.uid IS NULL OR twice.kept = ${place}
-    ORDER BY time, metadata.uid
-  ) TO ${literal(file)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE_BYTES ${ROW_GROUP_BYTES})`)
-  const before = await contentOf(files, db)
-  const after = await contentOf([file], db)
-  if (after.print !== before.print || after.rows !== before.events) {
-    const message = `a compaction made ${after.rows} rows of ${before.events} events: nothing was replaced; report this`
-    throw new HaetaeError('LAKE_COMPACTION', message)
-  }
-  return { rows: after.rows, duplicates: before.rows - before.events }
-}
-
-interface Content {
-  readonly rows: number
-  /** Rows, each id once; a row without an id is an event of its own. */
-  readonly events: number
-  /** Of the set of ids. */
-  readonly print: string
-}
-
-async function contentOf(files: readonly string[], db: DuckDb): Promise<Content> {
-  const [row] = await db.rows(`
-    SELECT sum(n)::BIGINT, sum(CASE WHEN uid IS NULL THEN n ELSE 1 END)::BIGINT, bit_xor(hash(uid))::VARCHAR FROM (
-      SELECT metadata.uid AS uid, count(*) AS n FROM read_parquet([${files.map(literal).join(', ')}], hive_partitioning = false)
-      GROUP BY metadata.uid
-    )`)
-  return { rows: Number(row?.[0] ?? 0), events: Number(row?.[1] ?? 0), print: String(row?.[2]) }
 }
 
 /** Deletes what was replaced by an object that has been there since `untilMs`; then the manifest. */

@@ -111,13 +111,31 @@ describe('a compaction', () => {
     expect(await lake.liveUids()).toHaveLength(2)
   })
 
-  it('takes an object of more rows than it has memory for', async () => {
+  it('sorts more rows than it takes at once, and tries with fewer when they are too many for the memory', async () => {
     const many = Array.from({ length: 20_000 }, (_, at) => `u${at}`)
     await lake.put('a-0', many.slice(0, 12_000))
     await lake.put('a-1', many.slice(8_000))
     lake.nowMs += 2 * HOUR_MS
-    expect(await lake.compact()).toMatchObject({ made: 1, rows: 20_000, duplicates: 4_000 })
+    const sorts: number[] = []
+    const small: DuckDb = {
+      ...lake.db,
+      async run(sql) {
+        const [, from, to] = /time >= (\d+) AND time < (\d+)/.exec(sql) ?? []
+        if (from) {
+          sorts.push(Number(to) - Number(from))
+          if (sorts.length < 3) throw new Error('Out of Memory Error: failed to pin block')
+        }
+        await lake.db.run(sql)
+      },
+    }
+    expect(await lake.compact({}, lake.store, small)).toMatchObject({ made: 1, rows: 20_000, duplicates: 4_000 })
+    expect(sorts.length).toBeGreaterThan(50)
     expect(await lake.missing()).toEqual([])
+    const [path] = await lake.live()
+    const times = (await lake.db.rows(`SELECT time FROM ${literal(join(lake.folder, path!))}`)).map(([time]) =>
+      Number(time),
+    )
+    expect(times).toEqual(times.toSorted((a, b) => a - b))
   })
 
   it('merges no more at once than its bound, and comes to an end', async () => {
@@ -203,7 +221,7 @@ describe('a compaction', () => {
     lake.nowMs += 2 * HOUR_MS
     const forgetful: DuckDb = {
       ...lake.db,
-      run: sql => lake.db.run(sql.replace('WHERE twice', "WHERE r.metadata.uid != 'u2' AND twice")),
+      run: sql => lake.db.run(sql.replace('ORDER BY time, r', "AND r.metadata.uid != 'u2' ORDER BY time, r")),
     }
     const { made, problems } = await lake.compact({}, lake.store, forgetful)
     expect(made).toBe(0)
