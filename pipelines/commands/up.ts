@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import type { Command } from '../cli.ts'
 import { shippedPipelines } from '../files.ts'
+import { keepCompact } from '../lake-upkeep.ts'
 import { loadPipeline, type PipelineConfig, requirementsOf } from '../load.ts'
 import { type Running, startProcess, stopOnSignals } from '../process.ts'
 import { feedSample, hasData } from '../replay-sample.ts'
@@ -26,6 +27,7 @@ export const up: Command = {
     stopOnSignals(running.stop, running.runtime.log)
     const sample = values.sample ?? (fresh && !settings.connected)
     console.error(greeting(running, settings, pipelines, made ? key : undefined, sample))
+    keepCompact(running)
     if (sample) feedSample(running, ingestUrl(pipelines), key)
     await running.done
     return 0
