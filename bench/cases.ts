@@ -4,7 +4,14 @@ import { map } from '../pipelines/commands/map.ts'
 import { benchIngest } from './http.ts'
 import { eachLine } from './input.ts'
 import { type Amount, measured, type Sample } from './measure.ts'
-import { BenchPipeline, benchDeps, openTopicLog, placeholderDetector, startServer } from './pipelines.ts'
+import {
+  BenchPipeline,
+  benchDeps,
+  DELIVERIES_MAX,
+  openTopicLog,
+  placeholderDetector,
+  startServer,
+} from './pipelines.ts'
 
 export interface Files {
   readonly input: string
@@ -25,11 +32,16 @@ export interface Case {
 
 /** What every other case is compared with. */
 export const BASELINE = 'JSON.parse'
+/** What two processes that share nothing can give on this machine: its processors may share a core, its memory is one. */
+export const BASELINE_TWICE = 'JSON.parse, two workers'
+
+const parseLines = lines((chunk, from, to) => JSON.parse(chunk.toString('utf8', from, to)))
 
 /** In the order of the table. */
 export const cases: readonly Case[] = [
   { name: 'read only', workers: 1, prepare: lines(() => undefined) },
-  { name: BASELINE, workers: 1, prepare: lines((chunk, from, to) => JSON.parse(chunk.toString('utf8', from, to))) },
+  { name: BASELINE, workers: 1, prepare: parseLines },
+  { name: BASELINE_TWICE, workers: 2, prepare: parseLines },
   { name: 'parse + map', workers: 1, prepare: toNothing(['parse-waf']) },
   { name: '+ GeoIP', workers: 1, prepare: toNothing(['parse-waf', 'geoip']) },
   { name: '+ detect placeholder', workers: 1, prepare: toNothing(['parse-waf', 'geoip'], true) },
@@ -101,10 +113,10 @@ async function toOpenSearch({ input, warmUp }: Files): Promise<() => Promise<Sam
   // The records have the day of the generator: no real index would be as old, whenever this runs.
   const config = { url: server.url, retentionDays: 3_650 }
   const pipeline = await BenchPipeline.open(STAGES)
-  await pipeline.file(warmUp, 'opensearch', config)
+  await pipeline.file(warmUp, 'opensearch', config, DELIVERIES_MAX)
   const before = await server.documents()
   return async () => {
-    const sample = await measured(() => pipeline.file(input, 'opensearch', config))
+    const sample = await measured(() => pipeline.file(input, 'opensearch', config, DELIVERIES_MAX))
     const stored = (await server.documents()) - before
     server.close()
     if (stored !== sample.events) throw new Error(`OpenSearch got ${stored} of ${sample.events} documents`)

@@ -19,6 +19,11 @@ import type { ServerMessage } from './opensearch-server.ts'
 
 const SET_RECORDS = 500
 
+/** As in the pipelines of the program: enough for a sink to fill its requests. */
+export const DELIVERIES_MAX = 32
+/** For sinks that answer at once. */
+const FEW_DELIVERIES = 4
+
 /** The components of `map`, of the lake and of OpenSearch, as the program opens them: through their types, by the engine. */
 export class BenchPipeline {
   readonly #stages: readonly NamedStage[]
@@ -39,10 +44,10 @@ export class BenchPipeline {
   }
 
   /** Reads a file to its end. Throws when a record is rejected. */
-  async file(path: string, sinkType: string, sinkConfig: object): Promise<Amount> {
+  async file(path: string, sinkType: string, sinkConfig: object, deliveriesMax = FEW_DELIVERIES): Promise<Amount> {
     const source = await openByType(sources, 'file', { path, kind: 'waf' }, this.#deps)
     const sink = await openByType(sinks, sinkType, sinkConfig, this.#deps)
-    const events = await this.#run(source, sink, this.#deps, undefined)
+    const events = await this.#run(source, sink, this.#deps, undefined, deliveriesMax)
     return { events, bytes: statSync(path).size }
   }
 
@@ -52,10 +57,16 @@ export class BenchPipeline {
     const source = await openByType(sources, 'topic', { topic: name, kind: 'waf', group: `${name}-bench` }, deps)
     const positions = source.positions ?? deps.positions
     const sink = await openByType(sinks, sinkType, sinkConfig, { ...deps, positions })
-    return this.#run(source, sink, deps, count)
+    return this.#run(source, sink, deps, count, DELIVERIES_MAX)
   }
 
-  async #run(source: Source, sink: Sink, deps: Deps, count: number | undefined): Promise<number> {
+  async #run(
+    source: Source,
+    sink: Sink,
+    deps: Deps,
+    count: number | undefined,
+    deliveriesMax: number,
+  ): Promise<number> {
     const stop = new AbortController()
     let acked = 0
     let read = 0
@@ -92,7 +103,7 @@ export class BenchPipeline {
         write: (letters: readonly { readonly reason: string }[]) =>
           Promise.reject(new Error(`the benchmark has no bad records: ${letters[0]?.reason}`)),
       },
-      deliveriesMax: count === undefined ? 4 : 64,
+      deliveriesMax,
       residentBytesMax: 64 * 1024 * 1024,
       drainMs: 120_000,
     }

@@ -55,6 +55,8 @@ export interface Delivery {
   readonly batch: Batch
   /** Each event is durable in every sink, durable in the dead letter, or dropped on purpose. A closure that must not keep `batch` alive. */
   readonly ack: () => void
+  /** Called when stages and detectors ran over the batch and its writes have begun: a death from here on was not theirs. */
+  readonly staged?: () => void
   /** The engine is stopping. The source must leave the batch readable for the next process. */
   readonly nack: (cause: Error) => void
 }
@@ -155,6 +157,8 @@ export interface Deps {
   topics(): Promise<Topics>
   /** For sinks that make large objects: one short note per stream, kept with its committed position. */
   readonly positions: Positions
+  /** Says why a component does nothing until a person acts, undefined when it goes on: /readyz shows it. Absent where nobody asks. */
+  readonly paused?: (component: string, reason: string | undefined) => void
   /** For sinks that find out late (Verdict.later) that an event cannot be stored. Resolves when durable. */
   deadLetter(rejected: readonly DeadLetter[]): Promise<void>
 }

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { chmod, type FileHandle, mkdir, open, readdir, stat, unlink } from 'node:fs/promises'
+import { chmod, type FileHandle, mkdir, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { syncFolder } from '../platform/sync-folder.ts'
@@ -75,7 +75,6 @@ export interface DeadLetterOptions {
   /** `<folder>/<pipeline>/<YYYY-MM-DD>.ndjson`, folders 0700, files 0600: they hold unredacted bytes. */
   readonly folder: string
   readonly pipeline: string
-  readonly retentionDays: number
   now(): number
 }
 
@@ -163,7 +162,6 @@ export class DeadLetterFile implements DeadLetterStore {
       await handle.close().catch(() => undefined)
       throw error
     }
-    await removeOlder(folder, this.#options.now() - this.#options.retentionDays * 86_400_000)
     return this.#file
   }
 }
@@ -180,42 +178,4 @@ async function wholeLines(handle: FileHandle): Promise<number> {
     end = start
   }
   return 0
-}
-
-async function removeOlder(folder: string, beforeMs: number): Promise<void> {
-  for (const name of await readdir(folder)) {
-    const day = /^(\d{4}-\d{2}-\d{2})\.ndjson$/.exec(name)?.[1]
-    if (day && Date.parse(day) + 86_400_000 < beforeMs) await unlink(join(folder, name))
-  }
-}
-
-/** Every readable dead letter below `folder`, oldest file first, one in memory at a time. */
-export async function* readDeadLetters(folder: string): AsyncGenerator<DeadLetter> {
-  for (const pipeline of await namesIn(folder)) {
-    if (!(await isFolder(join(folder, pipeline)))) continue
-    for (const name of await namesIn(join(folder, pipeline))) {
-      if (!name.endsWith('.ndjson')) continue
-      const handle = await open(join(folder, pipeline, name), 'r')
-      try {
-        for await (const text of handle.readLines()) {
-          const letter = decodeDeadLetter(text)
-          if (letter) yield letter
-        }
-      } finally {
-        await handle.close()
-      }
-    }
-  }
-}
-
-async function namesIn(folder: string): Promise<string[]> {
-  try {
-    return (await readdir(folder)).sort()
-  } catch {
-    return [] // No dead letter was ever written there.
-  }
-}
-
-async function isFolder(path: string): Promise<boolean> {
-  return (await stat(path)).isDirectory()
 }

@@ -134,6 +134,7 @@ class Run {
       const alerts = encodeAll(this.#detect(staged.events), rejected)
       const records = this.#encodes ? encodeAll(staged.events, rejected) : staged.events.map(withoutJson)
       const written = this.#write(records, alerts, rejected, bytes)
+      delivery.staged?.()
       void this.#follow(written, settle, batch.length)
     } catch (thrown) {
       this.#room.leave(bytes)

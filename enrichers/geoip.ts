@@ -77,21 +77,20 @@ function enrichBatch(batch: Batch, geoIp: GeoIp, events: Counter, pipeline: stri
 }
 
 function place(event: Event, endpoint: NetworkEndpoint, answer: Answer): void {
-  if (answer.autonomousSystem) endpoint.autonomous_system = answer.autonomousSystem
-  if (answer.scope) {
-    endpoint.network_scope_id = NETWORK_SCOPE_OTHER
-    endpoint.network_scope = answer.scope
+  const { location, autonomousSystem, scope } = answer
+  if (!(location || autonomousSystem || scope)) return
+  const placed = { ...endpoint }
+  event.body.src_endpoint = placed
+  if (autonomousSystem) placed.autonomous_system = autonomousSystem
+  if (scope) {
+    placed.network_scope_id = NETWORK_SCOPE_OTHER
+    placed.network_scope = scope
   }
-  if (!answer.location) return
+  if (!location) return
   const before = endpoint.location?.country
-  if (before === undefined || before === answer.location.country) {
-    endpoint.location = answer.location
-  } else if (answer.location.country === undefined) {
-    endpoint.location = { ...answer.location, country: before }
-  } else {
-    endpoint.location = answer.location
-    keepCountry(event, before)
-  }
+  const isOther = before !== undefined && before !== location.country
+  placed.location = isOther && location.country === undefined ? { ...location, country: before } : location
+  if (isOther && location.country !== undefined) keepCountry(event, before)
 }
 
 /** Beside what is unmapped already, never instead of it. */

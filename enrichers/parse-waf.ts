@@ -1,13 +1,12 @@
 import { z } from 'zod'
 import { type Batch, defineStage, EVENT_BYTES_MAX, type Event, type Reject, type Stage } from '../engine/contract.ts'
 import type { Clock } from '../platform/clock.ts'
+import { eventTimeFault } from '../platform/event-time.ts'
 import { DocumentReader } from '../platform/json/document.ts'
 import { LazyBody } from '../platform/ocsf/lazy-body.ts'
 import { F } from './parse-waf/fields.ts'
 import { wafLayout } from './parse-waf/parts.ts'
 import { readRecord } from './parse-waf/record.ts'
-
-const DAY_MS = 86_400_000
 
 /**
  * AWS WAF log record (developer guide, "Log fields for web ACL traffic") → OCSF 1.8.0 HTTP Activity 4002. What OCSF has no place
@@ -28,10 +27,10 @@ export const parseWaf = defineStage({
 })
 
 function parseBatch(batch: Batch, reject: Reject, reader: DocumentReader, clock: Clock): Batch {
-  const latestMs = clock.now() + DAY_MS
+  const nowMs = clock.now()
   const parsed: Batch = []
   for (const event of batch) {
-    const fault = parse(event, reader, latestMs)
+    const fault = parse(event, reader, nowMs)
     if (fault === undefined) parsed.push(event)
     else reject(event, fault)
   }
@@ -39,15 +38,15 @@ function parseBatch(batch: Batch, reject: Reject, reader: DocumentReader, clock:
 }
 
 /** Why the record is refused, or undefined. */
-function parse(event: Event, reader: DocumentReader, latestMs: number): string | undefined {
+function parse(event: Event, reader: DocumentReader, nowMs: number): string | undefined {
   if (event.raw.length > EVENT_BYTES_MAX) return `oversize: ${event.raw.length} bytes`
   const record = readRecord(event, reader)
   if (typeof record === 'string') return record
   // Arrival time never stands in for it: a replayed record must not move to another day.
   if (!record.has(F.timestamp)) return 'time_out_of_range: timestamp is not a number'
   const timeMs = record.document.number(record.at[F.timestamp]!)
-  if (!Number.isInteger(timeMs) || timeMs < 0) return 'time_out_of_range: timestamp is not in milliseconds since 1970'
-  if (timeMs > latestMs) return 'time_out_of_range: timestamp is more than a day ahead'
+  const fault = eventTimeFault(timeMs, nowMs)
+  if (fault !== undefined) return fault
   record.timeMs = timeMs
   event.timeMs = timeMs
   const body = new LazyBody(record, wafLayout)

@@ -1,13 +1,15 @@
 import { z } from 'zod'
 import { type Batch, defineStage, type Event, type Stage } from '../engine/contract.ts'
+import type { OcsfEvent } from '../platform/ocsf/event.ts'
 import { LazyBody } from '../platform/ocsf/lazy-body.ts'
 import { redactDocument } from '../platform/redaction/document.ts'
-import { NAME_CHARS_MAX, SecretNames } from '../platform/redaction/names.ts'
+import { NAME_CHARS_MAX } from '../platform/redaction/name-table.ts'
+import { SecretNames } from '../platform/redaction/names.ts'
 import { redactValue } from '../platform/redaction/plain.ts'
 
 /**
  * Replaces secrets by `[redacted]` wherever they stand in an event: values of headers, cookies, parameters and members with a
- * secret's name, JSON Web Tokens, bearer tokens and AWS access key ids. The bytes as received (`event.raw`) keep them: only
+ * secret's name, what AWS WAF matched in a cookie, JSON Web Tokens, bearer and Basic credentials, AWS access key ids. The bytes as received (`event.raw`) keep them: only
  * topics and the dead letter store those.
  */
 export const redact = defineStage({
@@ -47,14 +49,16 @@ function redactBatch(batch: Batch, names: SecretNames): number {
 /** Whether there was anything to replace. */
 function redactEvent({ body }: Event, names: SecretNames): boolean {
   const lazy = LazyBody.behind(body)
-  if (!lazy) return redactFields(body, names)
+  if (!lazy) return redactFields(body, body, names)
+  // First the record: from then on what was only read reads without its secrets. What is left came from elsewhere.
   const inDocument = redactDocument(lazy.source.document, names)
-  return redactFields(lazy.made, names) || inDocument
+  const fields = lazy.forget()
+  return (fields !== undefined && redactFields(fields, body, names)) || inDocument
 }
 
-function redactFields(fields: object, names: SecretNames): boolean {
+function redactFields(fields: OcsfEvent, body: OcsfEvent, names: SecretNames): boolean {
   const redacted = redactValue(fields, names)
   if (redacted === fields) return false
-  Object.assign(fields, redacted)
+  Object.assign(body, redacted)
   return true
 }

@@ -4,6 +4,7 @@ import type { ZodType } from 'zod'
 import { backoffMs, writeBackoff } from '../engine/backoff.ts'
 import type { Deps, Positions, Sink, Source, Spec, Stage } from '../engine/contract.ts'
 import { DeadLetterFile } from '../engine/dead-letter.ts'
+import { keepRetention } from '../engine/dead-letter-files.ts'
 import { reasonCode } from '../engine/measures.ts'
 import type { NamedSink, Plan } from '../engine/pipeline.ts'
 import type { NamedStage } from '../engine/stages.ts'
@@ -24,6 +25,8 @@ export interface Runtime {
   readonly clock: Clock
   /** Opens the topic log on first use. */
   readonly topics: () => Promise<Topics>
+  /** Why a component of a pipeline does nothing until a person acts; undefined when it goes on. */
+  readonly paused?: (pipeline: string, component: string, reason: string | undefined) => void
 }
 
 /** A pipeline with every component open. */
@@ -58,9 +61,13 @@ export async function openPipeline(
   const deadLetter = new DeadLetterFile({
     folder: runtime.settings.deadLetterFolder,
     pipeline: config.name,
-    retentionDays: config.deadLetterRetentionDays,
     now: () => runtime.clock.now(),
   })
+  const retention = keepDeadLetters(config, runtime, log)
+  const closeDeadLetter = async (): Promise<void> => {
+    await retention.stop()
+    await deadLetter.close()
+  }
   const deps = depsOf(config, runtime, log, deadLetter, signal)
   const opened: (Source | Stage | Sink)[] = []
   const open = async <C extends Source | Stage | Sink>({ spec, config: given }: Part<C>, own: Deps): Promise<C> => {
@@ -88,11 +95,29 @@ export async function openPipeline(
       residentBytesMax: config.residentBytesMax,
       drainMs: runtime.settings.drainMs,
     }
-    return { plan, close: () => deadLetter.close() }
+    return { plan, close: closeDeadLetter }
   } catch (error) {
     for (const component of opened.reverse()) await component.close?.().catch(() => undefined)
-    await deadLetter.close()
+    await closeDeadLetter()
     throw error
+  }
+}
+
+/** For as long as the pipeline is open. */
+function keepDeadLetters(config: PipelineConfig, { settings, clock }: Runtime, log: Log): { stop(): Promise<void> } {
+  const stop = new AbortController()
+  const ended = keepRetention({
+    folder: join(settings.deadLetterFolder, config.name),
+    retentionDays: config.deadLetterRetentionDays,
+    clock,
+    log,
+    signal: stop.signal,
+  })
+  return {
+    stop() {
+      stop.abort()
+      return ended
+    },
   }
 }
 
@@ -113,6 +138,7 @@ function depsOf(config: PipelineConfig, runtime: Runtime, log: Log, store: DeadL
     stateFolder,
     topics: runtime.topics,
     positions: noPositions(config.name),
+    paused: (component, reason) => runtime.paused?.(config.name, component, reason),
     async deadLetter(letters) {
       await writeDeadLetters(store, letters, { clock, log, random: Math.random, backoff: writeBackoff, signal })
       for (const { stage, reason } of letters) {

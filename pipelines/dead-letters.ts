@@ -1,14 +1,12 @@
-import { constants } from 'node:fs'
-import { mkdir, open, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import type { DeadLetter, Deps, Event } from '../engine/contract.ts'
-import { readDeadLetters } from '../engine/dead-letter.ts'
+import type { Deps, Event } from '../engine/contract.ts'
+import { type KeptLetter, readDeadLetters } from '../engine/dead-letter-files.ts'
 import { RecordEvent } from '../engine/event.ts'
 import { reasonCode } from '../engine/measures.ts'
 import { stages } from '../enrichers/index.ts'
 import { HaetaeError } from '../platform/errors.ts'
 import type { TopicRecord } from '../platform/topics/contract.ts'
 import { openByType } from './compose.ts'
+import { markReplayed, ReplayedMarks } from './replayed.ts'
 
 export interface Selection {
   readonly ids?: readonly string[]
@@ -18,36 +16,24 @@ export interface Selection {
   readonly replayed: boolean
 }
 
-export interface Found {
-  readonly letter: DeadLetter
+export interface Found extends KeptLetter {
   readonly replayed: boolean
 }
 
 /** Dead letters that match, oldest first, one in memory at a time. */
 export async function* findDeadLetters(folder: string, selection: Selection): AsyncGenerator<Found> {
-  const done = await replayedBefore(folder)
-  for await (const letter of readDeadLetters(folder)) {
-    const replayed = done.has(mark(letter))
-    if (replayed && !selection.replayed) continue
-    if (selection.pipeline !== undefined && letter.pipeline !== selection.pipeline) continue
-    if (selection.reason !== undefined && reasonCode(letter.reason) !== selection.reason) continue
-    if (selection.ids && !selection.ids.some(id => letter.id.startsWith(id))) continue
-    yield { letter, replayed }
-  }
-}
-
-const REPLAYED = 'replayed'
-
-/** With the time: a record that is rejected once more after its replay is a new dead letter, and must be seen. */
-function mark({ id, pipeline, timeMs }: DeadLetter): string {
-  return `${pipeline} ${id} ${timeMs}`
-}
-
-async function replayedBefore(folder: string): Promise<Set<string>> {
+  const marks = new ReplayedMarks()
   try {
-    return new Set((await readFile(join(folder, REPLAYED), 'utf8')).split('\n'))
-  } catch {
-    return new Set() // Nothing was replayed yet.
+    for await (const kept of readDeadLetters(folder)) {
+      const { letter } = kept
+      if (selection.pipeline !== undefined && letter.pipeline !== selection.pipeline) continue
+      if (selection.reason !== undefined && reasonCode(letter.reason) !== selection.reason) continue
+      if (selection.ids && !selection.ids.some(id => letter.id.startsWith(id))) continue
+      const replayed = await marks.has(kept)
+      if (!replayed || selection.replayed) yield { ...kept, replayed }
+    }
+  } finally {
+    await marks.close()
   }
 }
 
@@ -67,28 +53,29 @@ export async function replayDeadLetters(
   deps: Deps,
 ): Promise<{ sent: number; skipped: number }> {
   const key = await openByType(stages, 'key', {}, deps)
-  let batch: DeadLetter[] = []
+  let batch: KeptLetter[] = []
   let sent = 0
   let skipped = 0
   const flush = async (): Promise<void> => {
-    const events: Event[] = batch.map(({ kind, raw }) => new RecordEvent(kind, raw, deps.clock.now()))
+    const events: Event[] = batch.map(({ letter: { kind, raw } }) => new RecordEvent(kind, raw, deps.clock.now()))
     await key.apply(events, event => {
       throw new HaetaeError('PIPELINE_STOPPED', `no key for ${event.id}: a fault in the key stage`)
     })
     for (const [topic, records] of byTopic(events)) await append(topic, records)
-    await markReplayed(folder, batch)
+    await markReplayed(batch)
     sent += batch.length
     batch = []
   }
   // What is sent may be rejected again at once, into the file that is being read: that is not chased.
   const beganMs = deps.clock.now()
-  for await (const { letter } of findDeadLetters(folder, selection)) {
+  for await (const found of findDeadLetters(folder, selection)) {
+    const { letter } = found
     if (letter.timeMs > beganMs) continue
     if (reasonCode(letter.reason) === 'oversize') {
       skipped++
       continue
     }
-    batch.push(letter)
+    batch.push(found)
     if (batch.length >= REPLAY_BATCH) await flush()
   }
   if (batch.length > 0) await flush()
@@ -104,16 +91,4 @@ function byTopic(events: readonly Event[]): Map<string, TopicRecord[]> {
     topics.set(topic, records)
   }
   return topics
-}
-
-async function markReplayed(folder: string, letters: readonly DeadLetter[]): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o700 })
-  const file = await open(join(folder, REPLAYED), constants.O_CREAT | constants.O_APPEND | constants.O_WRONLY, 0o600)
-  try {
-    // Begins a line of its own: a crash may have torn the one before.
-    await file.appendFile(`\n${letters.map(letter => `${mark(letter)}\n`).join('')}`)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
 }

@@ -1,11 +1,12 @@
 import type { Log } from '../platform/log.ts'
 
-export type PipelineState = 'starting' | 'running' | 'stopped' | 'failed'
+/** 'paused': it runs, but a destination refuses until a person acts. */
+export type PipelineState = 'starting' | 'running' | 'paused' | 'stopped' | 'failed'
 
 export interface PipelineHealth {
   readonly name: string
   readonly state: PipelineState
-  /** Why it failed or waits; for operators, never a secret. */
+  /** Why it failed or is paused; for operators, never a secret. */
   readonly detail: string | undefined
   readonly readsFrom: string
   readonly writesTo: string
@@ -15,6 +16,8 @@ export interface PipelineHealth {
 export class Health {
   readonly startedMs: number
   readonly #pipelines = new Map<string, PipelineHealth>()
+  /** Why a component of a pipeline is paused, by pipeline and component. */
+  readonly #paused = new Map<string, Map<string, string>>()
   readonly #notices: string[] = []
   readonly #log: Log
 
@@ -27,11 +30,19 @@ export class Health {
     this.#pipelines.set(name, { name, state: 'starting', detail: undefined, readsFrom, writesTo })
   }
 
-  set(name: string, state: PipelineState, detail?: string): void {
+  set(name: string, state: Exclude<PipelineState, 'paused'>, detail?: string): void {
     const known = this.#pipelines.get(name)
     if (!known) return
     this.#pipelines.set(name, { ...known, state, detail })
     this.#log.info('pipeline state', { pipeline: name, state, ...(detail === undefined ? {} : { detail }) })
+  }
+
+  /** A component does nothing until a person acts; undefined: it goes on. Who calls says it in the log. */
+  paused(name: string, component: string, reason: string | undefined): void {
+    const components = this.#paused.get(name) ?? new Map<string, string>()
+    this.#paused.set(name, components)
+    if (reason === undefined) components.delete(component)
+    else components.set(component, reason)
   }
 
   /** A line for people, shown at the top of the status page. */
@@ -44,7 +55,15 @@ export class Health {
   }
 
   get pipelines(): readonly PipelineHealth[] {
-    return [...this.#pipelines.values()]
+    return [...this.#pipelines.values()].map(pipeline => {
+      const paused = [...(this.#paused.get(pipeline.name) ?? [])]
+      if (pipeline.state !== 'running' || paused.length === 0) return pipeline
+      return {
+        ...pipeline,
+        state: 'paused',
+        detail: paused.map(([component, why]) => `${component}: ${why}`).join('; '),
+      }
+    })
   }
 
   /** What is missing before traffic should come; empty when ready. */

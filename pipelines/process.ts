@@ -1,5 +1,5 @@
 import { BATCH_BYTES_MAX } from '../engine/contract.ts'
-import { type NamedSink, run } from '../engine/pipeline.ts'
+import { type NamedSink, type Plan, run } from '../engine/pipeline.ts'
 import { systemClock } from '../platform/clock.ts'
 import { asError, HaetaeError } from '../platform/errors.ts'
 import { geoIpStatus } from '../platform/geoip/shared.ts'
@@ -17,13 +17,15 @@ import { openTopics } from './topics.ts'
 /** Resident bytes per raw byte being written: the record, its parsed form, its encoding, and what V8 has not collected. */
 const MEMORY_FACTOR = 4
 /** A process that has opened its GeoIP databases and seen no event, as measured. */
-const PROCESS_BASE_BYTES = 380 * 1024 * 1024
+const PROCESS_BASE_BYTES = 230 * 1024 * 1024
 
 /** One running process: its pipelines, its topic log, its status page. */
 export interface Running {
   readonly runtime: Runtime
   readonly health: Health
   readonly status: StatusServer
+  /** Resolves with the port of the first http source once it listens; never when there is none. */
+  readonly listening: Promise<number>
   /** Resolves when every pipeline stopped; rejects with the first failure, after all have stopped. */
   readonly done: Promise<void>
   readonly stop: () => void
@@ -35,14 +37,15 @@ export async function startProcess(pipelines: readonly PipelineConfig[], setting
   const metrics = createMetrics({ processMetrics: true })
   const stop = new AbortController()
   let opening: Promise<Topics> | undefined
+  const health = new Health(systemClock.now(), log)
   const runtime: Runtime = {
     settings,
     log,
     metrics,
     clock: systemClock,
     topics: () => (opening ??= openTopics(settings, log, metrics)),
+    paused: (pipeline, component, reason) => health.paused(pipeline, component, reason),
   }
-  const health = new Health(systemClock.now(), log)
   const recent = new RecentEvents()
   // The log is taken before anything listens: a second process must fail at once, not after it took the ports.
   if (pipelines.some(usesTopics)) await runtime.topics()
@@ -60,16 +63,20 @@ export async function startProcess(pipelines: readonly PipelineConfig[], setting
   for (const { name, source, sinks } of pipelines) {
     health.register(name, describe(source), sinks.map(describe).join(', '))
   }
+  const { promise: listening, resolve: listens } = Promise.withResolvers<number>()
+  const opened = ({ source }: Plan): void => {
+    if ('port' in source && typeof source.port === 'number') listens(source.port)
+  }
   const running = async (): Promise<void> => {
     try {
-      await runAll(pipelines, runtime, health, recent, stop)
+      await runAll(pipelines, runtime, health, recent, stop, opened)
     } finally {
       await status.close()
       await (await opening)?.close()
     }
   }
   const done = running()
-  return { runtime, health, status, done, stop: () => stop.abort() }
+  return { runtime, health, status, listening, done, stop: () => stop.abort() }
 }
 
 async function runAll(
@@ -78,6 +85,7 @@ async function runAll(
   health: Health,
   recent: RecentEvents,
   stop: AbortController,
+  opened: (plan: Plan) => void,
 ): Promise<void> {
   const watched = pipelines.find(({ sinks }) => sinks.some(({ spec }) => spec.type !== 'topic'))
   const observer: NamedSink = { name: 'status-page', sink: recent }
@@ -90,6 +98,7 @@ async function runAll(
         const observers = pipeline === watched ? [observer] : []
         const { plan, close } = await openPipeline(pipeline, runtime, stop.signal, observers)
         if (writesTopic(pipeline)) topicsMade.arrive()
+        opened(plan)
         health.set(pipeline.name, 'running')
         try {
           await run(plan, runtime, stop.signal)

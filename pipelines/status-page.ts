@@ -20,8 +20,11 @@ export function escapeHtml(text: string): string {
 
 const CHARS_MAX = 120
 
-function cell(text: string): string {
-  return escapeHtml(text.length > CHARS_MAX ? `${text.slice(0, CHARS_MAX)}…` : text)
+/** What a server says of itself, where a person has to read all of it. */
+const DETAIL_CHARS_MAX = 600
+
+function cell(text: string, charsMax = CHARS_MAX): string {
+  return escapeHtml(text.length > charsMax ? `${text.slice(0, charsMax)}…` : text)
 }
 
 /** The status page: no script, refreshes itself. Everything from events is escaped. */
@@ -83,7 +86,7 @@ function eventRow(event: RecentEvent): string {
 
 function pipelineRow({ name, state, detail, readsFrom, writesTo }: PipelineHealth): string {
   const shown = detail === undefined ? state : `${state}: ${detail}`
-  return `<tr><td>${cell(name)}</td><td class="${state === 'running' ? 'good' : 'bad'}">${cell(shown)}</td><td>${cell(readsFrom)}</td><td>${cell(writesTo)}</td></tr>`
+  return `<tr><td>${cell(name)}</td><td class="${state === 'running' ? 'good' : 'bad'}">${cell(shown, DETAIL_CHARS_MAX)}</td><td>${cell(readsFrom)}</td><td>${cell(writesTo)}</td></tr>`
 }
 
 function databaseRow({ topic, type, state, builtMs, message }: DatabaseStatus): string {

@@ -4,7 +4,7 @@ import { createLog, type Log } from '../platform/log.ts'
 import { createMetrics, type Metrics } from '../platform/metrics.ts'
 import { connectOwner } from '../platform/topics/client.ts'
 import type { GroupLag } from '../platform/topics/contract.ts'
-import { type EmbeddedTopics, openEmbedded } from '../platform/topics/embedded.ts'
+import { type EmbeddedTopics, openEmbedded, type PartitionState } from '../platform/topics/embedded.ts'
 import type { Append } from './dead-letters.ts'
 import type { Settings } from './settings.ts'
 
@@ -18,7 +18,9 @@ export function openTopics(settings: Settings, log: Log, metrics: Metrics): Prom
 interface AskedLog {
   readonly append: Append
   lag(): Promise<readonly GroupLag[]>
+  partitions(): Promise<readonly PartitionState[]>
   forgetGroup(group: string): Promise<void>
+  moveGroup(group: string, topic: string, partition: number, offset: bigint): Promise<void>
 }
 
 /** Asks through the process that owns the log, or, when none runs, as its owner for the moment. */
@@ -26,14 +28,20 @@ async function withLog<T>(settings: Settings, work: (log: AskedLog) => Promise<T
   const owner = await connectOwner(settings.topicsFolder)
   if (owner) {
     try {
-      return await work(owner)
+      return await work({ ...owner, partitions: async () => (await owner.describe()).partitions })
     } finally {
       owner.close()
     }
   }
   const own = await openTopics(settings, createLog('warn'), createMetrics())
   try {
-    return await work({ append: appendAll(own), lag: () => own.lag(), forgetGroup: group => own.forgetGroup(group) })
+    return await work({
+      append: appendAll(own),
+      lag: () => own.lag(),
+      partitions: () => Promise.resolve(own.describe()),
+      forgetGroup: group => own.forgetGroup(group),
+      moveGroup: (...to) => own.moveGroup(...to),
+    })
   } finally {
     await own.close()
   }
@@ -64,6 +72,55 @@ export async function forgetGroup(settings: Settings, group: string): Promise<vo
       throw new HaetaeError('USAGE', `there is no group "${group}"; there are: ${[...groups].join(', ') || 'none'}`)
     }
     await log.forgetGroup(group)
+  })
+}
+
+export interface Move {
+  readonly group: string
+  readonly topic: string
+  /** Of the topic; undefined: all of them. */
+  readonly partition: number | undefined
+  readonly to: 'earliest' | 'latest' | bigint
+}
+export interface Moved {
+  readonly partition: number
+  readonly from: bigint
+  readonly to: bigint
+}
+
+/**
+ * Makes a group go on elsewhere: back to what it has read, or past what it cannot. Throws USAGE when there is nothing of this
+ * name or no such offset, TOPIC_MISMATCH while the group reads.
+ */
+export function moveGroup(settings: Settings, { group, topic, partition, to }: Move): Promise<readonly Moved[]> {
+  return withLog(settings, async log => {
+    const lags = await log.lag()
+    const reads = lags.filter(each => each.group === group && each.topic === topic)
+    const chosen = reads.filter(each => partition === undefined || each.partition === partition)
+    if (chosen.length === 0) {
+      const known = [...new Set(lags.map(each => `${each.group} ${each.topic}`))].join(', ') || 'none'
+      const what = partition === undefined ? topic : `partition ${partition} of ${topic}`
+      throw new HaetaeError('USAGE', `there is no group "${group}" that reads ${what}; groups and topics are: ${known}`)
+    }
+    if (typeof to === 'bigint' && chosen.length > 1) {
+      throw new HaetaeError(
+        'USAGE',
+        `an offset is one of a partition, and ${topic} has ${chosen.length}: say --partition`,
+      )
+    }
+    const states = (await log.partitions()).filter(each => each.topic === topic)
+    const moves = chosen.map(({ partition: index, committed }): Moved => {
+      const { start, end } = states.find(each => each.partition === index)!
+      if (typeof to === 'bigint' && (to < start || to > end)) {
+        throw new HaetaeError(
+          'USAGE',
+          `${topic}/${index} holds the offsets from ${start} to ${end}: ${to} is none of them`,
+        )
+      }
+      return { partition: index, from: committed, to: to === 'earliest' ? start : to === 'latest' ? end : to }
+    })
+    for (const move of moves) await log.moveGroup(group, topic, move.partition, move.to)
+    return moves
   })
 }
 

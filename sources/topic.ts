@@ -1,8 +1,8 @@
 import { join } from 'node:path'
 import { z } from 'zod'
 import { BATCH_BYTES_MAX, BATCH_EVENTS_MAX, type Deps, defineSource, kinds, type Source } from '../engine/contract.ts'
-import { Attempts } from './topic/attempts.ts'
 import { TopicSource } from './topic/consume.ts'
+import { PoisonGuard } from './topic/poison.ts'
 
 const config = z.strictObject({
   topic: z.string().min(1).max(249).describe('Made by the pipeline that writes to it'),
@@ -19,7 +19,9 @@ const config = z.strictObject({
     .min(3)
     .max(1_000)
     .default(3)
-    .describe('Processes that die over the same position before its records are read one by one'),
+    .describe(
+      'Processes that die with the same records in the stages before the record that kills them is dead-lettered',
+    ),
   recordsMax: z.int().min(1).max(BATCH_EVENTS_MAX).default(BATCH_EVENTS_MAX).describe('Of one batch'),
   bytesMax: z.int().min(1024).max(BATCH_BYTES_MAX).default(BATCH_BYTES_MAX).describe('Of one batch, as received'),
 })
@@ -43,8 +45,8 @@ bytesMax: 1048576
 /** Throws TOPIC_UNKNOWN while nobody has made the topic. */
 async function openTopicSource(given: z.output<typeof config>, deps: Deps): Promise<Source> {
   const group = given.group ?? deps.pipeline
-  const attempts = new Attempts(join(deps.stateFolder, 'attempts', `${group}-${given.topic}`), given.deathsMax)
-  const source = new TopicSource({ ...given, group }, deps, attempts)
+  const guard = new PoisonGuard(join(deps.stateFolder, 'poison', `${group}-${given.topic}`), given.deathsMax, deps.log)
+  const source = new TopicSource({ ...given, group }, deps, guard)
   await source.start(await deps.topics())
   return source
 }

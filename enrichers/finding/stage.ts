@@ -2,11 +2,11 @@
 import type { Batch, Event, Stage } from '../../engine/contract.ts'
 import { EVENT_BYTES_MAX } from '../../engine/contract.ts'
 import type { Clock } from '../../platform/clock.ts'
+import { eventTimeFault } from '../../platform/event-time.ts'
 import { guardedJson } from '../../platform/json/guard.ts'
 import { isObject } from '../../platform/json/residue.ts'
 import type { JsonObject, OcsfEvent } from '../../platform/ocsf/event.ts'
 
-const DAY_MS = 86_400_000
 const LIMITS = { bytesMax: EVENT_BYTES_MAX, depthMax: 64, keysMax: 2000 } as const
 
 /** A finding read from a record, or why there is none: `code` or `code: detail`. */
@@ -16,24 +16,23 @@ export type Mapped = { readonly body: OcsfEvent; readonly timeMs: number } | { r
 export type MapFinding = (record: JsonObject, event: Event, dangerous: JsonObject | undefined) => Mapped
 
 /**
- * `notIt` is the reason for records that are JSON, but not of this kind. An event time before 1970 or more than a day ahead is
- * refused: it would stay at one end of every list.
+ * `notIt` is the reason for records that are JSON, but not of this kind. An event time that cannot be one is refused (event-time.ts).
  */
 export function findingStage(notIt: 'not_guardduty' | 'not_falco', map: MapFinding, clock: Clock): Stage {
-  const read = (event: Event, latestMs: number): Mapped => {
+  const read = (event: Event, nowMs: number): Mapped => {
     const json = guardedJson(event.raw, LIMITS)
     if (!json.ok) return { reason: json.detail ? `${json.reason}: ${json.detail}` : json.reason }
     if (!isObject(json.value)) return { reason: `${notIt}: no object` }
     const mapped = map(json.value, event, json.dangerous)
     if ('reason' in mapped) return mapped
-    if (mapped.timeMs < 0) return { reason: 'time_out_of_range: before 1970' }
-    return mapped.timeMs <= latestMs ? mapped : { reason: 'time_out_of_range: more than a day ahead' }
+    const fault = eventTimeFault(mapped.timeMs, nowMs)
+    return fault === undefined ? mapped : { reason: fault }
   }
   return {
     apply(batch, reject): Batch {
-      const latestMs = clock.now() + DAY_MS
+      const nowMs = clock.now()
       return batch.filter(event => {
-        const mapped = read(event, latestMs)
+        const mapped = read(event, nowMs)
         if ('reason' in mapped) {
           reject(event, mapped.reason)
           return false

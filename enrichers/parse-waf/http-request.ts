@@ -56,16 +56,20 @@ function writeForwardedProto(record: WafRecord, out: JsonWriter): void {
   else if (document.is(headers.forwardedProto, '"http"')) out.literal(T.http)
 }
 
+function writeForwardedFor(record: WafRecord, out: JsonWriter): void {
+  const addresses = forwardedFor(record)
+  if (addresses.length === 0) return
+  out.literal(T.forwardedFor)
+  out.value(addresses)
+}
+
 /** OCSF wants addresses; `unknown`, ports and whatever else a client invents are only in the header. */
-function writeForwardedFor({ document, headers }: WafRecord, out: JsonWriter): void {
-  const addresses = document
+export function forwardedFor({ document, headers }: WafRecord): string[] {
+  return document
     .text(headers.forwardedFor)
     .split(',', FORWARDED_MAX)
     .map(text => text.trim())
     .filter(isAddress)
-  if (addresses.length === 0) return
-  out.literal(T.forwardedFor)
-  out.value(addresses)
 }
 
 function writeHeaders(record: WafRecord, out: JsonWriter): void {

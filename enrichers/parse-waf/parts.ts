@@ -5,6 +5,7 @@ import { F } from './fields.ts'
 import { writeFirewallRule } from './firewall-rule.ts'
 import { writeHttpRequest } from './http-request.ts'
 import { writeMetadata } from './metadata.ts'
+import { readHttpRequest } from './read-http-request.ts'
 import type { WafRecord } from './record.ts'
 import { T } from './text.ts'
 import { webAclOf } from './web-acl.ts'
@@ -66,7 +67,9 @@ const source: Part = {
   read(record) {
     const { ip } = record
     if (ip === undefined) return {}
-    return { src_endpoint: record.has(F.country) ? { ip, location: { country: record.text(F.country) } } : { ip } }
+    if (!record.has(F.country)) return { src_endpoint: Object.freeze({ ip }) }
+    const location = Object.freeze({ country: record.text(F.country) })
+    return { src_endpoint: Object.freeze({ ip, location }) }
   },
 }
 
@@ -95,6 +98,7 @@ const request: Part = {
     out.literal(T.request)
     writeHttpRequest(record, out)
   },
+  read: record => ({ http_request: readHttpRequest(record) }),
 }
 
 /** Only what a custom response, CAPTCHA or Challenge answered: the record does not know the origin's status. */

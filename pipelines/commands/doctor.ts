@@ -5,6 +5,7 @@ import { asError } from '../../platform/errors.ts'
 import { geoIpStatus } from '../../platform/geoip/shared.ts'
 import { openLakeStore } from '../../platform/lake/store.ts'
 import { silentLog } from '../../platform/log.ts'
+import { connectOpenSearch } from '../../platform/opensearch.ts'
 import { isS3Location } from '../../platform/s3.ts'
 import type { Command } from '../cli.ts'
 import { openByType } from '../compose.ts'
@@ -140,22 +141,28 @@ async function geoip(settings: Settings): Promise<Finding[]> {
   }
 }
 
+/** Asks as `waf.yaml` does: with its user and its authorities. */
 async function opensearch(): Promise<Finding> {
-  const url = process.env['OPENSEARCH_URL']
+  const { OPENSEARCH_URL: url, OPENSEARCH_USERNAME: username = '', OPENSEARCH_CA_FILE: caFile = '' } = process.env
   if (!url) return { check: 'opensearch', state: 'ok', detail: 'OPENSEARCH_URL is not set: events go to the lake only' }
   try {
-    const root = new URL('/', url)
-    // fetch refuses such a URL with a message that quotes it, password included.
+    const root = new URL(url)
+    // Else a message of the client would quote it, password included.
     if (root.username !== '' || root.password !== '') {
-      const detail = 'OPENSEARCH_URL holds credentials: give them as auth { username, password: { env: NAME } }'
+      const detail = 'OPENSEARCH_URL holds credentials: give them as OPENSEARCH_USERNAME and OPENSEARCH_PASSWORD'
       return { check: 'opensearch', state: 'fail', detail }
     }
-    const response = await fetch(root, { signal: AbortSignal.timeout(5_000) })
-    await response.arrayBuffer()
-    const state = response.status === 200 ? 'ok' : response.status === 401 || response.status === 403 ? 'warn' : 'fail'
-    return { check: 'opensearch', state, detail: `answers ${response.status}` }
+    const auth = { username, password: { env: 'OPENSEARCH_PASSWORD' } }
+    const server = connectOpenSearch({ url, auth, caFile, requestMsMax: 5_000 }, 1)
+    try {
+      const { status } = await server.send({ method: 'GET', path: '/' })
+      const state = status === 200 ? 'ok' : status === 401 || status === 403 ? 'warn' : 'fail'
+      return { check: 'opensearch', state, detail: `answers ${status}` }
+    } finally {
+      await server.close()
+    }
   } catch (thrown) {
-    return { check: 'opensearch', state: 'fail', detail: `does not answer: ${asError(thrown).message}` }
+    return { check: 'opensearch', state: 'fail', detail: asError(thrown).message }
   }
 }
 

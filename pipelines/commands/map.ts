@@ -4,7 +4,7 @@ import { run as runPlan } from '../../engine/pipeline.ts'
 import type { NamedStage } from '../../engine/stages.ts'
 import type { DeadLetterStore } from '../../engine/write.ts'
 import { stages } from '../../enrichers/index.ts'
-import { HaetaeError } from '../../platform/errors.ts'
+import { HaetaeError, hasCode } from '../../platform/errors.ts'
 import { sinks } from '../../sinks/index.ts'
 import { sources } from '../../sources/index.ts'
 import type { Command } from '../cli.ts'
@@ -34,7 +34,8 @@ export const map: Command = {
 
 /** How many records were rejected. */
 async function mapFile(kind: Kind, path: string): Promise<number> {
-  const refused = new RejectedLines()
+  const stop = new AbortController()
+  const refused = new RejectedLines(() => stop.abort())
   const deps = {
     ...offlineDeps('map', readSettings()),
     deadLetter: (letters: readonly DeadLetter[]) => refused.write(letters),
@@ -44,30 +45,39 @@ async function mapFile(kind: Kind, path: string): Promise<number> {
     opened.push({ name, stage: await openByType(stages, name, {}, deps) })
   const sink = await openByType(sinks, 'stdout', {}, deps)
   const source = await openByType(sources, 'file', { path, kind }, deps)
-  const stop = new AbortController()
   process.once('SIGINT', () => stop.abort())
-  await runPlan(
-    {
-      name: 'map',
-      source,
-      stages: opened,
-      detectors: [],
-      sinks: [{ name: 'stdout', sink }],
-      alertSinks: [],
-      deadLetter: refused,
-      deliveriesMax: 4,
-      residentBytesMax: 16 * 1024 * 1024,
-      drainMs: 5_000,
-    },
-    deps,
-    stop.signal,
-  )
+  const plan = {
+    name: 'map',
+    source,
+    stages: opened,
+    detectors: [],
+    sinks: [{ name: 'stdout', sink }],
+    alertSinks: [],
+    deadLetter: refused,
+    deliveriesMax: 4,
+    residentBytesMax: 16 * 1024 * 1024,
+    drainMs: 5_000,
+  }
+  try {
+    await runPlan(plan, deps, stop.signal)
+  } catch (thrown) {
+    // `haetae map … | head` has what it wants: as with any filter, the end of the reader is the end of the work.
+    if (!hasCode(thrown, 'OUTPUT_CLOSED')) throw thrown
+  }
   return refused.count
 }
 
 /** The dead letter of a command: `{"line":…,"reason":…}` lines on stderr, without the record. */
 class RejectedLines implements DeadLetterStore {
+  readonly #gone: () => void
   count = 0
+
+  /** `gone` is called when the reader of stderr went away. */
+  constructor(gone: () => void) {
+    this.#gone = gone
+    // Without a listener the error of a write would also be thrown at the process.
+    process.stderr.on('error', gone)
+  }
 
   write(letters: readonly DeadLetter[]): Promise<void> {
     this.count += letters.length
@@ -75,7 +85,12 @@ class RejectedLines implements DeadLetterStore {
       JSON.stringify({ line: origin ? Number(origin.position) : null, reason }),
     )
     return new Promise((resolve, reject) => {
-      process.stderr.write(`${lines.join('\n')}\n`, error => (error ? reject(error) : resolve()))
+      process.stderr.write(`${lines.join('\n')}\n`, error => {
+        if (!error) return resolve()
+        if (!('code' in error) || error.code !== 'EPIPE') return reject(error)
+        this.#gone()
+        resolve()
+      })
     })
   }
 }

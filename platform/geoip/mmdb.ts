@@ -1,4 +1,5 @@
 import type { Words } from '../address.ts'
+import { type Bytes, section } from './file-bytes.ts'
 import { decodeValue, type MmdbMap, type MmdbValue } from './mmdb-decoder.ts'
 
 /**
@@ -21,6 +22,8 @@ export interface Mmdb {
 const MARKER = Buffer.from('abcdef4d61784d696e642e636f6d', 'hex') // "\xab\xcd\xefMaxMind.com"
 const METADATA_BYTES_MAX = 128 * 1024
 const SEPARATOR_BYTES = 16
+/** Bits of an IPv4 address that are answered by a table: the nodes of these levels lie all over the file. */
+const JUMP_BITS = 16
 
 interface Metadata {
   readonly nodes: number
@@ -30,30 +33,29 @@ interface Metadata {
   readonly builtMs: number
 }
 
-/** `bytes` must not change afterwards. Throws with the reason when it is not such a file. */
-export function readMmdb(bytes: Buffer): Mmdb {
-  const marker = bytes.lastIndexOf(MARKER)
-  if (marker < 0 || bytes.length - marker > METADATA_BYTES_MAX) {
-    throw new Error('it has no MaxMind DB metadata: it is cut short, compressed, or not a MaxMind DB file')
-  }
-  const metadata = readMetadata(bytes.subarray(marker + MARKER.length))
+/** Throws with the reason when it is not such a file. */
+export function readMmdb(bytes: Bytes): Mmdb {
+  const marker = markerOf(bytes)
+  const metadata = readMetadata(section(bytes, marker + MARKER.length, bytes.length))
   const nodeBytes = metadata.recordBits / 4
   const treeBytes = metadata.nodes * nodeBytes
   const dataStart = treeBytes + SEPARATOR_BYTES
   if (dataStart >= marker) throw new Error('its search tree is longer than the file')
-  const tree = bytes.subarray(0, treeBytes)
-  const data = bytes.subarray(dataStart, marker)
+  const data = section(bytes, dataStart, marker)
   const child = childReaders[metadata.recordBits]
   const { nodes } = metadata
 
   /** Follows the last `bits` bits of `word`, the highest of them first; stops early at a leaf. */
   const walk = (from: number, word: number, bits: number): number => {
     let node = from
-    for (let bit = bits - 1; bit >= 0 && node < nodes; bit--) node = child(tree, node * nodeBytes, (word >>> bit) & 1)
+    for (let bit = bits - 1; bit >= 0 && node < nodes; bit--) {
+      node = child(bytes.memory, bytes.place(node * nodeBytes), (word >>> bit) & 1)
+    }
     return node
   }
   // In an IPv6 tree IPv4 addresses are ::a.b.c.d.
   const start4 = metadata.ipVersion === 4 ? 0 : walk(walk(walk(0, 0, 32), 0, 32), 0, 32)
+  const jump = nodes > 2 ** JUMP_BITS ? jumpTable(prefix => walk(start4, prefix, JUMP_BITS)) : undefined
   /** A record equal to the node count says "nothing known"; beyond it, the data record. */
   const place = (record: number): number => {
     if (record < nodes) throw new Error('its search tree has no end below an address')
@@ -68,7 +70,10 @@ export function readMmdb(bytes: Buffer): Mmdb {
     databaseType: metadata.databaseType,
     ipVersion: metadata.ipVersion,
     builtMs: metadata.builtMs,
-    find4: value => place(walk(start4, value, 32)),
+    find4: value => {
+      if (!jump) return place(walk(start4, value, 32))
+      return place(walk(jump[value >>> (32 - JUMP_BITS)]!, value, 32 - JUMP_BITS))
+    },
     find6: words => {
       if (metadata.ipVersion === 4) return 0
       let node = 0
@@ -81,7 +86,7 @@ export function readMmdb(bytes: Buffer): Mmdb {
       const step = Math.max(1, Math.floor(nodes / (count * 4)))
       for (let node = 0; node < nodes; node += step) {
         for (const side of [0, 1]) {
-          const record = child(tree, node * nodeBytes, side)
+          const record = child(bytes.memory, bytes.place(node * nodeBytes), side)
           if (record >= nodes && place(record) && places.size < count) places.add(record)
         }
       }
@@ -90,23 +95,38 @@ export function readMmdb(bytes: Buffer): Mmdb {
   }
 }
 
-/** Reads the left (0) or right (1) record of the node at `offset`. */
-const childReaders: Record<24 | 28 | 32, (tree: Buffer, offset: number, side: number) => number> = {
-  24: (tree, offset, side) => {
-    const at = offset + side * 3
-    return (tree[at]! << 16) | (tree[at + 1]! << 8) | tree[at + 2]!
-  },
-  28: (tree, offset, side) => {
-    const middle = tree[offset + 3]!
-    const high = side === 0 ? middle >>> 4 : middle & 0x0f
-    const at = offset + side * 4
-    return (high << 24) | (tree[at]! << 16) | (tree[at + 1]! << 8) | tree[at + 2]!
-  },
-  32: (tree, offset, side) => tree.readUInt32BE(offset + side * 4),
+function markerOf(bytes: Bytes): number {
+  const from = Math.max(0, bytes.length - METADATA_BYTES_MAX)
+  const at = bytes.read(from, bytes.length - from).lastIndexOf(MARKER)
+  if (at < 0) {
+    throw new Error('it has no MaxMind DB metadata: it is cut short, compressed, or not a MaxMind DB file')
+  }
+  return from + at
 }
 
-function readMetadata(section: Buffer): Metadata {
-  const value = decodeValue(section, 0)
+function jumpTable(nodeOf: (prefix: number) => number): Uint32Array {
+  const table = new Uint32Array(2 ** JUMP_BITS)
+  for (let prefix = 0; prefix < table.length; prefix++) table[prefix] = nodeOf(prefix)
+  return table
+}
+
+/** Reads the left (0) or right (1) record of the node at `offset`. */
+const childReaders: Record<24 | 28 | 32, (memory: Buffer, offset: number, side: number) => number> = {
+  24: (memory, offset, side) => {
+    const at = offset + side * 3
+    return (memory[at]! << 16) | (memory[at + 1]! << 8) | memory[at + 2]!
+  },
+  28: (memory, offset, side) => {
+    const middle = memory[offset + 3]!
+    const high = side === 0 ? middle >>> 4 : middle & 0x0f
+    const at = offset + side * 4
+    return (high << 24) | (memory[at]! << 16) | (memory[at + 1]! << 8) | memory[at + 2]!
+  },
+  32: (memory, offset, side) => memory.readUInt32BE(offset + side * 4),
+}
+
+function readMetadata(bytes: Bytes): Metadata {
+  const value = decodeValue(bytes, 0)
   if (typeof value !== 'object' || Array.isArray(value) || Buffer.isBuffer(value)) {
     throw new Error('its metadata is not a map')
   }

@@ -1,6 +1,8 @@
 import { type Address, parseAddress, type Words } from '../address.ts'
 import type { AutonomousSystem } from '../ocsf/event.ts'
+import type { Bytes } from './file-bytes.ts'
 import { AddressColumn, compareWords } from './range-columns.ts'
+import { Systems } from './systems.ts'
 
 /**
  * ASN database as sorted ranges: CSV lines `first,last,number,"name"` with addresses as text, ascending by `first`
@@ -18,20 +20,21 @@ export interface Ranges {
 }
 
 const LINE_LENGTH_MAX = 4096
-const CHUNK_BYTES = 256 * 1024
+const CHUNK_BYTES = 64 * 1024
+const LINE_FEED = 0x0a
 const CARRIAGE_RETURN = 0x0d
-const NUMBER_MAX = 0xffffffff
 
-/** Throws with the line and the reason when `bytes` is anything else. */
-export function readRanges(bytes: Buffer): Ranges {
+/** Throws with the line and the reason when `bytes` is anything else. Needs `bytes` no longer afterwards. */
+export function readRanges(bytes: Bytes): Ranges {
   const reading = new Reading()
   for (let start = 0; start < bytes.length; ) {
     const limit = Math.min(bytes.length, start + CHUNK_BYTES)
-    const feed = limit === bytes.length ? limit : bytes.lastIndexOf(0x0a, limit - 1)
+    const chunk = bytes.read(start, limit - start)
+    const feed = limit === bytes.length ? chunk.length - 1 : chunk.lastIndexOf(LINE_FEED)
     // Without a line feed the chunk is one line, far too long.
-    const end = feed < start ? limit : Math.min(bytes.length, feed + 1)
-    reading.lines(bytes.toString('latin1', start, end))
-    start = end
+    const end = feed < 0 ? chunk.length : feed + 1
+    reading.lines(chunk.toString('latin1', 0, end))
+    start += end
   }
   return reading.ranges()
 }
@@ -63,7 +66,7 @@ class Reading {
   ranges(): Ranges {
     const column4 = this.#column4.trim()
     const column6 = this.#column6.trim()
-    const systems = this.#systems.list
+    const systems = this.#systems.trim()
     const rows = column4.rows + column6.rows
     if (rows === 0) throw new Error('it has no ranges')
     return {
@@ -71,7 +74,7 @@ class Reading {
       overlaps: this.#overlaps,
       find4: value => column4.find([value, 0, 0, 0]),
       find6: words => column6.find(words),
-      system: place => systems[place]!,
+      system: place => systems.system(place),
     }
   }
 
@@ -103,52 +106,4 @@ class Reading {
 
 function wordsOf(address: Address): Words {
   return address.family === 4 ? [address.value, 0, 0, 0] : address.words
-}
-
-/** The systems of a file, each once: 412,000 ranges belong to 80,000. */
-class Systems {
-  /** Place 0 is "nothing". */
-  readonly list: AutonomousSystem[] = [{ number: 0 }]
-  /** `number,"name"` of each place, as the file writes it. */
-  readonly #mentions: string[] = ['']
-  readonly #byNumber = new Map<number, number>()
-  /** For numbers that the file gives several names. */
-  readonly #byMention = new Map<string, number>()
-
-  /** Of the `number,"name"` between `start` and `end`; -1 when there is no number. */
-  place(text: string, start: number, end: number): number {
-    let number = 0
-    let at = start
-    for (; at < end; at++) {
-      const digit = text.charCodeAt(at) - 0x30
-      if (!(digit >= 0 && digit <= 9)) break
-      number = number * 10 + digit
-    }
-    if (at === start || number > NUMBER_MAX || (at < end && text[at] !== ',')) return -1
-    const known = this.#byNumber.get(number)
-    if (known === undefined) {
-      const place = this.#add(number, text.slice(start, end), at - start)
-      this.#byNumber.set(number, place)
-      return place
-    }
-    const mention = this.#mentions[known]!
-    if (mention.length === end - start && text.startsWith(mention, start)) return known
-    const other = text.slice(start, end)
-    const named = this.#byMention.get(other) ?? this.#add(number, other, at - start)
-    this.#byMention.set(other, named)
-    return named
-  }
-
-  #add(number: number, mention: string, comma: number): number {
-    const bytes = Buffer.from(mention, 'latin1')
-    // A copy, not a slice: a slice would keep its whole chunk in memory.
-    this.#mentions.push(bytes.toString('latin1'))
-    const name = unquoted(bytes.toString('utf8', comma + 1))
-    return this.list.push(name ? { number, name } : { number }) - 1
-  }
-}
-
-function unquoted(field: string): string {
-  const quoted = field.length > 1 && field.startsWith('"') && field.endsWith('"')
-  return quoted ? field.slice(1, -1).replaceAll('""', '"') : field
 }

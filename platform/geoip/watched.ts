@@ -1,11 +1,12 @@
 import type { Address } from '../address.ts'
 import { asError } from '../errors.ts'
-import { type Answers, type Database, FileChanged, fileStamp, loadDatabase } from './database.ts'
+import { type Answers, type Database, fileStamp, loadDatabase } from './database.ts'
+import { FileChanged } from './file-bytes.ts'
 import type { Layout, Topic } from './records.ts'
 
 /**
  * `ok`; `old`: built longer ago than allowed; `reload_failed`: the file was replaced by one that cannot be used, `missing`:
- * it is gone: in both, the database read before stays in use.
+ * it is gone: in both, the database opened before stays in use, as far as it was not overwritten.
  */
 export const databaseStates = ['ok', 'old', 'reload_failed', 'missing'] as const
 export type DatabaseState = (typeof databaseStates)[number]
@@ -44,12 +45,16 @@ export class WatchedDatabase<T extends Topic> {
     return this.#database.lookup(address)
   }
 
+  close(): void {
+    this.#database.close()
+  }
+
   /** Looks at the file; true when another content is in use now. Never rejects. */
   async check(): Promise<boolean> {
     const { topic, path } = this.#database
     const stamp = await fileStamp(path)
     if (stamp === undefined) {
-      const message = `the GeoIP ${topic} database ${path} is gone; the copy in memory stays in use until the process ends: put the file back`
+      const message = `the GeoIP ${topic} database ${path} is gone; the database opened before stays in use until the process ends: put the file back`
       this.#problem = { state: 'missing', message }
       this.#settling = undefined
       return false
@@ -70,14 +75,16 @@ export class WatchedDatabase<T extends Topic> {
   async #reload(stamp: string): Promise<boolean> {
     this.#settling = undefined
     try {
-      this.#database = await loadDatabase(this.#database.topic, this.#database.path)
+      const before = this.#database
+      this.#database = await loadDatabase(before.topic, before.path)
+      before.close()
       this.#refused = undefined
       this.#problem = undefined
       return true
     } catch (error) {
       if (error instanceof FileChanged) return false
       this.#refused = stamp
-      const message = `${asError(error).message}; the database read before stays in use`
+      const message = `${asError(error).message}; the database opened before stays in use`
       this.#problem = { state: 'reload_failed', message }
       return false
     }

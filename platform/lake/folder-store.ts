@@ -11,7 +11,7 @@ const PARTS_FOLDER = '.tmp'
 /** File systems without hard links say one of these. */
 const NO_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EXDEV']
 
-/** Objects as files: synced under a temporary name, then given their own, then the folder is synced. */
+/** Objects as files, 0600 in folders of 0700: synced under a temporary name, then given their own, then the folder is synced. */
 export class FolderStore implements LakeStore {
   readonly location: string
   readonly partsFolder: string
@@ -42,8 +42,8 @@ export class FolderStore implements LakeStore {
 
   async putNew(path: string, file: string): Promise<'stored' | 'present'> {
     const target = join(this.location, path)
-    await syncFile(file)
-    await mkdir(dirname(target), { recursive: true })
+    await sealFile(file)
+    await mkdir(dirname(target), { recursive: true, mode: 0o700 })
     try {
       await link(file, target)
     } catch (thrown) {
@@ -109,7 +109,7 @@ export class FolderStore implements LakeStore {
     const part = this.#newPart()
     try {
       await copyFile(file, part)
-      await syncFile(part)
+      await sealFile(part)
       await rename(part, target)
     } finally {
       await rm(part, { force: true })
@@ -133,9 +133,11 @@ export class FolderStore implements LakeStore {
   }
 }
 
-async function syncFile(path: string): Promise<void> {
+/** DuckDB makes its files readable for everybody. */
+async function sealFile(path: string): Promise<void> {
   const handle = await open(path, 'r+')
   try {
+    await handle.chmod(0o600)
     await handle.sync()
   } finally {
     await handle.close()

@@ -106,11 +106,11 @@ export interface AutonomousSystem {
   readonly name?: string
 }
 
-interface HttpRequest {
+export interface HttpRequest {
   http_method?: string
   version?: string
   uid?: string
-  url?: { scheme?: string; hostname?: string; path?: string; query_string?: string; url_string?: string }
+  url?: Url
   args?: string
   user_agent?: string
   referrer?: string
@@ -119,7 +119,15 @@ interface HttpRequest {
   http_headers?: HttpHeader[]
 }
 
-interface HttpHeader {
+export interface Url {
+  scheme?: string
+  hostname?: string
+  path?: string
+  query_string?: string
+  url_string?: string
+}
+
+export interface HttpHeader {
   name: string
   value: string
 }

@@ -13,7 +13,7 @@ export interface BodyPart<Source extends BodySource> {
   readonly fields: readonly (keyof OcsfEvent)[]
   /** Writes `,"field":value` for each field that is there. */
   write(source: Source, out: JsonWriter): void
-  /** The same as an object, when there is a shorter way than to write and parse it. */
+  /** The same with frozen values, when there is a shorter way than to write and parse it. */
   read?(source: Source): OcsfEvent
 }
 
@@ -33,18 +33,25 @@ const out = new JsonWriter()
 /** For parts that are read while another text is being written. */
 const scratch = new JsonWriter()
 
+type Fields = Record<string, unknown>
+
+/** What every proxy stands before: only its prototype is ever seen. */
+const NOTHING: OcsfEvent = {}
+
 /**
  * A body whose fields are made when somebody looks at them. To every reader and writer it is a plain object (of which
- * `structuredClone` alone can make no copy); encoding writes the parts nobody looked at straight from the document.
+ * `structuredClone` alone can make no copy) with frozen values: a change is a new value for its field. So encoding can write
+ * straight from the document what nobody changed, whoever looked at it.
  */
 export class LazyBody<Source extends BodySource = BodySource> implements ProxyHandler<OcsfEvent> {
   readonly source: Source
   readonly #layout: BodyLayout<Source>
-  /** The fields that were looked at or set. */
-  readonly #made: OcsfEvent = {}
-  /** Bit of each part that is in #made. */
-  #touched = 0
-  #hasOthers = false
+  /** By part: the fields that were looked at or set. */
+  readonly #made: (Fields | undefined)[] = []
+  /** Bit of each part with a field that was set: the document no longer says what it is. */
+  #changed = 0
+  /** Fields of no part. */
+  #others: Fields | undefined
 
   constructor(source: Source, layout: BodyLayout<Source>) {
     this.source = source
@@ -53,7 +60,7 @@ export class LazyBody<Source extends BodySource = BodySource> implements ProxyHa
 
   /** The body as components see it. */
   proxy(): OcsfEvent {
-    return new Proxy(this.#made, this)
+    return new Proxy(NOTHING, this)
   }
 
   /** The lazy body behind `body`; undefined if that is a plain object. */
@@ -61,87 +68,112 @@ export class LazyBody<Source extends BodySource = BodySource> implements ProxyHa
     return (body as { readonly [behind]?: LazyBody })[behind]
   }
 
-  /** The fields that no longer come from the document: to be looked through besides it. */
-  get made(): OcsfEvent {
-    return this.#made
+  /**
+   * For a change of the document: what was only read is forgotten, and will be read again. Gives the fields that do not come from
+   * the document; undefined if there are none.
+   */
+  forget(): OcsfEvent | undefined {
+    const changed: Fields[] = this.#others ? [this.#others] : []
+    for (let part = 0; part < this.#made.length; part++) {
+      if ((this.#changed & (1 << part)) === 0) this.#made[part] = undefined
+      else changed.push(this.#made[part]!)
+    }
+    return changed.length === 0 ? undefined : Object.assign({}, ...changed)
   }
 
   encode(): Buffer {
     const { parts } = this.#layout
     out.begin()
-    for (let at = 0; at < parts.length; at++) {
-      if ((this.#touched & (1 << at)) === 0) parts[at]!.write(this.source, out)
-      else this.#writeMade(parts[at]!.fields)
+    for (let part = 0; part < parts.length; part++) {
+      if ((this.#changed & (1 << part)) === 0) parts[part]!.write(this.source, out)
+      else writeFields(parts[part]!.fields, this.#made[part]!)
     }
-    if (this.#hasOthers) {
-      this.#writeMade(Object.keys(this.#made).filter(field => !this.#layout.partOf.has(field)))
-    }
+    if (this.#others) writeFields(Object.keys(this.#others), this.#others)
     out.asObject(0)
     return out.finish()
   }
 
-  #writeMade(fields: readonly string[]): void {
-    const made = this.#made as Readonly<Record<string, unknown>>
-    for (const field of fields) out.member(field, made[field])
+  #make(part: number): Fields {
+    this.#made[part] ??= this.#read(part)
+    return this.#made[part]
   }
 
-  #make(part: number): void {
-    if ((this.#touched & (1 << part)) !== 0) return
-    this.#touched |= 1 << part
+  #read(part: number): Fields {
     const { read, write } = this.#layout.parts[part]!
-    if (read && this.source.document.replacements.length === 0) {
-      Object.assign(this.#made, read(this.source))
-      return
-    }
+    if (read && this.source.document.replacements.length === 0) return read(this.source) as Fields
     scratch.begin()
     write(this.source, scratch)
     scratch.asObject(0)
-    Object.assign(this.#made, JSON.parse(scratch.text()))
+    return freeze(JSON.parse(scratch.text()))
   }
 
-  /** From here on this is the plain object it stands for. */
-  #makeAll(): void {
-    for (let part = 0; part < this.#layout.parts.length; part++) this.#make(part)
-    this.#hasOthers = true
+  /** The plain object this stands for. */
+  #whole(): Fields {
+    const fields: Fields = {}
+    for (let part = 0; part < this.#layout.parts.length; part++) Object.assign(fields, this.#make(part))
+    return Object.assign(fields, this.#others)
   }
 
   get(target: OcsfEvent, key: string | symbol): unknown {
     if (key === behind) return this
     const part = typeof key === 'string' ? this.#layout.partOf.get(key) : undefined
-    if (part !== undefined) this.#make(part)
+    if (part !== undefined) return this.#make(part)[key as string]
+    if (this.#others && Object.hasOwn(this.#others, key)) return this.#others[key as string]
     return Reflect.get(target, key)
   }
 
-  set(target: OcsfEvent, key: string | symbol, value: unknown): boolean {
-    const part = typeof key === 'string' ? this.#layout.partOf.get(key) : undefined
-    if (part === undefined) this.#hasOthers = true
-    else if (this.#layout.parts[part]!.fields.length > 1) this.#make(part)
-    else this.#touched |= 1 << part
-    return Reflect.set(target, key, value)
+  set(_target: OcsfEvent, key: string | symbol, value: unknown): boolean {
+    return this.#change(key, fields => {
+      fields[key as string] = value
+    })
   }
 
-  has(target: OcsfEvent, key: string | symbol): boolean {
-    this.#makeAll()
-    return Reflect.has(target, key)
+  deleteProperty(_target: OcsfEvent, key: string | symbol): boolean {
+    return this.#change(key, fields => {
+      delete fields[key as string]
+    })
   }
 
-  ownKeys(target: OcsfEvent): (string | symbol)[] {
-    this.#makeAll()
-    return Reflect.ownKeys(target)
-  }
-
-  getOwnPropertyDescriptor(target: OcsfEvent, key: string | symbol): PropertyDescriptor | undefined {
-    this.#makeAll()
-    return Reflect.getOwnPropertyDescriptor(target, key)
+  /** On a copy of the part's fields, which may be shared. False for a key that is no field. */
+  #change(key: string | symbol, change: (fields: Fields) => void): boolean {
+    if (typeof key === 'symbol' || key === '__proto__') return false
+    const part = this.#layout.partOf.get(key)
+    if (part === undefined) {
+      this.#others ??= {}
+      change(this.#others)
+      return true
+    }
+    const fields = this.#layout.parts[part]!.fields.length === 1 ? {} : { ...this.#make(part) }
+    change(fields)
+    this.#made[part] = fields
+    this.#changed |= 1 << part
+    return true
   }
 
   defineProperty(target: OcsfEvent, key: string | symbol, descriptor: PropertyDescriptor): boolean {
-    this.#makeAll()
-    return Reflect.defineProperty(target, key, descriptor)
+    return 'value' in descriptor && this.set(target, key, descriptor.value)
   }
 
-  deleteProperty(target: OcsfEvent, key: string | symbol): boolean {
-    this.#makeAll()
-    return Reflect.deleteProperty(target, key)
+  has(target: OcsfEvent, key: string | symbol): boolean {
+    return Object.hasOwn(this.#whole(), key) || Reflect.has(target, key)
   }
+
+  ownKeys(): (string | symbol)[] {
+    return Reflect.ownKeys(this.#whole())
+  }
+
+  getOwnPropertyDescriptor(_target: OcsfEvent, key: string | symbol): PropertyDescriptor | undefined {
+    return Object.getOwnPropertyDescriptor(this.#whole(), key)
+  }
+}
+
+function writeFields(names: readonly string[], fields: Fields): void {
+  for (const name of names) out.member(name, fields[name])
+}
+
+/** A value of JSON, with everything in it. */
+function freeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null) return value
+  for (const inner of Object.values(value)) freeze(inner)
+  return Object.freeze(value)
 }

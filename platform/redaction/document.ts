@@ -1,12 +1,12 @@
 import type { JsonDocument, Replacement } from '../json/document.ts'
-import { ARRAY, ENTRY, ESCAPED, KEY, kindOf, NUMBER, START_MASK, STRING } from '../json/scan.ts'
-import type { SecretNames } from './names.ts'
+import { ENTRY, ESCAPED, KEY, kindOf, NUMBER, OBJECT, START_MASK, STRING } from '../json/scan.ts'
+import { isValueKey, NAMES_VALUE, SECRET, type SecretNames } from './names.ts'
 import { REDACTED, redactString } from './string.ts'
 import { isSuspect } from './suspect.ts'
 
 /**
  * Replaces the secrets in a document; says whether there were any. Beside the secrets inside strings (string.ts): the value of a member
- * with a secret's name, and of an object `{name, value}` with one (headers, cookies, query arguments, in any order).
+ * with a secret's name, and the values of an object in which another member says so (names.ts), in any order.
  */
 export function redactDocument(document: JsonDocument, names: SecretNames): boolean {
   const { tape, end } = document
@@ -15,12 +15,10 @@ export function redactDocument(document: JsonDocument, names: SecretNames): bool
     const word = tape[entry]!
     const kind = kindOf(word)
     if (kind === STRING) {
-      if ((word & REPLACED) === 0 && isSuspect(document, entry, names)) replaceParts(document, entry, names, found)
+      if ((word & DONE) === 0 && isSuspect(document, entry, names)) replaceParts(document, entry, names, found)
     } else if (kind === KEY) {
-      if (isSecretName(document, entry, names)) replaceValue(document, entry + ENTRY, found)
-      else if (isNaming(document, entry) && isSecretName(document, entry + ENTRY, names)) {
-        replaceSiblings(document, entry, found)
-      }
+      const roles = rolesOf(document, entry, names)
+      if (roles !== 0) followRoles(document, entry, roles, names, found)
     }
   }
   if (found.length === 0) return false
@@ -28,51 +26,71 @@ export function redactDocument(document: JsonDocument, names: SecretNames): bool
   return true
 }
 
-/** In the tape, on a string or number that is replaced as a whole. Lasts for one pass, which is all that needs it. */
-const REPLACED = 1 << 25
+/**
+ * In the tape, on a string or number that is replaced as a whole, and on a key whose object was looked through. Lasts for one
+ * pass, which is all that needs it.
+ */
+const DONE = 1 << 25
 
-/** Of a key or string; false for any other value. */
-function isSecretName(document: JsonDocument, entry: number, names: SecretNames): boolean {
-  const word = document.tape[entry]!
-  if (kindOf(word) > STRING) return false
-  if ((word & ESCAPED) !== 0) return names.has(document.text(entry))
-  return names.hasBytes(document.bytes, (word & START_MASK) + 1, document.tape[entry + 1]! - 1)
+function rolesOf(document: JsonDocument, key: number, names: SecretNames): number {
+  const word = document.tape[key]!
+  if ((word & ESCAPED) !== 0) return names.keyRoles(document.text(key))
+  const from = (word & START_MASK) + 1
+  const to = document.tape[key + 1]! - 1
+  // Every header has this one.
+  if (to - from === 4 && document.view.getInt32(from, true) === NAME) return names.rolesOfName
+  return names.keyRolesOfBytes(document.bytes, from, to)
 }
 
-/** The members that say what the object's value is a value of: headers, and terminatingRuleMatchDetails of AWS WAF. */
-function isNaming(document: JsonDocument, key: number): boolean {
-  const length = document.tape[key + 1]! - (document.tape[key]! & START_MASK)
-  return (length === 6 && document.is(key, '"name"')) || (length === 18 && document.is(key, '"matchedFieldName"'))
+const NAME = Buffer.from('name').readInt32LE()
+
+function followRoles(
+  document: JsonDocument,
+  key: number,
+  roles: number,
+  names: SecretNames,
+  found: Replacement[],
+): void {
+  if ((roles & SECRET) !== 0) replaceValue(document, key + ENTRY, found)
+  if ((document.tape[key]! & DONE) === 0 && isNaming(document, key + ENTRY, roles, names)) {
+    replaceSiblings(document, key, found)
+  }
 }
 
-/** `value`, `myValue`, `matchedData`: whatever stands beside the name as its value. */
-const valueName = /value$|^matchedData$/i
-
-function isValueName(document: JsonDocument, key: number): boolean {
-  return document.is(key, '"value"') || (!document.is(key, '"name"') && valueName.test(document.text(key)))
+function isNaming(document: JsonDocument, value: number, roles: number, names: SecretNames): boolean {
+  const word = document.tape[value]!
+  if (kindOf(word) !== STRING) return false
+  if (roles !== NAMES_VALUE || (word & ESCAPED) !== 0) return names.isNaming(roles, document.text(value))
+  return names.isParameterInBytes(document.bytes, (word & START_MASK) + 1, document.tape[value + 1]! - 1)
 }
 
+/** Each object is looked through once, however many members of it name secrets. */
 function replaceSiblings(document: JsonDocument, key: number, found: Replacement[]): void {
+  const { tape } = document
   let close = key
   while (!document.isClose(close)) close = document.after(close + ENTRY)
-  const object = document.tape[close + 1]!
-  for (let member = object + ENTRY; member < close; member = document.after(member + ENTRY)) {
-    if (member !== key && isValueName(document, member)) replaceValue(document, member + ENTRY, found)
+  for (let member = tape[close + 1]! + ENTRY; member < close; member = document.after(member + ENTRY)) {
+    tape[member]! |= DONE
+    if (document.is(member, '"value"') || (member !== key && isValueKey(document.text(member)))) {
+      replaceValue(document, member + ENTRY, found)
+    }
   }
 }
 
 const redactedJson = JSON.stringify(REDACTED)
 
-/** A secret as a whole: a string or number, or a list of them. */
-function replaceValue(document: JsonDocument, entry: number, found: Replacement[]): void {
-  const kind = document.kind(entry)
-  if (kind === ARRAY) {
-    for (let item = entry + ENTRY; !document.isClose(item); item = document.after(item)) {
-      if (document.kind(item) !== ARRAY) replaceValue(document, item, found)
+/** A secret as a whole: a string or number, also in lists; an object in its place is looked at by itself. */
+function replaceValue(document: JsonDocument, value: number, found: Replacement[]): void {
+  const { tape } = document
+  const end = document.after(value)
+  for (let entry = value; entry < end; ) {
+    const kind = document.kind(entry)
+    const isText = kind === STRING && !document.is(entry, '""') && !document.is(entry, redactedJson)
+    if ((isText || kind === NUMBER) && (tape[entry]! & DONE) === 0) {
+      tape[entry]! |= DONE
+      found.push({ start: document.from(entry), end: document.to(entry), json: redactedJson })
     }
-  } else if (kind === NUMBER || (kind === STRING && !document.is(entry, '""'))) {
-    document.tape[entry]! |= REPLACED
-    found.push({ start: document.from(entry), end: document.to(entry), json: redactedJson })
+    entry = kind === OBJECT ? document.after(entry) : entry + ENTRY
   }
 }
 
@@ -87,8 +105,13 @@ function replaceParts(document: JsonDocument, entry: number, names: SecretNames,
 
 /** In the order of the text; of two for one place the later one counts. */
 function merged(earlier: readonly Replacement[], found: Replacement[]): readonly Replacement[] {
-  if (earlier.length === 0 && found.length === 1) return found
+  if (earlier.length === 0 && isInOrder(found)) return found
   const byStart = new Map<number, Replacement>()
   for (const replacement of [...earlier, ...found]) byStart.set(replacement.start, replacement)
   return [...byStart.values()].sort((a, b) => a.start - b.start)
+}
+
+function isInOrder(found: readonly Replacement[]): boolean {
+  for (let at = 1; at < found.length; at++) if (found[at]!.start <= found[at - 1]!.start) return false
+  return true
 }

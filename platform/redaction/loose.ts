@@ -1,20 +1,32 @@
-import type { SecretNames } from './names.ts'
+import { isValueKey, SECRET, type SecretNames } from './names.ts'
 import { REDACTED, redactString } from './string.ts'
 
 /** A JSON string, perhaps cut off; a bracket; or anything between. */
 const pieces = /"(?:[^"\\]|\\[\s\S])*"?|[{}[\]]|[^"{}[\]]+/g
-const header = /^([\w-]{1,64}):[ \t]*(\S.*)$/gm
-const valueName = /value$|^matchedData$/i
+/** The value is the rest of the line, with its quotes: `Cookie: a="b"; c`. */
+const header = /^([ \t<>]{0,8}([\w-]{1,64})):([ \t]*)(\S.*)$/gm
+/** Numbers, and what was meant to be a value; between members and items. */
+const scalars = /[^\s,:]+/g
+const literals: ReadonlySet<string> = new Set(['true', 'false', 'null'])
 
-/** An object or list that is open in the text. */
-interface Open {
-  readonly isList: boolean
-  /** Whose value comes next; in a list, whose value the list is. */
+/** An object that is open in the text. */
+interface Members {
+  /** Whose value comes next. */
   key: string | undefined
   /** Some member says that the values here are those of a secret. */
   isNamed: boolean
-  /** Where in the result its values are. */
-  readonly values: number[]
+  /** Where in the result its values are, as long as that is not known. */
+  values: number[]
+}
+
+/** A list shares the members of the object whose value it is. */
+interface Open {
+  readonly members: Members
+  readonly isList: boolean
+}
+
+function opened(): Open {
+  return { members: { key: undefined, isNamed: false, values: [] }, isList: false }
 }
 
 /**
@@ -23,24 +35,25 @@ interface Open {
  */
 export function redactLoose(text: string, names: SecretNames): string {
   const result: string[] = []
-  const open: Open[] = [{ isList: false, key: undefined, isNamed: false, values: [] }]
+  const open: Open[] = [opened()]
   let last = ''
-  for (const [piece] of text.matchAll(pieces)) {
+  for (const [piece] of withoutHeaders(text, names).matchAll(pieces)) {
     const top = open.at(-1)!
-    if (piece === '{') open.push({ isList: false, key: undefined, isNamed: false, values: [] })
-    else if (piece === '[') open.push({ ...top, isList: true })
+    if (piece === '{') open.push(opened())
+    else if (piece === '[') open.push({ members: top.members, isList: true })
     else if (piece === '}' || piece === ']') {
       if (open.length > 1) open.pop()
     } else if (piece.startsWith('"')) {
       last = decoded(piece)
-      result.push(isSecret(top, names) && last !== '' ? quoted(REDACTED, piece) : redactPiece(piece, last, names))
-      noteString(top, last, names, result)
+      result.push(isSecret(top.members, names) ? wholly(piece) : redactPiece(piece, last, names))
+      note(top, result.length - 1)
+      nameValues(top, last, names, result)
       continue
     } else {
-      if (/^\s*:/.test(piece)) top.key = last
-      const isNumber = top.key !== undefined && isSecret(top, names) && /\d/.test(piece)
-      result.push(isNumber ? piece.replace(/[\d.eE+-]+/, JSON.stringify(REDACTED)) : redactBetween(piece, names))
-      if (!top.isList && piece.includes(',')) top.key = undefined
+      if (/^\s*:/.test(piece)) top.members.key = last
+      result.push(isSecret(top.members, names) ? wholly(piece) : redactString(piece, names))
+      note(top, result.length - 1)
+      if (!top.isList && piece.includes(',')) top.members.key = undefined
       continue
     }
     result.push(piece)
@@ -48,24 +61,36 @@ export function redactLoose(text: string, names: SecretNames): string {
   return result.join('')
 }
 
-function isSecret({ key, isNamed }: Open, names: SecretNames): boolean {
-  return key !== undefined && (names.has(key) || (isNamed && valueName.test(key)))
+function withoutHeaders(text: string, names: SecretNames): string {
+  return text.replace(header, (line, before: string, name: string, space: string) =>
+    (names.keyRoles(name) & SECRET) === 0 ? line : `${before}:${space}${REDACTED}`,
+  )
 }
 
-/** After a string was written: it may name what the values beside it are, before or after it; or be such a value. */
-function noteString(top: Open, text: string, names: SecretNames, result: string[]): void {
-  const { key, values } = top
-  if (key === undefined) return
-  if (valueName.test(key)) values.push(result.length - 1)
-  else if ((key === 'name' || key === 'matchedFieldName') && names.has(text)) {
-    top.isNamed = true
-    for (const at of values) result[at] = JSON.stringify(REDACTED)
+function isSecret({ key, isNamed }: Members, names: SecretNames): boolean {
+  return key !== undefined && ((names.keyRoles(key) & SECRET) !== 0 || (isNamed && isValueKey(key)))
+}
+
+/** A piece that belongs to the value of a secret. */
+function wholly(piece: string): string {
+  if (!piece.startsWith('"')) {
+    return piece.replace(scalars, word => (literals.has(word) ? word : JSON.stringify(REDACTED)))
   }
+  return piece === '""' || piece === '"' ? piece : quoted(REDACTED, piece)
 }
 
-function redactBetween(text: string, names: SecretNames): string {
-  const lines = text.replace(header, (line, name: string) => (names.has(name) ? `${name}: ${REDACTED}` : line))
-  return redactString(lines, names)
+/** Keeps where a value is until its object says what it is a value of, which may come later. */
+function note({ members: { key, isNamed, values } }: Open, at: number): void {
+  if (key !== undefined && !isNamed && isValueKey(key)) values.push(at)
+}
+
+/** After a string was written: it may say what the values of its object are, before or after it. */
+function nameValues({ members, isList }: Open, text: string, names: SecretNames, result: string[]): void {
+  if (isList || members.key === undefined || members.isNamed) return
+  if (!names.isNaming(names.keyRoles(members.key), text)) return
+  members.isNamed = true
+  for (const at of members.values) result[at] = wholly(result[at]!)
+  members.values = []
 }
 
 function redactPiece(piece: string, text: string, names: SecretNames): string {
@@ -85,6 +110,12 @@ function decoded(piece: string): string {
   try {
     return String(JSON.parse(isWhole ? piece : `${piece}"`))
   } catch {
-    return isWhole ? piece.slice(1, -1) : piece.slice(1)
+    const text = isWhole ? piece.slice(1, -1) : piece.slice(1)
+    return text.replace(escapes, (_match, hex: string | undefined, char: string) =>
+      hex === undefined ? (controls[char] ?? char) : String.fromCharCode(Number.parseInt(hex, 16)),
+    )
   }
 }
+
+const escapes = /\\(?:u([0-9a-fA-F]{4})|([\s\S]))/g
+const controls: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t', b: '\b', f: '\f', u: '\\u' }

@@ -1,10 +1,16 @@
-/** Names of headers, query parameters and JSON members whose values are secrets, without `-` and `_` and in lower case. */
+import { NameTable } from './name-table.ts'
+
+/** Names of headers, query parameters and JSON members whose values are secrets. */
 const defaultNames = [
   // headers
+  'authentication',
   'authorization',
   'proxyauthorization',
+  'xforwardedauthorization',
   'cookie',
+  'cookie2',
   'setcookie',
+  'setcookie2',
   'xapikey',
   'xauthtoken',
   'xaccesstoken',
@@ -14,6 +20,7 @@ const defaultNames = [
   'xsessiontoken',
   'xamzsecuritytoken',
   'xamzcredential',
+  'xamzfirehoseaccesskey',
   'xamzsignature',
   'xamznoidcdata',
   'xamznoidcaccesstoken',
@@ -22,11 +29,14 @@ const defaultNames = [
   'xgoogiapjwtassertion',
   'cfaccessjwtassertion',
   // parameters
+  'accesskey',
   'accesstoken',
   'apikey',
   'apitoken',
   'assertion',
+  'auth',
   'authtoken',
+  'awssecretaccesskey',
   'clientassertion',
   'clientsecret',
   'confirmpassword',
@@ -40,17 +50,20 @@ const defaultNames = [
   'newpassword',
   'oldpassword',
   'otp',
+  'pass',
   'passphrase',
   'passwd',
   'password',
   'passwordconfirmation',
   'phpsessid',
+  'pin',
   'privatekey',
   'pwd',
   'refreshtoken',
   'resettoken',
   'samlresponse',
   'secret',
+  'secretaccesskey',
   'secretkey',
   'session',
   'sessionid',
@@ -62,89 +75,76 @@ const defaultNames = [
   'xsrftoken',
 ] as const
 
-/** Longer ones are no names. */
-export const NAME_CHARS_MAX = 64
+/** Parameters, headers and cookies with these names hold secrets (an OAuth code, an API key); JSON members do not: `http_response.code`. */
+const parameterNames = ['code', 'key'] as const
 
-/** `Access-Token`, `access_token` and `accessToken` are one name. */
-function normalised(name: string): string {
-  return name.replace(/[-_]/g, '').replace(/[A-Z]+/g, letters => letters.toLowerCase())
+/** What the key of a member can mean. */
+export const SECRET = 1
+/** Its string is the name of what the values beside it are. */
+export const NAMES_VALUE = 2
+/** Its string is the place in a request where the values beside it were found. */
+const NAMES_PLACE = 4
+
+/**
+ * With `isValueKey`, the one table of what makes the value of a member a secret, in whatever form an event is: either its own key is a
+ * secret's name; or a member beside it, with a key of this table, says what the object's values are.
+ */
+const namingKeys: readonly (readonly [key: string, role: number])[] = [
+  // Headers, tags.
+  ['name', NAMES_VALUE],
+  // rateBasedRuleList[].customValues of AWS WAF: `{key: COOKIE, name, value}`.
+  ['key', NAMES_VALUE],
+  // Match details of AWS WAF: the header or parameter, and what part of the request.
+  ['matchedFieldName', NAMES_VALUE],
+  ['location', NAMES_PLACE],
+  // The same in firewall_rule of OCSF.
+  ['match_location', NAMES_PLACE],
+]
+
+/** Keys of values that another member names: `value`, `myValue`, `matchedData` of AWS WAF, `match_details` of OCSF. */
+export function isValueKey(key: string): boolean {
+  return /value$|^matched[-_]?data$|^match[-_]?details$/i.test(key)
 }
 
-const HASH_BITS = 12
-const ANSWERS_MAX = 1_000
-const DASH = 0x2d
-const UNDERSCORE = 0x5f
+/** COOKIE, COOKIES, SINGLE_COOKIE: whatever is in a cookie is a secret. */
+const secretPlace = /cookie/i
 
 export class SecretNames {
-  readonly #names: ReadonlySet<string>
-  /** Answers given lately: names repeat. */
-  readonly #answers = new Map<string, boolean>()
-  /**
-   * For each first letter (its low five bits) the set of last ones: tells most other names apart by two bytes. Around `-` and `_`,
-   * which do not count, it says nothing.
-   */
-  readonly #lastByFirst = new Int32Array(32).fill(bit(DASH) | bit(UNDERSCORE))
-  /** The names with each hash. */
-  readonly #byHash = new Array<readonly string[] | undefined>(1 << HASH_BITS).fill(undefined)
+  /** What the key `name` means. */
+  readonly rolesOfName: number
+  readonly #keys: NameTable
+  readonly #parameters: NameTable
 
+  /** `additional`: further names of headers, parameters and members. */
   constructor(additional: readonly string[] = []) {
-    this.#names = new Set([...defaultNames, ...additional.map(normalised)].filter(name => name !== ''))
-    this.#lastByFirst[DASH & 31] = -1
-    this.#lastByFirst[UNDERSCORE & 31] = -1
-    for (const name of this.#names) {
-      const bytes = Buffer.from(name)
-      const hash = hashOf(bytes, 0, bytes.length)
-      this.#byHash[hash] = [...(this.#byHash[hash] ?? []), name]
-      this.#lastByFirst[bytes[0]! & 31]! |= bit(bytes.at(-1)!)
-    }
+    const secrets = [...defaultNames, ...additional].map((name): [string, number] => [name, SECRET])
+    this.#keys = new NameTable([...namingKeys, ...secrets])
+    this.#parameters = new NameTable([...secrets, ...parameterNames.map((name): [string, number] => [name, SECRET])])
+    this.rolesOfName = this.keyRoles('name')
   }
 
-  has(name: string): boolean {
-    if (name.length > NAME_CHARS_MAX) return false
-    let answer = this.#answers.get(name)
-    if (answer === undefined) {
-      if (this.#answers.size >= ANSWERS_MAX) this.#answers.clear()
-      answer = this.#names.has(normalised(name))
-      this.#answers.set(name, answer)
-    }
-    return answer
+  /** What the key of a member means: SECRET, NAMES_VALUE and NAMES_PLACE as bits. */
+  keyRoles(key: string): number {
+    return this.#keys.of(key)
   }
 
-  /** `has` for a name that is not decoded yet; of names with letters other than ASCII, one that is written with capitals is missed. */
-  hasBytes(bytes: Uint8Array, from: number, to: number): boolean {
-    if (((this.#lastByFirst[bytes[from]! & 31]! >>> (bytes[to - 1]! & 31)) & 1) === 0) return false
-    if (to - from > NAME_CHARS_MAX) return false
-    const names = this.#byHash[hashOf(bytes, from, to)]
-    if (names === undefined) return false
-    for (const name of names) if (isWritten(name, bytes, from, to)) return true
-    return false
+  keyRolesOfBytes(bytes: Uint8Array, from: number, to: number): number {
+    return this.#keys.ofBytes(bytes, from, to)
   }
-}
 
-/** 1 at the place of a byte's low five bits. */
-function bit(byte: number): number {
-  return 1 << (byte & 31)
-}
-
-/** Of a name as normalised. */
-function hashOf(bytes: Uint8Array, from: number, to: number): number {
-  let hash = 0
-  for (let at = from; at < to; at++) {
-    const byte = bytes[at]!
-    if (byte !== DASH && byte !== UNDERSCORE) hash = (Math.imul(hash, 31) + (byte | 0x20)) | 0
+  /** Of a header, cookie or parameter. */
+  isParameter(name: string): boolean {
+    return this.#parameters.of(name) !== 0
   }
-  return (hash ^ (hash >>> HASH_BITS)) & ((1 << HASH_BITS) - 1)
-}
 
-/** Whether the bytes are this name, in any case and with any dashes. */
-function isWritten(name: string, bytes: Uint8Array, from: number, to: number): boolean {
-  let matched = 0
-  for (let at = from; at < to; at++) {
-    const byte = bytes[at]!
-    if (byte === DASH || byte === UNDERSCORE) continue
-    const lower = byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte
-    if (matched === name.length || lower !== name.charCodeAt(matched)) return false
-    matched++
+  isParameterInBytes(bytes: Uint8Array, from: number, to: number): boolean {
+    return this.#parameters.ofBytes(bytes, from, to) !== 0
   }
-  return matched === name.length
+
+  /** Whether the string of a member with these roles says that the values beside it are secrets. */
+  isNaming(roles: number, text: string): boolean {
+    return (
+      ((roles & NAMES_VALUE) !== 0 && this.isParameter(text)) || ((roles & NAMES_PLACE) !== 0 && secretPlace.test(text))
+    )
+  }
 }

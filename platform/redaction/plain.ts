@@ -1,5 +1,5 @@
 import { renderFragment } from '../ocsf/fragment.ts'
-import type { SecretNames } from './names.ts'
+import { isValueKey, SECRET, type SecretNames } from './names.ts'
 import { REDACTED, redactString } from './string.ts'
 
 type Fields = Readonly<Record<string, unknown>>
@@ -28,14 +28,13 @@ function redactItems(list: readonly unknown[], redact: (item: unknown) => unknow
   return copy ?? list
 }
 
-const valueName = /value$|^matchedData$/i
-
 function redactMembers(object: Fields, names: SecretNames): Fields {
   let copy: Record<string, unknown> | undefined
-  const isNamed = namesSecret(object, 'name', names) || namesSecret(object, 'matchedFieldName', names)
-  for (const key of Object.keys(object)) {
+  const keys = Object.keys(object)
+  const isNamed = keys.some(key => namesSecret(object[key], key, names))
+  for (const key of keys) {
     const value = object[key]
-    const isSecret = names.has(key) || (isNamed && valueName.test(key))
+    const isSecret = (names.keyRoles(key) & SECRET) !== 0 || (isNamed && isValueKey(key))
     const redacted = isSecret ? redactWhole(value, names) : redactValue(value, names)
     if (redacted === value) continue
     copy ??= ownCopy(object)
@@ -49,14 +48,13 @@ function ownCopy(object: Fields): Record<string, unknown> {
   return { ...object }
 }
 
-function namesSecret(object: Fields, key: string, names: SecretNames): boolean {
-  const name = object[key]
-  return typeof name === 'string' && names.has(name)
+function namesSecret(value: unknown, key: string, names: SecretNames): boolean {
+  return typeof value === 'string' && names.isNaming(names.keyRoles(key), value)
 }
 
+/** A string or number, also in lists; an object in its place is looked at by itself. */
 function redactWhole(value: unknown, names: SecretNames): unknown {
   if (typeof value === 'number') return REDACTED
   if (typeof value === 'string') return value === '' ? value : REDACTED
-  if (!Array.isArray(value)) return redactValue(value, names)
-  return redactItems(value, item => (Array.isArray(item) ? redactValue(item, names) : redactWhole(item, names)))
+  return Array.isArray(value) ? redactItems(value, item => redactWhole(item, names)) : redactValue(value, names)
 }

@@ -3,16 +3,16 @@ import type { SecretNames } from './names.ts'
 export const REDACTED = '[redacted]'
 
 /** What every string with a secret has somewhere; most strings have none of it. */
-const hint = /=|%(?:25)*3d|eyJ|A[KS]IA|bearer/i
+const hint = /=|%(?:25)*3d|eyJ|A[KS]IA|bearer|basic/i
 
 /**
  * A decoded string with its secrets replaced: values of parameters with a secret's name (also when the name is
- * percent-encoded, or the whole parameter is part of another one), JSON Web Tokens, bearer tokens, AWS access key ids. Time
- * is linear in the length.
+ * percent-encoded, or the whole parameter is part of another one), JSON Web Tokens, bearer tokens, user and password of Basic
+ * authentication, AWS access key ids. Time is linear in the length.
  */
 export function redactString(text: string, names: SecretNames): string {
   if (!hint.test(text)) return text
-  return redactKeyIds(redactBearers(redactWebTokens(redactParameters(text, names))))
+  return redactKeyIds(redactBasic(redactBearers(redactWebTokens(redactParameters(text, names)))))
 }
 
 const separators = /=|%(?:25)*3d/gi
@@ -26,7 +26,7 @@ function redactParameters(text: string, names: SecretNames): string {
     const from = index + separator.length
     const name = nameBefore(text, index, nameFrom)
     nameFrom = from
-    if (name === '' || !names.has(name)) continue
+    if (name === '' || !names.isParameter(name)) continue
     const to = endOfValue(text, from, separator)
     if (to === from) continue
     result += text.slice(copied, from) + REDACTED
@@ -96,6 +96,27 @@ function endOfPart(text: string, from: number): number {
 
 function redactBearers(text: string): string {
   return text.replace(/(bearer(?:\s|\+|%20)+)[^\s"'&,;<>]{6,}/gi, `$1${REDACTED}`)
+}
+
+/** RFC 7617: the base64 of `user:password`. Where a value begins anything is taken for it; elsewhere it must decode to a pair. */
+function redactBasic(text: string): string {
+  return text.replace(
+    /(basic(?:\s|\+|%20)+)([^\s"'&,;<>]{6,})/gi,
+    (match, scheme: string, token: string, at: number) =>
+      isValueStart(text, at) || isPair(token) ? scheme + REDACTED : match,
+  )
+}
+
+/** Behind nothing but white space, or behind what a value follows: `Authorization: Basic …`, `h="Basic …"`. */
+function isValueStart(text: string, at: number): boolean {
+  let before = at - 1
+  while (before >= 0 && /\s/.test(text[before]!)) before--
+  return before < 0 || /[:="']/.test(text[before]!)
+}
+
+/** Some of it may be cut off, and `=` encoded. */
+function isPair(token: string): boolean {
+  return Buffer.from(token, 'base64').includes(0x3a)
 }
 
 function redactKeyIds(text: string): string {

@@ -67,7 +67,7 @@ export class Appender {
     const digest = markers.digest(topic.id, marker)
     const name = digest.toString('latin1')
     for (;;) {
-      await store.busy?.catch(() => undefined)
+      while (store.busy) await store.busy
       const same = this.#underway.get(name)
       if (!same) break
       await same

@@ -19,6 +19,7 @@ export interface TopicsClient {
   lag(): Promise<readonly GroupLag[]>
   describe(): Promise<Description>
   forgetGroup(group: string): Promise<void>
+  /** Rejects with TOPIC_MISMATCH while the group is being read. */
   moveGroup(group: string, topic: string, partition: number, offset: bigint): Promise<void>
   close(): void
 }

@@ -48,7 +48,7 @@ export class Compaction {
     const newest = await this.#newest(partition, end)
     let merged: Merged = { sources: [], survivors: [], bytes: 0, dropped: 0 }
     for (let offset = partition.start; offset < end; ) {
-      await this.#settled()
+      while (this.#parts.store.busy) await this.#parts.store.busy
       const source = this.#parts.store.seek(partition.topic.id, partition.index, offset)
       if (!source || source.base >= end) break
       offset = source.base + source.span
@@ -94,7 +94,7 @@ export class Compaction {
   async *#scan(partition: Partition, end: number): AsyncGenerator<FetchedRecord> {
     const reader = new PartitionReader(this.#parts.store, partition, partition.start)
     while (reader.next < end) {
-      await this.#settled()
+      while (this.#parts.store.busy) await this.#parts.store.busy
       yield* reader.take(BLOCK_RECORDS_MAX, BLOCK_BYTES_MAX, end)
       await nextTurn()
     }
@@ -131,10 +131,6 @@ export class Compaction {
       },
     })
     space.shrank(before - after)
-  }
-
-  async #settled(): Promise<void> {
-    await this.#parts.store.busy?.catch(() => undefined)
   }
 }
 

@@ -203,6 +203,11 @@ export class EmbeddedTopics implements Topics {
     return this.#groups.forget(group)
   }
 
+  /** The group has subscriptions. */
+  isRead(group: string): boolean {
+    return this.#groups.isRead(group)
+  }
+
   /** For a group that must go on elsewhere, such as past a block that cannot be read. */
   moveGroup(group: string, topic: string, partition: number, offset: bigint): Promise<void> {
     return this.#groups.move(group, topic, partition, offset)

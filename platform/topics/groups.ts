@@ -37,6 +37,7 @@ export class Groups {
     const member = new EmbeddedSubscription(options, {
       store: this.#parts.store,
       commit: positions => this.#commit(member, positions),
+      barrier: () => this.#parts.committer.barrier(),
       leave: () => this.#leave(group, member),
     })
     this.#members.set(group, [...(this.#members.get(group) ?? []), member])
@@ -65,6 +66,11 @@ export class Groups {
     return lags
   }
 
+  /** Somebody subscribes as this group. */
+  isRead(group: string): boolean {
+    return (this.#members.get(group) ?? []).length > 0
+  }
+
   /** Moves a group to `offset` whatever it has read; whoever reads the partition begins there anew. */
   async move(group: string, topicName: string, index: number, offset: bigint): Promise<void> {
     const partition = this.#parts.catalog.known(topicName).partitions[index]
@@ -80,7 +86,7 @@ export class Groups {
 
   /** The group no longer holds back retention. Its subscriptions must be closed. */
   async forget(group: string): Promise<void> {
-    if ((this.#members.get(group) ?? []).length > 0) {
+    if (this.isRead(group)) {
       throw new HaetaeError(
         'TOPIC_MISMATCH',
         `the group ${group} is being read: stop its pipeline before it is forgotten`,

@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, closeSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { asError, HaetaeError } from '../errors.ts'
@@ -18,7 +18,14 @@ export interface Lock {
  * process: POSIX would drop the lock.
  */
 export function lockFolder(folder: string): Lock {
-  const database = new DatabaseSync(join(folder, LOCK_FILE), { timeout: 0 })
+  const path = join(folder, LOCK_FILE)
+  let database: DatabaseSync
+  try {
+    makePrivate(path)
+    database = new DatabaseSync(path, { timeout: 0 })
+  } catch (cause) {
+    throw unusable(folder, cause)
+  }
   try {
     // Without a journal file, which a full disk could refuse.
     database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
@@ -37,6 +44,16 @@ export function lockFolder(folder: string): Lock {
       rmSync(pidFile, { force: true })
       database.close()
     },
+  }
+}
+
+/** SQLite would make it readable for everybody. Opened only where it is not there yet: see above. */
+function makePrivate(path: string): void {
+  try {
+    closeSync(openSync(path, 'wx', 0o600))
+  } catch (cause) {
+    if (!(cause instanceof Error) || !('code' in cause) || cause.code !== 'EEXIST') throw cause
+    chmodSync(path, 0o600)
   }
 }
 

@@ -101,6 +101,13 @@ async function perform(asked: Request, topics: EmbeddedTopics): Promise<unknown>
       await topics.forgetGroup(asked.group)
       return {}
     case 'move':
+      // Its pipeline would go on with what it has read already: a sink that keeps ranges must not see them change.
+      if (topics.isRead(asked.group)) {
+        throw new HaetaeError(
+          'TOPIC_MISMATCH',
+          `the group ${asked.group} is being read: stop its pipeline before it is moved`,
+        )
+      }
       await topics.moveGroup(asked.group, asked.topic, asked.partition, BigInt(asked.offset))
       return {}
   }

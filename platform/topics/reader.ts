@@ -75,7 +75,8 @@ export class PartitionReader {
         'TOPIC_CORRUPT',
         `topic ${topic.config.name}, partition ${index}, offset ${key.base}: a block of ${key.span} offsets cannot be ` +
           `read (${asError(cause).message}): restore the log from a copy, or move the group past offset ` +
-          `${key.base + key.span - 1} to go on without these records`,
+          `${key.base + key.span - 1} (haetae topics move, --partition ${index} --to ${key.base + key.span}) to go on ` +
+          'without these records',
         { cause },
       )
     }

@@ -82,7 +82,7 @@ export class LogRetention {
   async #delete(choose: () => Generator<Doomed>): Promise<number> {
     let freed = 0
     for (;;) {
-      await this.#parts.store.busy?.catch(() => undefined)
+      while (this.#parts.store.busy) await this.#parts.store.busy
       const step: Doomed[] = []
       for (const doomed of choose()) if (step.push(doomed) === STEP_BLOCKS_MAX) break
       if (step.length === 0) return freed

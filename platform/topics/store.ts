@@ -67,10 +67,14 @@ export interface Transaction {
 export type Table = 'meta' | 'blocks' | 'positions' | 'markers' | 'markerTimes'
 const tables: readonly Table[] = ['meta', 'blocks', 'positions', 'markers', 'markerTimes']
 
+/** Values read through the map before its pages are given back. */
+const READ_BYTES_MAX = 16 * 1024 * 1024
+
 export interface StoreOptions {
   readonly folder: string
   /** Address space to map at first; LMDB maps more when the file outgrows it. */
   readonly mapBytes: number
+  readonly readBytesMax?: number
   /** For tests that must see what a log without sync looks like. */
   readonly unsafeNoSync?: boolean
 }
@@ -86,6 +90,9 @@ type Raw = Database<Buffer, Buffer>
  * transaction visible and its promise resolved. The map is read-only (no `useWritemap`): writing goes through pwrite,
  * so a full disk is an error and not a SIGBUS. `eventTurnBatching: false`, as the promise that lmdb-js makes for its own
  * batches is nobody's to catch when a commit fails.
+ *
+ * A page of the map that was read stays resident until the kernel needs it elsewhere, so a process that follows its log
+ * would seem to hold all of it: after `readBytesMax` the file is opened again, which begins with an empty map.
  */
 export class Store {
   readonly #options: StoreOptions
@@ -94,6 +101,8 @@ export class Store {
   #reopening: Promise<void> | undefined
   /** False after a reopen that failed, until one succeeds. */
   #isOpen = true
+  /** Of values, since the file was opened. */
+  #readBytes = 0
 
   constructor(options: StoreOptions) {
     this.#options = options
@@ -107,7 +116,7 @@ export class Store {
    * rejection nothing of it is there, and `reopen` must be called before the next one.
    */
   async commit(write: (transaction: Transaction) => void): Promise<void> {
-    if (!this.#isOpen) await this.reopen()
+    if (!this.#isOpen || this.hasReadEnough) await this.reopen()
     const transaction: Transaction = {
       put: (table, key, value) => void this.#tables[table].put(key, value),
       remove: (table, key) => void this.#tables[table].remove(key),
@@ -120,8 +129,8 @@ export class Store {
   }
 
   /**
-   * After a failed commit the environment may be marked broken (a meta page that could not be written), and the next
-   * transaction would wait for ever; opening it again reads the last good meta page.
+   * Not while a commit is under way. After a failed one the environment may be marked broken (a meta page that could not be
+   * written), and the next transaction would wait for ever; opening it again reads the last good meta page.
    */
   reopen(): Promise<void> {
     this.#reopening ??= (async () => {
@@ -131,6 +140,7 @@ export class Store {
         this.#root = this.#openRoot()
         this.#tables = this.#openTables()
         this.#isOpen = true
+        this.#readBytes = 0
       } finally {
         this.#reopening = undefined
       }
@@ -138,9 +148,17 @@ export class Store {
     return this.#reopening
   }
 
-  /** undefined when the store can be read now; reads are synchronous, so nothing can close it in between. */
+  /** The next commit opens the file again, even one that writes nothing. */
+  get hasReadEnough(): boolean {
+    return this.#readBytes > (this.#options.readBytesMax ?? READ_BYTES_MAX)
+  }
+
+  /**
+   * undefined when the store can be read now; reads are synchronous, so nothing can close it in between. Wait with
+   * `while (store.busy) await store.busy`: to await undefined is long enough for a reopen to begin. Never rejects.
+   */
   get busy(): Promise<void> | undefined {
-    return this.#reopening
+    return this.#reopening?.catch(() => undefined)
   }
 
   async close(): Promise<void> {
@@ -177,7 +195,9 @@ export class Store {
   }
 
   block(key: BlockKey): Buffer | undefined {
-    return this.#table('blocks').getBinary(encodeBlockKey(key))
+    const value = this.#table('blocks').getBinary(encodeBlockKey(key))
+    this.#readBytes += value?.length ?? 0
+    return value
   }
 
   /** The block that holds `offset`, or else the first one after it. */

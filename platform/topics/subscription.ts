@@ -13,6 +13,8 @@ export interface Assigned {
 interface Hooks {
   readonly store: Store
   commit(positions: readonly Position[]): Promise<void>
+  /** Resolves after a commit that writes nothing. */
+  barrier(): Promise<void>
   leave(): Promise<void>
 }
 
@@ -49,8 +51,10 @@ export class EmbeddedSubscription implements Subscription {
 
   async poll(signal: AbortSignal): Promise<Fetched | undefined> {
     for (;;) {
-      // The log may be reopened after a failed commit. Nothing is awaited between here and the bell below.
-      await this.#hooks.store.busy?.catch(() => undefined)
+      // Who reads a backlog may not commit for long.
+      if (this.#hooks.store.hasReadEnough) await this.#hooks.barrier().catch(() => undefined)
+      // The log is opened again now and then. Nothing is awaited between here and the bell below.
+      while (this.#hooks.store.busy) await this.#hooks.store.busy
       if (signal.aborted || this.#closing) return undefined
       const fetched = this.#next()
       if (fetched) return fetched

@@ -17,7 +17,8 @@ export interface LakeMeters {
   succeeded(where: Place): void
 }
 
-export function lakeMeters({ pipeline, metrics, log }: Deps): LakeMeters {
+export function lakeMeters(deps: Deps): LakeMeters {
+  const { pipeline, metrics, log } = deps
   const counter = (name: string, help: string, ...labels: string[]) =>
     metrics.counter(name, help, ['pipeline', ...labels])
   const objects = counter('haetae_lake_objects_total', 'Lake objects by how they became durable', 'how')
@@ -37,8 +38,11 @@ export function lakeMeters({ pipeline, metrics, log }: Deps): LakeMeters {
     '1 while a destination refuses for a reason that only a person can mend',
     ['pipeline', 'sink'],
   )
-  const show = (refused: boolean): void => paused.set(refused ? 1 : 0, { pipeline, sink: 'lake' })
-  show(false)
+  const show = (reason: string | undefined): void => {
+    paused.set(reason === undefined ? 0 : 1, { pipeline, sink: 'lake' })
+    deps.paused?.('lake', reason)
+  }
+  show(undefined)
   const failing = new Map<Place, 'away' | 'refused'>()
   return {
     spooled: now => spool.set(now, { pipeline }),
@@ -56,7 +60,7 @@ export function lakeMeters({ pipeline, metrics, log }: Deps): LakeMeters {
       const now = isForAPerson(error) ? 'refused' : 'away'
       if (failing.get(where) === now) return
       failing.set(where, now)
-      if (where === 'lake') show(now === 'refused')
+      if (where === 'lake') show(isForAPerson(error) ? `${error.code}: ${error.message}` : undefined)
       const code = isForAPerson(error) ? error.code : 'LAKE_UNWRITABLE'
       log.error(`the ${NAMES[where]} ${now === 'refused' ? 'refuses us' : 'cannot be written'}: ${TRIED_AGAIN}`, {
         code,
@@ -65,7 +69,7 @@ export function lakeMeters({ pipeline, metrics, log }: Deps): LakeMeters {
     },
     succeeded(where) {
       if (!failing.delete(where)) return
-      if (where === 'lake') show(false)
+      if (where === 'lake') show(undefined)
       log.info(`the ${NAMES[where]} can be written again`)
     },
   }

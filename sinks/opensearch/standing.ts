@@ -11,22 +11,24 @@ const TROUBLES_BEFORE_SAID = 2
 
 type State = 'fine' | 'unreachable' | Refusal
 
+type StandingDeps = Pick<Deps, 'clock' | 'log' | 'metrics' | 'pipeline' | 'paused'>
+
 /**
  * How the destination takes what it is sent. Each change is said once in the log; `haetae_sink_paused` is 1 while it refuses
- * for a reason that only a person can mend. Nothing is lost meanwhile: the records are tried again.
+ * for a reason that only a person can mend, and the process says so of itself. Nothing is lost meanwhile: the records are tried again.
  */
 export class Standing {
-  readonly #deps: Pick<Deps, 'clock' | 'log' | 'metrics' | 'pipeline'>
+  readonly #deps: StandingDeps
   readonly #url: string
   #state: State = 'fine'
   #troubles = 0
   #pausedUntilMs = 0
   #refusedUntilMs = 0
 
-  constructor(deps: Pick<Deps, 'clock' | 'log' | 'metrics' | 'pipeline'>, url: string) {
+  constructor(deps: StandingDeps, url: string) {
     this.#deps = deps
     this.#url = url
-    this.#show(false)
+    this.#show(undefined)
   }
 
   /** 0 when requests may be sent. */
@@ -67,7 +69,7 @@ export class Standing {
 
   #refused(code: Refusal, message: string): void {
     if (this.#state === code) return
-    this.#change(code)
+    this.#change(code, `${code}: ${message}`)
     const advice =
       code === 'SINK_UNAUTHORISED' ? 'check auth and the rights of its role' : 'see the error and mend it there'
     this.#deps.log.error(
@@ -80,18 +82,20 @@ export class Standing {
     )
   }
 
-  #change(state: State): void {
+  /** `paused`: why, when a person must act. */
+  #change(state: State, paused?: string): void {
     this.#state = state
-    this.#show(state === 'SINK_UNAUTHORISED' || state === 'SINK_MISCONFIGURED')
+    this.#show(paused)
   }
 
-  #show(paused: boolean): void {
+  #show(paused: string | undefined): void {
     const { metrics, pipeline } = this.#deps
     metrics
       .gauge('haetae_sink_paused', '1 while a destination refuses for a reason that only a person can mend', [
         'pipeline',
         'sink',
       ])
-      .set(paused ? 1 : 0, { pipeline, sink: 'opensearch' })
+      .set(paused === undefined ? 0 : 1, { pipeline, sink: 'opensearch' })
+    this.#deps.paused?.('opensearch', paused)
   }
 }

@@ -18,7 +18,7 @@ import type {
   Subscription,
   Topics,
 } from '../../platform/topics/contract.ts'
-import type { Attempts } from './attempts.ts'
+import type { Caution, PoisonGuard } from './poison.ts'
 import { Stream, streamName } from './stream.ts'
 
 export interface ConsumeOptions extends Omit<SubscribeOptions, 'topics' | 'listener'> {
@@ -28,14 +28,12 @@ export interface ConsumeOptions extends Omit<SubscribeOptions, 'topics' | 'liste
 }
 
 const STAGE = 'topic'
-/** How long nothing may settle before more is read than the poison guard asked for. */
-const PATIENCE_MS = 2_000
 
 export class TopicSource implements Source {
   readonly positions: Positions
   readonly #options: ConsumeOptions
   readonly #deps: Deps
-  readonly #attempts: Attempts
+  readonly #guard: PoisonGuard
   readonly #streams = new Map<string, Stream>()
   readonly #revokedListeners: ((streams: readonly string[]) => void)[] = []
   readonly #stop = new AbortController()
@@ -47,10 +45,10 @@ export class TopicSource implements Source {
   #loop: Promise<void> = Promise.resolve()
   #commitFails = false
 
-  constructor(options: ConsumeOptions, deps: Deps, attempts: Attempts) {
+  constructor(options: ConsumeOptions, deps: Deps, guard: PoisonGuard) {
     this.#options = options
     this.#deps = deps
-    this.#attempts = attempts
+    this.#guard = guard
     this.positions = {
       note: name => this.#streams.get(name)?.note,
       committed: name => this.#streams.get(name)?.committed,
@@ -78,6 +76,7 @@ export class TopicSource implements Source {
   }
 
   async read(signal: AbortSignal): Promise<Delivery | undefined> {
+    this.#guard.cameThrough()
     for (;;) {
       const fetched = this.#held ?? (await this.#subscription!.poll(signal))
       this.#held = undefined
@@ -87,9 +86,7 @@ export class TopicSource implements Source {
       }
       const stream = this.#streams.get(streamName(fetched.topic, fetched.partition))
       if (!stream) continue // Taken from us after the poll; another consumer reads it.
-      const part = await this.#next(stream, fetched, signal)
-      if (!part) continue
-      const delivery = await this.#deliver(stream, part)
+      const delivery = await this.#deliver(stream, this.#next(stream, fetched))
       if (delivery) return delivery
     }
   }
@@ -98,36 +95,23 @@ export class TopicSource implements Source {
     this.#stop.abort()
     await this.#loop
     await this.#inTurn(() => this.#commit())
-    for (const stream of this.#streams.values()) stream.attempt.close()
+    this.#guard.close()
     await this.#subscription?.close()
   }
 
-  /** What is handed out now; the rest is held. undefined when it may not be handed out yet, or any more. */
-  async #next(stream: Stream, fetched: Fetched, signal: AbortSignal): Promise<readonly FetchedRecord[] | undefined> {
-    const first = fetched.records[0]
-    if (!first) return undefined
-    const { singlyTo } = stream.attempt.plan
-    if (singlyTo === undefined || first.offset >= singlyTo) return fetched.records
-    if (stream.unsettledCount >= stream.unsettledMax) {
-      this.#held = fetched
-      await this.#settling(stream, signal)
-      return undefined
-    }
-    if (fetched.records.length > 1) this.#held = { ...fetched, records: fetched.records.slice(1) }
-    return [first]
-  }
-
-  /** A sink that settles nothing before it has a whole range (the lake) would wait for records, and we for it: the bound yields. */
-  async #settling(stream: Stream, signal: AbortSignal): Promise<void> {
-    const patience = new AbortController()
-    void this.#deps.clock.wait(PATIENCE_MS, patience.signal).then(() => patience.abort())
-    await stream.settling(AbortSignal.any([signal, patience.signal]))
-    if (patience.signal.aborted) stream.unsettledMax *= 2
-    else patience.abort()
+  /** What is handed out now; the rest is held. */
+  #next({ caution }: Stream, fetched: Fetched): readonly FetchedRecord[] {
+    const { records } = fetched
+    const count = countTogether(records, caution)
+    if (count < records.length) this.#held = { ...fetched, records: records.slice(count) }
+    return count < records.length ? records.slice(0, count) : records
   }
 
   async #deliver(stream: Stream, records: readonly FetchedRecord[]): Promise<Delivery | undefined> {
-    const settle = stream.handOut(records[0]!.offset, records.at(-1)!.offset)
+    const first = records[0]
+    const last = records.at(-1)
+    if (!first || !last) return undefined
+    const settle = stream.handOut(last.offset)
     const events: Event[] = []
     const refused: { readonly event: Event; readonly reason: string }[] = []
     for (const record of records) {
@@ -142,9 +126,12 @@ export class TopicSource implements Source {
       const letters = refused.map(({ event, reason }) => deadLetterOf(event, pipeline, STAGE, reason, clock.now()))
       await this.#deps.deadLetter(letters)
     }
-    if (events.length > 0) return { batch: events, ack: settle, nack: () => undefined }
-    settle()
-    return undefined
+    if (events.length === 0) {
+      settle()
+      return undefined
+    }
+    const staged = this.#guard.entering({ partition: stream.partition, first: first.offset, next: last.offset + 1n })
+    return { batch: events, ack: settle, nack: () => undefined, staged }
   }
 
   #event(stream: Stream, { offset, timeMs, replayed }: FetchedRecord, value: Buffer): Event {
@@ -153,17 +140,24 @@ export class TopicSource implements Source {
   }
 
   #assigned(position: Position): void {
-    const attempt = this.#attempts.begin(position.partition, position.offset)
-    const stream = new Stream(position, attempt)
+    const caution = this.#guard.cautionOf(position.partition, position.offset)
+    const stream = new Stream(position, caution)
     this.#streams.set(stream.name, stream)
-    const { singlyTo, killer } = attempt.plan
-    if (singlyTo === undefined) return
-    this.#deps.log.warn('the process died repeatedly over these records: they are read one at a time', {
-      stream: stream.name,
-      from: String(position.offset),
-      to: String(singlyTo),
-      ...(killer === undefined ? {} : { deadLettered: String(killer) }),
-    })
+    const { singly, killers } = caution
+    if (singly) {
+      this.#deps.log.warn('the process died repeatedly over these records: they are read one at a time', {
+        stream: stream.name,
+        from: String(singly.from),
+        to: String(singly.to),
+      })
+    }
+    if (killers.size > 0) {
+      this.#deps.log.error('the process died over these records again and again: they go to the dead letter', {
+        stream: stream.name,
+        offsets: [...killers].slice(0, 10).map(String),
+        count: killers.size,
+      })
+    }
   }
 
   #revoked(names: readonly string[]): void {
@@ -221,8 +215,17 @@ export class TopicSource implements Source {
   }
 }
 
+/** How many of the records, from the first on, make one batch. */
+function countTogether(records: readonly FetchedRecord[], { singly }: Caution): number {
+  const first = records[0]
+  if (!singly || !first || first.offset >= singly.to) return records.length
+  if (first.offset >= singly.from) return 1
+  const suspected = records.findIndex(({ offset }) => offset >= singly.from)
+  return suspected < 0 ? records.length : suspected
+}
+
 /** Why a record does not become an event; undefined when it does. */
 function refusal(stream: Stream, offset: bigint, bytes: number): string | undefined {
-  if (offset === stream.attempt.plan.killer) return 'poison: the process died over this record again and again'
+  if (stream.caution.killers.has(offset)) return 'poison: the process died over this record again and again'
   return bytes > EVENT_BYTES_MAX ? `oversize: ${bytes} bytes` : undefined
 }

@@ -1,6 +1,6 @@
 import { type Checkpoint, trackOffsets } from '../../engine/checkpoint.ts'
 import type { Position } from '../../platform/topics/contract.ts'
-import type { Attempt } from './attempts.ts'
+import type { Caution } from './poison.ts'
 
 /** As in Event.origin. */
 export function streamName(topic: string, partition: number): string {
@@ -12,25 +12,17 @@ export class Stream {
   readonly name: string
   readonly topic: string
   readonly partition: number
-  readonly attempt: Attempt
-  /** While reading singly. */
-  unsettledMax: number
+  readonly caution: Caution
   readonly #checkpoint: Checkpoint = trackOffsets()
-  /** First offsets of what was handed out and is not settled, in ascending order. */
-  readonly #unsettled = new Set<bigint>()
   #committed: bigint
   #note: string | undefined
-  #readTo: bigint
-  #settledBell: (() => void) | undefined
 
-  constructor(position: Position, attempt: Attempt) {
+  constructor(position: Position, caution: Caution) {
     this.topic = position.topic
     this.partition = position.partition
     this.name = streamName(position.topic, position.partition)
-    this.attempt = attempt
-    this.unsettledMax = attempt.plan.unsettledMax
+    this.caution = caution
     this.#committed = position.offset
-    this.#readTo = position.offset
     this.#note = position.note
   }
 
@@ -48,37 +40,10 @@ export class Stream {
     return settled === undefined ? this.#committed : settled + 1n
   }
 
-  get unsettledCount(): number {
-    return this.#unsettled.size
-  }
-
-  /** Returns the ack of these records. */
-  handOut(first: bigint, last: bigint): () => void {
+  /** Returns the ack of the records up to `last`. */
+  handOut(last: bigint): () => void {
     const tracked = this.#checkpoint.track(last)
-    this.#unsettled.add(first)
-    this.#readTo = last + 1n
-    this.#remember()
-    return () => {
-      tracked.ack()
-      this.#unsettled.delete(first)
-      // While suspects are told apart it counts which are left; else the next delivery says it.
-      if (this.attempt.plan.singlyTo !== undefined) this.#remember()
-      this.#settledBell?.()
-    }
-  }
-
-  /** Resolves when something is settled or `signal` aborts. */
-  settling(signal: AbortSignal): Promise<void> {
-    return new Promise(resolve => {
-      const done = (): void => {
-        signal.removeEventListener('abort', done)
-        this.#settledBell = undefined
-        resolve()
-      }
-      this.#settledBell = done
-      signal.addEventListener('abort', done, { once: true })
-      if (signal.aborted) done()
-    })
+    return () => tracked.ack()
   }
 
   stored(offset: bigint, note: string | undefined): void {
@@ -88,12 +53,5 @@ export class Stream {
 
   revoke(): void {
     this.#checkpoint.revoke()
-    this.attempt.close()
-    this.#settledBell?.()
-  }
-
-  #remember(): void {
-    const [oldest = this.#readTo] = this.#unsettled
-    this.attempt.reading(this.#readTo, oldest)
   }
 }

@@ -20,8 +20,8 @@ import {
   decodeDeadLetter,
   encodeDeadLetter,
   OVERSIZE_KEPT_BYTES,
-  readDeadLetters,
 } from '../../engine/dead-letter.ts'
+import { readDeadLetters } from '../../engine/dead-letter-files.ts'
 import { eventOf } from '../support/deps.ts'
 
 const DAY_MS = 86_400_000
@@ -36,16 +36,16 @@ function letterOf(text: string, over: Partial<DeadLetter> = {}): DeadLetter {
   return { ...deadLetterOf(eventOf(text, 'waf', origin), 'waf', 'parse-waf', 'not_json: at 0', todayMs), ...over }
 }
 
-function openStore(over: { folder?: string; nowMs?: () => number; retentionDays?: number } = {}) {
+function openStore(over: { folder?: string; nowMs?: () => number } = {}) {
   const folder = over.folder ?? mkdtempSync(join(tmpdir(), 'haetae-dead-'))
-  const { nowMs = () => todayMs, retentionDays = 30 } = over
-  const store = new DeadLetterFile({ folder, pipeline: 'waf', retentionDays, now: nowMs })
+  const { nowMs = () => todayMs } = over
+  const store = new DeadLetterFile({ folder, pipeline: 'waf', now: nowMs })
   return { folder, store, path: join(folder, 'waf', '2026-11-24.ndjson') }
 }
 
 async function readAll(folder: string): Promise<string[]> {
   const texts: string[] = []
-  for await (const letter of readDeadLetters(folder)) texts.push(letter.raw.toString())
+  for await (const { letter } of readDeadLetters(folder)) texts.push(letter.raw.toString())
   return texts
 }
 
@@ -242,30 +242,17 @@ describe('the dead letter file', () => {
     await store.close()
   })
 
-  test('is one a day, and those past their retention go when a day begins', async () => {
+  test('is one a day', async () => {
     let nowMs = todayMs
-    const { store, folder } = openStore({ nowMs: () => nowMs, retentionDays: 2 })
-    for (let day = 0; day < 5; day++) {
+    const { store, folder } = openStore({ nowMs: () => nowMs })
+    for (let day = 0; day < 3; day++) {
       await store.write([letterOf(`day ${day}`)])
       nowMs += DAY_MS
     }
     await store.close()
     const names = readdirSync(join(folder, 'waf')).toSorted()
-    expect(names).toEqual(['2026-11-26.ndjson', '2026-11-27.ndjson', '2026-11-28.ndjson'])
-    expect(await readAll(folder)).toEqual(['day 2', 'day 3', 'day 4'])
-  })
-
-  test('deletes nothing that is not one of its own', async () => {
-    const { folder } = openStore()
-    mkdirSync(join(folder, 'waf'))
-    for (const name of ['notes.txt', '2020-01-01.ndjson.bak', '2020-01-01.ndjson']) {
-      writeFileSync(join(folder, 'waf', name), 'x\n')
-    }
-    const { store } = openStore({ folder })
-    await store.write([letterOf('a')])
-    await store.close()
-    const names = readdirSync(join(folder, 'waf')).toSorted()
-    expect(names).toEqual(['2020-01-01.ndjson.bak', '2026-11-24.ndjson', 'notes.txt'])
+    expect(names).toEqual(['2026-11-24.ndjson', '2026-11-25.ndjson', '2026-11-26.ndjson'])
+    expect(await readAll(folder)).toEqual(['day 0', 'day 1', 'day 2'])
   })
 
   test('closes only after the write under way, and a close without a write is fine', async () => {
@@ -275,42 +262,5 @@ describe('the dead letter file', () => {
     await writing
     expect(await readAll(folder)).toEqual(['a'])
     await openStore().store.close()
-  })
-})
-
-describe('reading', () => {
-  test('skips lines that are no dead letters and goes on behind them', async () => {
-    const { store, folder, path } = openStore()
-    await store.write([letterOf('a')])
-    await store.close()
-    appendFileSync(path, `garbage\n\n{"id":1}\n${encodeDeadLetter(letterOf('b'))}\n`)
-    expect(await readAll(folder)).toEqual(['a', 'b'])
-  })
-
-  test('goes by pipeline and then by day, and ignores what is not a dead letter file', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'haetae-dead-'))
-    for (const [pipeline, day] of [
-      ['b', '2026-11-02'],
-      ['a', '2026-11-03'],
-      ['a', '2026-11-01'],
-    ] as const) {
-      // biome-ignore format: one row
-      mkdirSync(join(folder, pipeline), { recursive: true })
-      writeFileSync(join(folder, pipeline, `${day}.ndjson`), `${encodeDeadLetter(letterOf(`${pipeline} ${day}`))}\n`)
-    }
-    writeFileSync(join(folder, 'README'), 'x')
-    writeFileSync(join(folder, 'a', 'notes.txt'), encodeDeadLetter(letterOf('no')))
-    expect(await readAll(folder)).toEqual(['a 2026-11-01', 'a 2026-11-03', 'b 2026-11-02'])
-  })
-
-  test('finds a letter whose reason quotes what some readers take for the end of a line', async () => {
-    const { store, folder } = openStore()
-    await store.write([letterOf('a', { reason: 'not_json: unexpected "\u2028\u2029\u0085\r\n"' })])
-    await store.close()
-    expect(await readAll(folder)).toEqual(['a'])
-  })
-
-  test('finds nothing where no dead letter was ever written', async () => {
-    expect(await readAll(join(tmpdir(), 'haetae-never-there'))).toEqual([])
   })
 })

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Detector, Event, Stage, Verdict } from '../../engine/contract.ts'
 import { createMetrics } from '../../platform/metrics.ts'
+import { eventOf } from '../support/deps.ts'
 import { durable, MemoryDeadLetter, start, TestSink, TestSource } from '../support/engine.ts'
 
 const text = (event: Event): string => event.raw.toString()
@@ -14,6 +15,49 @@ const sorting = stage('sorting', (batch, reject) =>
     return text(event) !== 'bad' && text(event) !== 'dull'
   }),
 )
+
+describe('what a source is told of the stages', () => {
+  test('comes when they ran and the writes have begun, once, before anything is settled', async () => {
+    const order: string[] = []
+    const gate = Promise.withResolvers<void>()
+    const slow = stage('slow', async batch => {
+      order.push('stage begins')
+      await gate.promise
+      order.push('stage ends')
+      return batch
+    })
+    const written = Promise.withResolvers<Verdict>()
+    const sink = new TestSink(() => {
+      order.push('write begins')
+      return written.promise
+    })
+    const { source, clock } = start({ stages: [slow], sinks: [sinkNamed(sink)] })
+    source.give({
+      batch: [eventOf('a')],
+      ack: () => void order.push('ack'),
+      nack: () => void order.push('nack'),
+      staged: () => void order.push('staged'),
+    })
+    await clock.advance(1_000)
+    expect(order).toEqual(['stage begins'])
+    gate.resolve()
+    await clock.advance(1_000)
+    expect(order).toEqual(['stage begins', 'stage ends', 'write begins', 'staged'])
+    written.resolve(durable)
+    await clock.advance(1_000)
+    expect(order.slice(4)).toEqual(['ack'])
+  })
+
+  test('comes although there is no room to read on: who waits then has done nothing yet', async () => {
+    let staged = 0
+    const sink = new TestSink(() => new Promise(() => undefined))
+    const { source, clock } = start({ sinks: [sinkNamed(sink)], deliveriesMax: 1 })
+    const settled = { ack: () => undefined, nack: () => undefined }
+    source.give({ batch: [eventOf('a')], ...settled, staged: () => void staged++ })
+    await clock.advance(1_000)
+    expect([staged, source.reads]).toEqual([1, 1])
+  })
+})
 
 describe('the ack', () => {
   test('comes when every sink has given every record its verdict, not before', async () => {

@@ -22,6 +22,8 @@ describe('refused with a reason', () => {
     ['no time', falcoAlert({ time: null }), /^time_out_of_range/],
     ['a number for a time', falcoAlert({ time: 1_763_870_400 }), /^time_out_of_range/],
     ['before 1970', falcoAlert({ time: '1969-12-31T23:59:59Z' }), /^time_out_of_range/],
+    ['1970', falcoAlert({ time: '1970-01-01T00:00:00Z' }), /^time_out_of_range/],
+    ['the end of 2016', falcoAlert({ time: '2016-12-31T23:59:59.999Z' }), /^time_out_of_range: before 2017/],
     ['more than a day ahead', falcoAlert({ time: '2026-11-25T00:00:01Z' }), /^time_out_of_range/],
     ['too deep', `${'['.repeat(65)}${']'.repeat(65)}`, /^too_deep/],
     [

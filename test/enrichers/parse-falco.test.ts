@@ -35,17 +35,24 @@ describe('every kind of alert becomes a valid Detection Finding', () => {
   })
 
   const refusable = (event: JsonObject): boolean =>
-    event['priority'] === undefined || event['time'] === '2021-04-13T20:58:00.746609046Z+2'
+    event['priority'] === undefined ||
+    event['time'] === '2021-04-13T20:58:00.746609046Z+2' ||
+    event['time'] === '2001-01-01T01:10:00Z'
 
   it('every alert that Falco and Falcosidekick publish', () => {
     const whole = published.filter(({ event }) => !refusable(event))
-    expect(whole.length).toBe(published.length - 2)
+    expect(whole.length).toBe(published.length - 4)
     for (const { event } of whole) expect(mapped(event).message).toBe(event['output'])
   })
 
-  it('but a fragment without priority and an impossible time, which their documentation has too, are refused', () => {
+  it('but a fragment without priority, an impossible time and a time before Falco, which they have too, are refused', () => {
     const reasons = published.filter(({ event }) => refusable(event)).map(({ event }) => outcome(event))
-    expect(reasons).toEqual(['time_out_of_range: no time', 'not_falco: no priority'])
+    expect(reasons.toSorted()).toEqual([
+      'not_falco: no priority',
+      'time_out_of_range: before 2017, or not in milliseconds',
+      'time_out_of_range: before 2017, or not in milliseconds',
+      'time_out_of_range: no time',
+    ])
   })
 })
 

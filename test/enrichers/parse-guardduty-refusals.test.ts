@@ -46,6 +46,12 @@ describe('refused with a reason', () => {
     ['a time of a wrong type', { ...everyKind['inbound'], updatedAt: {} }, /^time_out_of_range/],
     ['a day that does not exist', { ...everyKind['inbound'], updatedAt: '2026-02-30T00:00:00Z' }, /^time_out_of_range/],
     ['before 1970', { ...everyKind['inbound'], updatedAt: '1969-12-31T23:59:59Z' }, /^time_out_of_range/],
+    ['1970', { ...everyKind['inbound'], updatedAt: '1970-01-01T00:00:00Z' }, /^time_out_of_range/],
+    [
+      'the end of 2016',
+      { ...everyKind['inbound'], updatedAt: '2016-12-31T23:59:59Z' },
+      /^time_out_of_range: before 2017/,
+    ],
     ['more than a day ahead', late, /^time_out_of_range/],
   ])('%s', (_name, record, reason) => {
     expect(outcome(record)).toMatch(reason)

@@ -59,6 +59,9 @@ describe('refused with a reason', () => {
     ['a time in a list', wafRecord({ timestamp: [1] }), /^time_out_of_range/],
     ['a time with a fraction', wafRecord({ timestamp: 1_795_000_000_123.5 }), /^time_out_of_range/],
     ['before 1970', wafRecord({ timestamp: -1 }), /^time_out_of_range/],
+    ['1970', wafRecord({ timestamp: 0 }), /^time_out_of_range/],
+    ['seconds', wafRecord({ timestamp: 1_795_000_000 }), /^time_out_of_range: before 2017, or not in milliseconds$/],
+    ['the last millisecond of 2016', wafRecord({ timestamp: Date.UTC(2017, 0, 1) - 1 }), /^time_out_of_range/],
     ['a time that is no double', text.replace('1795000000123', '1e999'), /^time_out_of_range/],
     ['nanoseconds', wafRecord({ timestamp: 1_795_000_000_123_000_000 }), /^time_out_of_range/],
     ['more than a day ahead', wafRecord({ timestamp: NOW_MS + DAY_MS + 1 }), /^time_out_of_range/],
@@ -91,7 +94,7 @@ describe('refused with a reason', () => {
 describe('not refused', () => {
   it.each<readonly [string, unknown]>([
     ['just a day ahead', wafRecord({ timestamp: NOW_MS + DAY_MS })],
-    ['1970', wafRecord({ timestamp: 0 })],
+    ['the first millisecond of 2017', wafRecord({ timestamp: Date.UTC(2017, 0, 1) })],
     ['exactly 1 MiB', sized(EVENT_BYTES_MAX)],
     ['63 levels', nested(63)],
     ['many keys', inside(keys(1_900))],

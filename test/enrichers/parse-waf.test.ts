@@ -279,3 +279,20 @@ describe('wrong types lose neither the field nor its neighbours', () => {
     }
   })
 })
+
+describe('the headers of the request', () => {
+  it('read as a list that nobody can change, of what is a header in the record', () => {
+    const record = wafRequest({ headers: [{ name: 'Host', value: 'shop' }, 7, { name: 'a', value: 'é', more: 1 }] })
+    const headers = parsed(record).body.http_request!.http_headers!
+    expect(Array.isArray(headers)).toBe(true)
+    expect(() => headers.push({ name: 'x', value: 'y' })).toThrow(TypeError)
+    expect(() => headers.splice(0)).toThrow(TypeError)
+    expect([...headers]).toEqual([
+      { name: 'Host', value: 'shop' },
+      { name: 'a', value: 'é' },
+    ])
+    expect(headers.find(({ name }) => name === 'a')).toEqual({ name: 'a', value: 'é' })
+    expect([headers.length, Object.isFrozen(headers), Object.isFrozen(headers[0])]).toEqual([2, true, true])
+    expect('http_headers' in parsed(wafRequest({ headers: [7] })).body.http_request!).toBe(false)
+  })
+})

@@ -59,11 +59,14 @@ describe('headers with credentials', () => {
     'X_Api_Key',
     'x-amz-security-token',
     'X-Csrf-Token',
+    'X-Forwarded-Authorization',
+    'Authentication',
+    'Cookie2',
   ])('%s is redacted as a whole', name => {
     expect(header(name, 'a=b; c d, e')).toBe(R)
   })
 
-  it.each(['Accept', 'authorizations', 'x-cookie', 'cookie2', 'x-api-keys', 'Host'])('%s is not', name => {
+  it.each(['Accept', 'authorizations', 'x-cookie', 'cookie3', 'x-api-keys', 'Host'])('%s is not', name => {
     expect(header(name, 'a-b; c d, e')).toBe('a-b; c d, e')
   })
 
@@ -95,6 +98,65 @@ describe('headers with credentials', () => {
   })
 })
 
+describe('what AWS WAF says about cookies', () => {
+  const details = [
+    { conditionType: 'XSS', location: 'COOKIE', matchedData: ['hush', '<script'], matchedFieldName: 'cart' },
+    { conditionType: 'SQL_INJECTION', location: 'HEADER', matchedData: ['hush'], matchedFieldName: 'authorization' },
+    { conditionType: 'SQL_INJECTION', location: 'HEADER', matchedData: ['shown'], matchedFieldName: 'user-agent' },
+  ]
+  const customValues = [
+    { key: 'COOKIE', name: 'cart', value: 'hush' },
+    { key: 'HEADER', name: 'x-api-key', value: 'hush' },
+    { key: 'HEADER', name: 'dogname', value: 'shown' },
+  ]
+  const record = wafRecord({
+    terminatingRuleMatchDetails: details,
+    rateBasedRuleList: [{ rateBasedRuleName: 'rate-login', limitKey: 'CUSTOMKEYS', maxRateAllowed: 100, customValues }],
+    nonTerminatingMatchingRules: [{ ruleId: 'count', action: 'COUNT', ruleMatchDetails: details }],
+    ruleGroupList: [
+      {
+        ruleGroupId: 'g',
+        terminatingRule: { ruleId: 'x', action: 'BLOCK', ruleMatchDetails: details },
+        nonTerminatingMatchingRules: [],
+      },
+    ],
+  })
+
+  it.each([
+    ['nobody looked', () => undefined],
+    ['the rule was read before', (event: Event) => event.body.firewall_rule],
+    ['all of it was read before', (event: Event) => JSON.stringify(event.body)],
+  ])('is redacted in the rule and in what stays unmapped, when %s', (_when, look) => {
+    const event = parsed(record)
+    look(event)
+    const body = redacted(event)
+    expect(body['firewall_rule']).toMatchObject({ match_location: 'COOKIE', match_details: [R, R] })
+    expect(JSON.stringify(body)).not.toContain('hush')
+    expect(JSON.stringify(body).match(/"shown"/g)).toHaveLength(4)
+    expect(ocsfErrors(body)).toEqual([])
+  })
+
+  it.each([
+    ['authorization', R],
+    ['user-agent', 'hush'],
+  ])('details of the header %s, which OCSF does not name, follow the record: %s', (matchedFieldName, shown) => {
+    const detail = { conditionType: 'SQL_INJECTION', location: 'HEADER', matchedData: ['hush', ''], matchedFieldName }
+    for (const look of [false, true]) {
+      const event = parsed(wafRecord({ terminatingRuleMatchDetails: [detail] }))
+      if (look) expect(event.body.firewall_rule?.match_details).toEqual(['hush', ''])
+      expect(redacted(event)['firewall_rule']).toMatchObject({ match_details: [shown, ''] })
+    }
+  })
+
+  it('a member name with escapes is that member', () => {
+    const raw = JSON.stringify(record).replaceAll('"location"', '"loc\\u0061tion"').replaceAll('"key"', '"\\u006bey"')
+    expect(raw).toContain('\\u006bey')
+    const event = eventOf(raw, 'waf')
+    void parse.apply([event], (_event, reason) => expect.fail(reason))
+    expect(JSON.stringify(redacted(event))).not.toContain('hush')
+  })
+})
+
 describe('parameters', () => {
   it.each([
     ['token=abc&page=2', `token=${R}&page=2`],
@@ -106,16 +168,25 @@ describe('parameters', () => {
     ['next=%2Fa%3Ftoken%3Dabc%26page%3D2', `next=%2Fa%3Ftoken%3D${R}%26page%3D2`],
     ['next=%252Fa%253Ftoken%253Dabc%2526page%253D2', `next=%252Fa%253Ftoken%253D${R}%2526page%253D2`],
     ['token=a=b==&c=d', `token=${R}&c=d`],
+    ['code=abc&state=1', `code=${R}&state=1`],
+    ['key=abc&pin=12', `key=${R}&pin=${R}`],
+    ['user[pass]=abc&auth=x&access_key=y', `user[pass]=${R}&auth=${R}&access_key=${R}`],
   ])('%s', (before, after) => {
     expect(args(before)).toBe(after)
   })
 
-  it.each(['tokens=abc', 'page=2&sort=price', 'token', 'token=', 'q=token', 'q=100%25&r=%3D', 'mytoken=1'])(
-    '%s has no secret',
-    text => {
-      expect(args(text)).toBe(text)
-    },
-  )
+  it.each([
+    'tokens=abc',
+    'page=2&sort=price',
+    'token',
+    'token=',
+    'q=token',
+    'q=100%25&r=%3D',
+    'mytoken=1',
+    'barcode=1&monkey=2&compass=n',
+  ])('%s has no secret', text => {
+    expect(args(text)).toBe(text)
+  })
 
   it('are redacted in args, query string, referrer and the header it came from', () => {
     const headers = [{ name: 'Referer', value: 'https://shop.example/reset?token=hush-hush&page=2' }]
@@ -136,18 +207,24 @@ describe('tokens that show what they are, wherever they stand', () => {
     ['two of them', `${JWT},${JWT}`, `${R},${R}`],
     ['an access key id', 'id AKIAIOSFODNN7EXAMPLE.', `id ${R}.`],
     ['a temporary access key id', 'ASIAIOSFODNN7EXAMPLE', R],
+    ['user and password', 'Basic dXNlcjpodXNo', `Basic ${R}`],
     ['a bearer token', 'Bearer abcdef123456 end', `Bearer ${R} end`],
   ])('%s', (_name, before, after) => {
     expect(header('X-Anything', before)).toBe(after)
     expect(requestOf(redacted(parsed(wafRequest({ uri: before }))))).toMatchObject({ url: { path: after } })
   })
 
-  it.each(['eyJhbGciOiJIUzI1NiJ9', 'eyJ.x', 'AKIA', 'AKIA1234', 'akiaiosfodnn7example', 'bearer of news'])(
-    '%s is none',
-    text => {
-      expect(header('X-Anything', text)).toBe(text)
-    },
-  )
+  it.each([
+    'eyJhbGciOiJIUzI1NiJ9',
+    'eyJ.x',
+    'AKIA',
+    'AKIA1234',
+    'akiaiosfodnn7example',
+    'bearer of news',
+    'Visual Basic',
+  ])('%s is none', text => {
+    expect(header('X-Anything', text)).toBe(text)
+  })
 })
 
 describe('names of one’s own', () => {

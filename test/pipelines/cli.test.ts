@@ -10,7 +10,7 @@ import { createMetrics } from '../../platform/metrics.ts'
 import { eventOf } from '../support/deps.ts'
 import { temporary } from '../support/pipelines.ts'
 
-const COMMANDS = ['up', 'run', 'check', 'test', 'map', 'deadletter', 'lake', 'doctor']
+const COMMANDS = ['up', 'run', 'check', 'test', 'map', 'deadletter', 'lake', 'topics', 'doctor']
 
 const retention = { ageMsMax: 86_400_000, bytesMax: 1024 ** 3 }
 
@@ -89,6 +89,13 @@ describe('help and wrong usage', () => {
     [['deadletter', 'replay', ''], 'hex digits'],
     [['deadletter', 'list', '-o', 'xml'], 'table, json, ndjson'],
     [['doctor', '-o', 'xml'], 'table, json, ndjson'],
+    [['topics'], 'topics list, topics forget GROUP, or topics move'],
+    [['topics', 'list', 'waf'], 'topics list, topics forget GROUP, or topics move'],
+    [['topics', 'forget', 'waf', '--to', 'latest'], 'topics list, topics forget GROUP, or topics move'],
+    [['topics', 'move', 'waf', 'events.waf'], '--to is earliest, latest or an offset'],
+    [['topics', 'move', 'waf', 'events.waf', '--to', '-1'], '--to'],
+    [['topics', 'move', 'waf', 'events.waf', '--to', '3', '--partition', 'x'], '--partition is a number'],
+    [['topics', 'move', 'waf', 'events.waf', '--to', '3'], 'there is no group "waf"'],
   ])('%j is wrong usage', async (args, message) => {
     const { code, err } = await run(...args)
     expect(code).toBe(2)
@@ -167,7 +174,7 @@ test('a pipeline that requires what is not set is refused by its name', async ()
 describe('deadletter', () => {
   beforeEach(async () => {
     const nowMs = Date.UTC(2026, 10, 24)
-    const options = { folder: readSettings().deadLetterFolder, pipeline: 'waf', retentionDays: 30, now: () => nowMs }
+    const options = { folder: readSettings().deadLetterFolder, pipeline: 'waf', now: () => nowMs }
     const file = new DeadLetterFile(options)
     const event = eventOf('{"cookie":"\u001b[2Jx"')
     await file.write([deadLetterOf(event, 'waf', 'parse-waf', 'not_json: \u001b[31m', nowMs)])
@@ -207,5 +214,37 @@ describe('deadletter', () => {
     expect(await run('deadletter', 'replay', '--all')).toMatchObject({ code: 0, err: '1 records sent again' })
     expect(await run('deadletter', 'replay', '--all')).toMatchObject({ code: 0, err: '0 records sent again' })
     expect((await run('deadletter', 'list')).err).toBe('The dead letter is empty.')
+  })
+})
+
+describe('topics', () => {
+  beforeEach(async () => {
+    const topics = await openTopics(readSettings(), silentLog, createMetrics())
+    await topics.ensure({ name: 'events.waf', partitions: 2, compacted: false, retention })
+    const listener = { assigned: () => undefined, revoked: () => undefined }
+    const bounds = { recordsMax: 10, bytesMax: 1000, from: 'earliest' as const }
+    await topics.subscribe({ group: 'waf', topics: ['events.waf'], listener, ...bounds })
+    await topics.append('events.waf', [{ key: 'a', value: Buffer.from('{}'), timeMs: 0 }])
+    await topics.close()
+  })
+  const waiting = async (): Promise<unknown[]> => {
+    const { out } = await run('topics', 'list', '-o', 'ndjson')
+    return out.split('\n').map(line => (JSON.parse(line) as { waiting: unknown }).waiting)
+  }
+
+  test('list says what waits, and move makes a stopped group go on elsewhere', async () => {
+    expect(new Set(await waiting())).toEqual(new Set(['0', '1']))
+    const { code, out } = await run('topics', 'move', 'waf', 'events.waf', '--to', 'latest')
+    expect(code).toBe(0)
+    expect(out).toMatch(/partition +from +to\n0 +0 +[01]\n1 +0 +[01]/)
+    expect(await waiting()).toEqual(['0', '0'])
+    const back = await run('topics', 'move', 'waf', 'events.waf', '--to', '0', '--partition', '1', '-o', 'json')
+    expect(back.code).toBe(0)
+    expect(JSON.parse(back.out)).toMatchObject([{ partition: 1, to: '0' }])
+  })
+
+  test('forget lets go of a group', async () => {
+    expect(await run('topics', 'forget', 'waf')).toMatchObject({ code: 0 })
+    expect((await run('topics', 'list', '-o', 'ndjson')).out).toBe('')
   })
 })

@@ -2,7 +2,7 @@ import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { Deps, Positions, Sink, Source, Stage } from '../../engine/contract.ts'
-import { readDeadLetters } from '../../engine/dead-letter.ts'
+import { readDeadLetters } from '../../engine/dead-letter-files.ts'
 import { stages as registered } from '../../enrichers/index.ts'
 import { FATAL, openByType, openPipeline } from '../../pipelines/compose.ts'
 import { HaetaeError } from '../../platform/errors.ts'
@@ -37,6 +37,25 @@ const stage = (): Stage => ({ apply: batch => batch })
 const away = () => new Error('connect ECONNREFUSED')
 const never = new AbortController().signal
 
+test('what pauses a component is told to the process with the name of the pipeline', async () => {
+  const fakes = new Components()
+  const told: unknown[] = []
+  const runtime = { ...fakeRuntime(), paused: (...given: unknown[]) => void told.push(given) }
+  const parts = {
+    source: fakes.part('source', new TestSource()),
+    stages: [],
+    sinks: [fakes.part('sink', new TestSink())],
+  }
+  const { close } = await openPipeline(configOf(parts), runtime, never)
+  fakes.deps[1]!.paused!('sink', 'SINK_UNAUTHORISED: 403')
+  fakes.deps[1]!.paused!('sink', undefined)
+  expect(told).toEqual([
+    ['fake', 'sink', 'SINK_UNAUTHORISED: 403'],
+    ['fake', 'sink', undefined],
+  ])
+  await close()
+})
+
 describe('a component that is not there yet', () => {
   test('is tried again until it opens, and the log says so once', async () => {
     const fakes = new Components()
@@ -64,7 +83,8 @@ describe('a component that is not there yet', () => {
       never,
     )
     await runtime.clock.advance(0)
-    expect(runtime.clock.sleeping).toBe(1)
+    // It, and the retention of dead letters.
+    await expect.poll(() => runtime.clock.sleeping).toBe(2)
     expect(fakes.diary).toEqual(['source opened', 'sink failed'])
     await runtime.clock.advance(120_000)
     await (await opening).close()
@@ -195,7 +215,9 @@ describe('what a component is given', () => {
     await fakes.deps[0]!.deadLetter([letter])
     const path = join(runtime.settings.deadLetterFolder, 'fake', '2026-11-24.ndjson')
     expect(readFileSync(path, 'utf8').split('\n')).toHaveLength(2)
-    for await (const found of readDeadLetters(runtime.settings.deadLetterFolder)) expect(found).toEqual(letter)
+    for await (const found of readDeadLetters(runtime.settings.deadLetterFolder)) {
+      expect(found).toEqual({ letter, path, line: 0 })
+    }
     expect(await runtime.metrics.expose()).toMatch(
       /haetae_events_rejected_total\{pipeline="fake",stage="lake",reason="bad_row"\} 1/,
     )

@@ -1,9 +1,11 @@
-import { appendFileSync, mkdirSync, readFileSync, statSync } from 'node:fs'
+import { appendFileSync, readdirSync, readFileSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, test } from 'vitest'
 import type { DeadLetter } from '../../engine/contract.ts'
 import { DeadLetterFile, deadLetterOf } from '../../engine/dead-letter.ts'
+import { keepRetention } from '../../engine/dead-letter-files.ts'
 import { findDeadLetters, replayDeadLetters, type Selection } from '../../pipelines/dead-letters.ts'
+import { silentLog } from '../../platform/log.ts'
 import type { TopicRecord } from '../../platform/topics/contract.ts'
 import { FakeClock } from '../support/clock.ts'
 import { eventOf, testDeps } from '../support/deps.ts'
@@ -25,11 +27,16 @@ async function reject(
   pipeline = 'waf',
   kind: DeadLetter['kind'] = 'waf',
 ): Promise<string> {
-  const file = new DeadLetterFile({ folder, pipeline, retentionDays: 30, now: () => clock.now() })
+  const file = new DeadLetterFile({ folder, pipeline, now: () => clock.now() })
   const letter = deadLetterOf(eventOf(record, kind), pipeline, 'parse-waf', reason, clock.now())
   await file.write([letter])
   await file.close()
   return letter.id
+}
+
+/** Of the day on which every test begins. */
+function marksOf(pipeline: string): string {
+  return join(folder, pipeline, '2026-11-24.replayed')
 }
 
 async function found(selection: Selection = all): Promise<string[]> {
@@ -115,7 +122,7 @@ describe('replaying', () => {
     expect(await replay(all, log)).toEqual({ sent: 0, skipped: 0 })
     expect(log.appends).toEqual([])
     expect(await replay({ replayed: true }, log)).toEqual({ sent: 1, skipped: 0 })
-    expect(statSync(join(folder, 'replayed')).mode & 0o777).toBe(0o600)
+    expect(statSync(marksOf('waf')).mode & 0o777).toBe(0o600)
   })
 
   test('a mark belongs to one pipeline: the same record rejected by another one stays', async () => {
@@ -186,24 +193,68 @@ describe('a replay that breaks off', () => {
 
   test('between append and mark: the batch is sent twice rather than never', async () => {
     await reject('a', 'not_json')
-    mkdirSync(join(folder, 'replayed')) // Marks cannot be written over a folder.
+    symlinkSync(join(folder, 'nowhere', 'marks'), marksOf('waf')) // No mark can be written.
     const log = new Log()
-    await expect(replay(all, log)).rejects.toThrow(/EISDIR/)
+    await expect(replay(all, log)).rejects.toThrow(/ENOENT/)
     expect(await found()).toEqual(['a'])
-    await expect(replay(all, log)).rejects.toThrow(/EISDIR/)
+    await expect(replay(all, log)).rejects.toThrow(/ENOENT/)
     expect(log.texts).toEqual(['events.waf a', 'events.waf a'])
   })
 
-  test('in the middle of a mark: neither it nor the next one hides what was not sent', async () => {
+  test('in the middle of a mark: the record that was sent is seen, and sent once more', async () => {
     await reject('a', 'not_json')
-    await replay(all, new Log())
-    const marks = join(folder, 'replayed')
-    const [mark] = readFileSync(marks, 'utf8').split('\n').filter(Boolean)
     await reject('b', 'not_json')
-    appendFileSync(marks, mark!.slice(0, 10))
+    await replay(all, new Log())
+    truncateSync(marksOf('waf'), 20)
     expect(await found()).toEqual(['b'])
     await replay(all, new Log())
-    expect(await found({ replayed: true })).toContain('a (replayed)')
     expect(await found()).toEqual([])
+  })
+})
+
+describe('the marks', () => {
+  test('are for the line and the record: a file that somebody edited hides nothing', async () => {
+    for (const text of ['a', 'b', 'c']) await reject(text, 'not_json')
+    await replay(all, new Log())
+    const path = join(folder, 'waf', '2026-11-24.ndjson')
+    writeFileSync(path, readFileSync(path, 'utf8').split('\n').slice(1).join('\n'))
+    expect(await found()).toEqual(['b', 'c'])
+  })
+
+  test('are found again wherever their line is, over many pieces and between letters that were not sent', async () => {
+    const count = 9_000
+    const letters = Array.from({ length: count }, (_, n) =>
+      deadLetterOf(eventOf(`record ${n}`), 'waf', 'parse-waf', n % 3 === 0 ? 'not_waf' : 'not_json', clock.now()),
+    )
+    const file = new DeadLetterFile({ folder, pipeline: 'waf', now: () => clock.now() })
+    await file.write(letters)
+    await file.close()
+    expect(await replay({ ...all, reason: 'not_waf' }, new Log())).toEqual({ sent: count / 3, skipped: 0 })
+    const left = await found()
+    expect(left).toHaveLength((count / 3) * 2)
+    expect(left.filter(text => Number(text.slice('record '.length)) % 3 === 0)).toEqual([])
+    expect(statSync(marksOf('waf')).size).toBeLessThanOrEqual(count * 17)
+  })
+
+  test('lie with the letters of their day, and go with them', async () => {
+    await reject('a', 'not_json')
+    await replay(all, new Log())
+    await clock.advance(DAY_MS)
+    await reject('b', 'not_json')
+    await replay(all, new Log())
+    const names = (): string[] => readdirSync(join(folder, 'waf')).toSorted()
+    expect(names()).toEqual(['2026-11-24.ndjson', '2026-11-24.replayed', '2026-11-25.ndjson', '2026-11-25.replayed'])
+    const stop = new AbortController()
+    const keeping = keepRetention({
+      folder: join(folder, 'waf'),
+      retentionDays: 1,
+      clock,
+      log: silentLog,
+      signal: stop.signal,
+    })
+    await clock.advance(2 * DAY_MS)
+    await expect.poll(names).toEqual(['2026-11-25.ndjson', '2026-11-25.replayed'])
+    stop.abort()
+    await keeping
   })
 })

@@ -74,6 +74,36 @@ test('ready only when every pipeline runs; what is missing is named', async () =
   expect((await get(`${server.url}/readyz`)).status).toBe(200)
 })
 
+test('not ready, with the reason, while a destination refuses until a person acts; alive all the same', async () => {
+  const { server, health } = await start()
+  health.register('waf', 'topic', 'opensearch')
+  health.register('waf-lake', 'topic', 'lake')
+  health.set('waf', 'running')
+  health.set('waf-lake', 'running')
+  const reason = 'SINK_UNAUTHORISED: opensearch_403: security_exception: no permissions for <role>'
+  health.paused('waf', 'opensearch', reason)
+  const ready = await get(`${server.url}/readyz`)
+  expect(ready.status).toBe(503)
+  expect(JSON.parse(ready.body)).toEqual({ ready: false, missing: [`pipeline waf is paused: opensearch: ${reason}`] })
+  expect((await get(`${server.url}/healthz`)).status).toBe(200)
+  const { body } = await get(`${server.url}/`)
+  expect(body).toContain(`<td class="bad">paused: opensearch: ${escapeHtml(reason)}</td>`)
+  expect(body).toContain('<td class="good">running</td>')
+  health.paused('waf', 'opensearch', undefined)
+  expect((await get(`${server.url}/readyz`)).status).toBe(200)
+  expect((await get(`${server.url}/`)).body).toContain('All pipelines run.')
+})
+
+test('a pipeline that failed is failed, whatever was paused in it', () => {
+  const health = new Health(0, silentLog)
+  health.register('waf', 'topic', 'opensearch')
+  health.paused('waf', 'opensearch', 'SINK_UNAUTHORISED: opensearch_401')
+  expect(health.missing()).toEqual(['pipeline waf is starting'])
+  health.set('waf', 'failed', 'a fault in the sink')
+  expect(health.missing()).toEqual(['pipeline waf is failed: a fault in the sink'])
+  expect(health.failed()).toBe(true)
+})
+
 test('alive while it starts, not alive once a pipeline failed for good', async () => {
   const { server, health } = await start()
   health.register('waf', 'topic', 'opensearch')

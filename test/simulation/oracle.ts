@@ -10,14 +10,16 @@ interface Sent {
   readonly acknowledged: boolean
 }
 
-/** Which dead letters a record of each fate may become; the poison guard of the source may suspect any record. */
+const NONE = /^(?!)/
+
+/** Which dead letters a record of each fate may become; 'poison:' none, as no crash of a world falls into a stage. */
 const reasons: Readonly<Record<string, RegExp>> = {
-  ok: /^poison:/,
-  dull: /^poison:/,
-  bad: /^(bad$|poison:)/,
-  poison: /^(stage_failed: simulated: poison$|poison:)/,
-  unstorable: /^((unstorable|lake_row): simulated$|poison:)/,
-  refused: /^(mapping: simulated$|poison:)/,
+  ok: NONE,
+  dull: NONE,
+  bad: /^bad$/,
+  poison: /^stage_failed: simulated: poison$/,
+  unstorable: /^(unstorable|lake_row): simulated$/,
+  refused: /^mapping: simulated$/,
 }
 
 /** What must hold at the end of a world's story. Everything that does not is a violation of it. */

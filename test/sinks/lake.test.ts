@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
@@ -41,6 +41,21 @@ lakeSinkSuite('S3', () => {
 })
 
 describe('the lake sink over a folder', () => {
+  it('keeps objects and their folders from other users', async () => {
+    const folder = newFolder()
+    const sink = await lake.open(lake.config.parse({ folder }), testDeps({ positions: new FakePositions() }))
+    const { later } = await sink.write(records(0, 100), never)
+    sink.drain!()
+    await later
+    await sink.close()
+    const made = readdirSync(folder, { recursive: true, withFileTypes: true })
+    expect(made.filter(entry => entry.isFile() && entry.name.endsWith('.parquet'))).not.toEqual([])
+    for (const entry of made) {
+      const { mode } = statSync(join(entry.parentPath, entry.name))
+      expect(mode & 0o777, entry.name).toBe(entry.isDirectory() ? 0o700 : 0o600)
+    }
+  })
+
   it('says what to do when the lake cannot be written', async () => {
     const file = join(root, 'not-a-folder')
     writeFileSync(file, '')
@@ -68,10 +83,11 @@ describe('the lake sink over a folder', () => {
 
 async function overS3(clock = new FakeClock()) {
   const prefix = `own/${++count}`
-  const deps = testDeps({ positions: new FakePositions(), clock })
+  const paused = vi.fn<(component: string, reason: string | undefined) => void>()
+  const deps = testDeps({ positions: new FakePositions(), clock, paused })
   const location = `s3://${s3.bucket}/${prefix}`
   const open = () => lake.open(lake.config.parse({ folder: location, flushMs: 3_600_000 }), deps)
-  return { deps, open, clock, location, folder: join(s3.bucketFolder, prefix) }
+  return { deps, open, clock, paused, folder: join(s3.bucketFolder, prefix) }
 }
 
 describe('the lake sink over S3', () => {
@@ -105,7 +121,7 @@ describe('the lake sink over S3', () => {
   ])(
     'pauses and says so once on %s %j, keeps everything, and goes on when it is mended',
     async (code, refusal, cause) => {
-      const { open, deps, clock, folder } = await overS3()
+      const { open, deps, clock, paused, folder } = await overS3()
       const error = vi.spyOn(deps.log, 'error')
       const sink = await open()
       s3.refuse = request => (request.startsWith('PUT') ? refusal : undefined)
@@ -117,6 +133,7 @@ describe('the lake sink over S3', () => {
       expect(error.mock.calls[0]).toMatchObject([expect.stringContaining('refuses us'), { code }])
       const metrics = await deps.metrics.expose()
       expect(metrics).toContain('haetae_sink_paused{pipeline="test",sink="lake"} 1')
+      expect(paused).toHaveBeenLastCalledWith('lake', expect.stringContaining(code))
       expect(metrics).toContain(`haetae_lake_failures_total{pipeline="test",cause="${cause}"} 1`)
       await sink.write(records(5, 6), never)
       expect(tries() - before).toBe(1)
@@ -124,6 +141,7 @@ describe('the lake sink over S3', () => {
       await clock.advance(30_000)
       await later
       expect(await deps.metrics.expose()).toContain('haetae_sink_paused{pipeline="test",sink="lake"} 0')
+      expect(paused).toHaveBeenLastCalledWith('lake', undefined)
       expect(error).toHaveBeenCalledOnce()
       expect(await rowsOf(folder, 'SELECT count(*) FROM waf')).toEqual([[5n]])
       await sink.close()

@@ -44,14 +44,19 @@ describe('the owner as others see it', () => {
     expect(got).toEqual(records.map((record, index) => ({ ...record, offset: BigInt(index) })))
     const lag = { group: given.group, topic: config.name, partition: 0, committed: 0n, end: 3n }
     expect(await client.lag()).toEqual([lag])
-    await client.moveGroup(given.group, config.name, 0, 2n)
-    expect(await client.lag()).toEqual([{ ...lag, committed: 2n }])
+    await expect(client.moveGroup(given.group, config.name, 0, 2n)).rejects.toMatchObject({
+      code: 'TOPIC_MISMATCH',
+      message: expect.stringContaining('stop its pipeline'),
+    })
+    expect(await client.lag()).toEqual([lag])
     expect(await client.describe()).toMatchObject({
       pid: process.pid,
       full: false,
       partitions: [{ topic: config.name, partition: 0, start: 0n, end: 3n }],
     })
     await subscription.close()
+    await client.moveGroup(given.group, config.name, 0, 2n)
+    expect(await client.lag()).toEqual([{ ...lag, committed: 2n }])
     await client.forgetGroup(given.group)
     expect(await client.lag()).toEqual([])
     client.close()

@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs'
+import { chmodSync, readdirSync, statSync } from 'node:fs'
 import { mkdir, open as openFile, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -39,10 +39,23 @@ describe('the embedded log over restarts', () => {
   it('is readable by its owner alone', async () => {
     const { topics, folder } = await openTemporary({ folder: join(temporaryFolder(), 'topics') })
     expect(statSync(folder).mode & 0o777).toBe(0o700)
-    for (const name of [LOG_FILE, `${LOG_FILE}-lock`, 'owner.pid', 'topics.sock', 'reserve']) {
-      expect(statSync(join(folder, name)).mode & 0o077, name).toBe(0)
+    const names = readdirSync(folder)
+    for (const name of [LOG_FILE, `${LOG_FILE}-lock`, 'owner.lock', 'owner.pid', 'topics.sock', 'reserve']) {
+      expect(names).toContain(name)
     }
+    for (const name of names) expect(statSync(join(folder, name)).mode & 0o077, name).toBe(0)
     await topics.close()
+  })
+
+  it('closes off a lock file that an earlier version left readable, and the lock holds all the same', async () => {
+    const { topics, folder, reopen } = await openTemporary()
+    await topics.close()
+    chmodSync(join(folder, 'owner.lock'), 0o644)
+    const again = await reopen()
+    expect(statSync(join(folder, 'owner.lock')).mode & 0o777).toBe(0o600)
+    await expect(reopen()).rejects.toMatchObject({ code: 'TOPIC_OWNED' })
+    await expect(reopen()).rejects.toMatchObject({ code: 'TOPIC_OWNED' })
+    await again.close()
   })
 
   it('refuses a log that a later version wrote, and says which', async () => {

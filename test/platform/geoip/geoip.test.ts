@@ -1,5 +1,5 @@
 import { mkdtempSync } from 'node:fs'
-import { rename, rm, writeFile } from 'node:fs/promises'
+import { rename, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
@@ -325,6 +325,29 @@ describe('reloading', () => {
     await twice(geoIp)
     expect(town(geoIp)).toBe('Busan')
     expect(geoIp.status()[0]?.state).toBe('ok')
+  })
+
+  it('a large file that is overwritten in place answers failed, never wrongly, until it is read again', async () => {
+    const large = (town: string) => {
+      const bytes = cityFile(town)
+      // Data nobody points to, between the records and the metadata.
+      const marker = bytes.lastIndexOf(Buffer.from('abcdef4d61784d696e642e636f6d', 'hex'))
+      return Buffer.concat([bytes.subarray(0, marker), Buffer.alloc(5 * 1024 * 1024), bytes.subarray(marker)])
+    }
+    const path = await file(large('Seoul'))
+    await utimes(path, 1_790_000_000, 1_790_000_000)
+    const { geoIp, lines } = await open({ city: [path], asn: [] })
+    expect(geoIp.status()[0]?.state).toBe('ok')
+    await writeFile(path, large('Busan'))
+    // Of this little tree every block is in memory already; the answer is of the file that was opened, or none.
+    expect(['Seoul', undefined]).toContain(town(geoIp))
+    await twice(geoIp)
+    expect(town(geoIp)).toBe('Busan')
+    await replace(path, large('Incheon'))
+    expect(town(geoIp, '1.9.9.9')).toBe('Busan')
+    await twice(geoIp)
+    expect(town(geoIp, '1.9.9.9')).toBe('Incheon')
+    expect(lines.filter(line => line.startsWith('error'))).toEqual([])
   })
 
   it('follows CSV ranges as well', async () => {

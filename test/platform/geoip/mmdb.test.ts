@@ -3,8 +3,9 @@ import fc from 'fast-check'
 import { type CityResponse, Reader } from 'maxmind'
 import { describe, expect, it } from 'vitest'
 import { formatAddress, parseAddress, type Words } from '../../../platform/address.ts'
-import { type Mmdb, readMmdb } from '../../../platform/geoip/mmdb.ts'
-import { decodeValue } from '../../../platform/geoip/mmdb-decoder.ts'
+import { FileBytes, inMemory } from '../../../platform/geoip/file-bytes.ts'
+import { type Mmdb, readMmdb as readBytes } from '../../../platform/geoip/mmdb.ts'
+import { decodeValue as decodeBytes } from '../../../platform/geoip/mmdb-decoder.ts'
 import { embeddedDatabases } from '../../../platform/geoip/shared.ts'
 import { control, encode, mmdbFile, pointer } from '../../support/mmdb.ts'
 
@@ -13,6 +14,8 @@ const find = (mmdb: Mmdb, text: string) => {
   const place = address.family === 4 ? mmdb.find4(address.value) : mmdb.find6(address.words)
   return place === 0 ? undefined : mmdb.decode(place)
 }
+const readMmdb = (bytes: Buffer) => readBytes(inMemory(bytes))
+const decodeValue = (bytes: Buffer, offset: number) => decodeBytes(inMemory(bytes), offset)
 const plain = (value: unknown) => JSON.parse(JSON.stringify(value)) as unknown
 
 describe('a MaxMind DB file', () => {
@@ -30,6 +33,30 @@ describe('a MaxMind DB file', () => {
     expect(plain(find(mmdb, '2001:db8:1::1'))).toEqual(kr)
     expect(find(mmdb, '2001:db9::1')).toBeUndefined()
     expect(find(mmdb, '200.1.1.1')).toBeUndefined()
+  })
+
+  it('with more nodes than a table is worth answers each network, and nothing around it', () => {
+    // Networks of 32 bits that share little: well over 65,536 nodes.
+    const many = Object.fromEntries(
+      Array.from({ length: 6000 }, (_, n) => [
+        `${1 + (n % 200)}.${(n * 37) & 255}.${(n * 101) & 255}.${n & 254}/32`,
+        kr,
+      ]),
+    )
+    const mmdb = readMmdb(mmdbFile({ '220.0.0.0/8': us, ...many }))
+    for (const network of Object.keys(many)) {
+      const text = network.slice(0, -3)
+      expect(plain(find(mmdb, text))).toEqual(kr)
+      expect(
+        find(
+          mmdb,
+          text.replace(/\d+$/, last => String(Number(last) + 1)),
+        ),
+      ).toBeUndefined()
+    }
+    expect(plain(find(mmdb, '220.1.2.3'))).toEqual(us)
+    expect(find(mmdb, '221.1.2.3')).toBeUndefined()
+    expect(find(mmdb, '2001:db8::1')).toBeUndefined()
   })
 
   it('of IPv4 only knows no IPv6 address', () => {
@@ -84,9 +111,18 @@ describe('a MaxMind DB file', () => {
 })
 
 describe('our reader against mmdb-lib, on the databases from npm', () => {
-  it.each([0, 1])('answers the same for random addresses (file %i)', index => {
-    const bytes = readFileSync(embeddedDatabases('city')[index]!)
-    const ours = readMmdb(bytes)
+  it.each([
+    [0, 'in memory', 0],
+    [1, 'in memory', 0],
+    [0, 'read in blocks', 4 * 1024 * 1024],
+    [1, 'read in blocks', 4 * 1024 * 1024],
+    [0, 'read in three blocks', 14_000],
+    [1, 'read in three blocks', 14_000],
+  ])('answers the same for random addresses (file %i, %s)', (index, _, cacheBytes) => {
+    const path = embeddedDatabases('city')[index]!
+    const bytes = readFileSync(path)
+    const blocks = cacheBytes > 0 ? new FileBytes(path, cacheBytes) : undefined
+    const ours = readBytes(blocks ?? inMemory(bytes))
     const theirs = new Reader<CityResponse>(bytes)
     expect(ours.databaseType).toBe(theirs.metadata.databaseType)
     expect(ours.builtMs).toBe(theirs.metadata.buildEpoch.getTime())
@@ -102,6 +138,7 @@ describe('our reader against mmdb-lib, on the databases from npm', () => {
       }),
       { numRuns: 3000 },
     )
+    blocks?.close()
   })
 })
 

@@ -1,8 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { formatAddress, parseAddress, type Words } from '../../../platform/address.ts'
-import { type Ranges, readRanges } from '../../../platform/geoip/ranges.ts'
+import { inMemory } from '../../../platform/geoip/file-bytes.ts'
+import { type Ranges, readRanges as readBytes } from '../../../platform/geoip/ranges.ts'
 
+const readRanges = (bytes: Buffer) => readBytes(inMemory(bytes))
 const read = (...lines: string[]) => readRanges(Buffer.from(lines.join('\n')))
 const find = (ranges: Ranges, text: string) => {
   const address = parseAddress(text)!

@@ -120,6 +120,36 @@ describe('single documents', () => {
   })
 })
 
+describe('who asks how the process stands', () => {
+  test.each([
+    [401, /^SINK_UNAUTHORISED: opensearch_401: Unauthorized$/],
+    [403, /^SINK_UNAUTHORISED: opensearch_403: Unauthorized$/],
+  ])('is told why nothing is sent after a %d, and when it goes on', async (status, reason) => {
+    const told: (string | undefined)[] = []
+    const paused = (component: string, why: string | undefined): void => {
+      expect(component).toBe('opensearch')
+      told.push(why)
+    }
+    const { sink, clock } = await openAgainst(server.url, {}, { paused })
+    server.bulk = () => ({ status, body: 'Unauthorized' })
+    await sink.write(records(2), never)
+    await sink.write(records(2), never)
+    expect(told).toEqual([undefined, expect.stringMatching(reason)])
+    server.bulk = () => undefined
+    await clock.advance(PAUSE_MS)
+    await sink.write(records(2), never)
+    expect(told).toEqual([undefined, expect.stringMatching(reason), undefined])
+  })
+
+  test('is not told of a server that is away or busy: that heals without a person', async () => {
+    const told: (string | undefined)[] = []
+    const { sink } = await openAgainst(server.url, {}, { paused: (_, why) => void told.push(why) })
+    server.bulk = () => ({ status: 503, body: 'busy' })
+    for (let n = 0; n < 3; n++) await sink.write(records(1), never)
+    expect(told.filter(why => why !== undefined)).toEqual([])
+  })
+})
+
 describe('whole requests', () => {
   test.each([401, 403])(
     '%d pauses everything, says so once, lets one request try, and goes on by itself',
