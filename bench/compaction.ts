@@ -1,5 +1,5 @@
 /**
- * What merging an hour of the lake costs: node bench/compaction.ts [thousands of events, default 600] [MiB for DuckDB, default 256]. Objects as a
+ * What merging an hour of the lake costs: node bench/compaction.ts [thousands of events, default 600] [MiB for DuckDB, default 128]. Objects as a
  * sink writes them, one of them twice; prints one line of JSON.
  */
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -20,7 +20,7 @@ import { generateWaf } from './generate/waf.ts'
 const MIB = 1024 * 1024
 const OBJECT_EVENTS = 20_000
 const startMs = Date.UTC(2026, 10, 24, 12)
-const [thousands = 600, memoryMib = 256] = process.argv.slice(2).map(Number)
+const [thousands = 600, memoryMib = 128] = process.argv.slice(2).map(Number)
 
 const root = mkdtempSync(join(tmpdir(), 'haetae-bench-compact-'))
 try {

@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { asError } from '../platform/errors.ts'
 import {
@@ -7,13 +8,14 @@ import {
   compactLake,
 } from '../platform/lake/compact.ts'
 import { openDuckDb } from '../platform/lake/duckdb.ts'
+import { prepareParts } from '../platform/lake/parts.ts'
 import { openLakeStore } from '../platform/lake/store.ts'
 import type { Running } from './process.ts'
 import type { Settings } from './settings.ts'
 
 const MIB = 1024 * 1024
-/** Twice what one slice of a merge takes (platform/lake/merge.ts). */
-const MEMORY_BYTES_MAX = 256 * MIB
+/** As the lake sink has by default: in one process with it, both share one DuckDB, and its memory counts once. */
+const MEMORY_BYTES_MAX = 128 * MIB
 const EVERY_MS = 30 * 60_000
 
 /** One compaction of the configured lake, in a folder of its own so that it may run beside everything else. */
@@ -23,7 +25,9 @@ export async function compactOnce(
   nowMs: number,
   signal?: AbortSignal,
 ): Promise<CompactionReport> {
-  const own = join(stateFolder, 'compaction', String(process.pid))
+  const all = join(stateFolder, 'compaction')
+  await prepareParts(all, nowMs)
+  const own = join(all, String(process.pid))
   const store = await openLakeStore(lake, own)
   try {
     await store.prepare(nowMs)
@@ -38,6 +42,7 @@ export async function compactOnce(
     }
   } finally {
     await store.close()
+    await rm(own, { recursive: true, force: true })
   }
 }
 

@@ -24,7 +24,7 @@ export interface S3Access {
   readonly endpoint: URL | undefined
 }
 
-export interface S3Entry {
+interface S3Entry {
   readonly key: string
   readonly bytes: number
   /** Whole seconds. Of a multipart upload: when it began. */

@@ -12,6 +12,8 @@ import { lakeTables } from './tables.ts'
 export interface CompactionLimits {
   /** An hour is closed this long after its end. */
   readonly latenessMs: number
+  /** This long after their end, the hours of one day are merged with one another. */
+  readonly settledMs: number
   /** Objects that were replaced stay for this long, for readers that have listed them. */
   readonly graceMs: number
   /** Of the objects that are merged into one. */
@@ -21,6 +23,7 @@ export interface CompactionLimits {
 /** DuckDB holds the ids of one unit and sorts its rows, on disk beyond its memory (docs/performance.md has the figures). */
 export const compactionDefaults: CompactionLimits = {
   latenessMs: 60 * 60_000,
+  settledMs: 48 * 60 * 60_000,
   graceMs: 15 * 60_000,
   unitBytesMax: 128 * 1024 * 1024,
 }
@@ -89,17 +92,24 @@ export async function compactLake(
   return { ...counts, problems }
 }
 
-/** Objects to be merged into one: those of one closed hour of one partition, as many as may be merged at once. */
+/**
+ * Objects to be merged into one: those that were stored in one closed hour of one partition, later those of one day, in the order in which they
+ * were stored and as many as may be merged at once. Every merge makes fewer objects or takes one that a sink wrote, so it comes to an end.
+ */
 export function unitsOf(
   objects: readonly LakeObject[],
-  { latenessMs, unitBytesMax }: Pick<CompactionLimits, 'latenessMs' | 'unitBytesMax'>,
+  { latenessMs, settledMs, unitBytesMax }: Pick<CompactionLimits, 'latenessMs' | 'settledMs' | 'unitBytesMax'>,
   nowMs: number,
 ): LakeObject[][] {
   const closed = objects.filter(({ hour }) => hourEndMs(hour) + latenessMs <= nowMs)
-  return [...Map.groupBy(closed, ({ partition, hour }) => `${partition} ${hour}`).values()].flatMap(hour => {
+  const groups = Map.groupBy(closed, ({ partition, hour }) => {
+    const isSettled = hourEndMs(hour) + settledMs <= nowMs
+    return `${partition} ${isSettled ? hour.slice(0, 8) : hour}`
+  })
+  return [...groups.values()].flatMap(group => {
     const units: LakeObject[][] = []
     let bytes = 0
-    for (const object of hour) {
+    for (const object of group.toSorted((a, b) => (a.hour < b.hour ? -1 : Number(a.hour > b.hour)))) {
       const unit = units.at(-1)
       if (unit && bytes + object.bytes <= unitBytesMax) unit.push(object)
       else {
@@ -120,7 +130,8 @@ export function unitsOf(
 async function replace(unit: readonly LakeObject[], tools: CompactionTools, counts: Counts): Promise<void> {
   const { store, signal } = tools
   signal?.throwIfAborted()
-  const { partition, hour } = unit[0]!
+  const { partition } = unit[0]!
+  const hour = unit.map(each => each.hour).sort()[0]!
   const manifest: Manifest = { partition, hour, replaces: unit.map(({ name }) => name).sort() }
   const path = `${partition}/${replacementName(manifest)}`
   await putManifest(store, manifest, signal)

@@ -36,7 +36,7 @@ export async function mergeFiles(
       await sortAll(files, rowsMax, file, db, workFolder)
       break
     } catch (thrown) {
-      if (attempt === SLICE_ROWS.length - 1 || !/^Out of Memory/.test(asError(thrown).message)) throw thrown
+      if (attempt === SLICE_ROWS.length - 1 || !asError(thrown).message.startsWith('Out of Memory')) throw thrown
     }
   }
   const after = await contentOf([file], db)

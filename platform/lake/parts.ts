@@ -4,7 +4,7 @@ import { join } from 'node:path'
 /** A part is as old as this only when its process is gone. */
 const ABANDONED_MS = 3_600_000
 
-/** Makes the folder for files on their way into the lake; removes those that crashed processes left. */
+/** Makes a folder for what is on its way into the lake; removes what crashed processes left in it. */
 export async function prepareParts(folder: string, nowMs: number): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 })
   for (const name of await readdir(folder)) {

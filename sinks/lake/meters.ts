@@ -2,7 +2,7 @@ import type { Deps } from '../../engine/contract.ts'
 import { hasCode, isForAPerson } from '../../platform/errors.ts'
 import { S3Away } from '../../platform/s3-trouble.ts'
 
-export type Place = 'lake' | 'spool'
+type Place = 'lake' | 'spool'
 
 export interface LakeMeters {
   /** Bytes on disk that wait for their object. */

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, request as requestTo, type ServerRe
 import { Random } from './random.ts'
 
 /** What befalls a request: refused with 503 SlowDown; cut before it is carried out, or after, so that only the answer is lost; late. */
-export type Fault = 'slow_down' | 'reset' | 'lost_answer' | 'delay'
+type Fault = 'slow_down' | 'reset' | 'lost_answer' | 'delay'
 
 export interface FaultProxy {
   readonly url: string

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 
 /** What a test makes the server answer instead, by status and S3 error code. */
-export interface S3Refusal {
+interface S3Refusal {
   readonly status: number
   readonly code: string
 }

@@ -102,6 +102,25 @@ describe('a compaction', () => {
     expect(await rows('SELECT count(*) AS n FROM http_activity_raw')).toEqual([{ n: 3 }])
   })
 
+  it('merges the hours of a day with one another when they have settled, and takes out what was repeated over hours', async () => {
+    await lake.put('a-0', ['u1', 'u2'])
+    lake.nowMs += HOUR_MS
+    await lake.put('a-1', ['u3', 'u1'])
+    lake.nowMs += 24 * HOUR_MS
+    await lake.put('b-0', ['u4', 'u2'])
+    lake.nowMs += 4 * HOUR_MS
+    expect(await lake.compact()).toMatchObject({ made: 3, duplicates: 0 })
+    lake.nowMs += 48 * HOUR_MS - 28 * HOUR_MS
+    expect(await lake.compact()).toMatchObject({ made: 0, deleted: 3 })
+    lake.nowMs += HOUR_MS
+    expect(await lake.compact()).toMatchObject({ made: 1, replaced: 2, rows: 3, duplicates: 1 })
+    expect(await rows('SELECT count(*) AS n FROM http_activity')).toEqual([{ n: 4 }])
+    lake.nowMs += 480 * HOUR_MS
+    expect(await lake.compact()).toMatchObject({ made: 0, deleted: 2 })
+    expect(objectsIn(lake.folder)).toHaveLength(2)
+    expect(await lake.compact()).toMatchObject({ made: 0, deleted: 0 })
+  })
+
   it('never shows again what a writer stores a second time before the grace is over', async () => {
     await lake.put('a-0', ['u1', 'u2'])
     lake.nowMs += 2 * HOUR_MS
@@ -292,7 +311,7 @@ describe('what is merged', () => {
     compacted,
     modifiedMs: 0,
   })
-  const closed = { latenessMs: 0, unitBytesMax: 100 }
+  const closed = { latenessMs: 0, settledMs: 48 * HOUR_MS, unitBytesMax: 100 }
   const names = (objects: ReturnType<typeof object>[]) =>
     unitsOf(objects, closed, DAY).map(unit => unit.map(({ name }) => name))
 
@@ -310,6 +329,12 @@ describe('what is merged', () => {
       'one that is too large for its neighbours',
       [object('a', '20261101T00', 1000), object('b', '20261101T00', 1)],
       [['a'], ['b']],
+    ],
+    ['not results of two hours', [object('c', '20261123T00', 1, true), object('d', '20261123T01', 1, true)], []],
+    [
+      'results of one settled day, not of two',
+      [object('c', '20261101T00', 1, true), object('d', '20261101T23', 1, true), object('e', '20261102T00', 1, true)],
+      [['c', 'd']],
     ],
     ['not what is being written', [object('a', '20261124T00', 1)], []],
   ])('%s', (_what, objects, expected) => expect(names(objects)).toEqual(expected))
