@@ -1,5 +1,5 @@
 /**
- * How fast Haetae is on this machine: `npm run bench -- [--count N] [--rounds N] [--only NAME]… [--json]`. docs/performance.md explains
+ * How fast Haetae is on this machine: `npm run bench -- [--count N] [--rounds N] [--records N] [--only NAME]… [--json]`. docs/performance.md explains
  * the table. Each case runs in a process of its own, and the rounds go through all cases in turn, so that what else
  * the machine does weighs on all of them alike.
  */
@@ -13,10 +13,12 @@ import { benchInput, type Input } from './input.ts'
 import { type Sample, together } from './measure.ts'
 import { type MemoryResult, mapMemory, memoryText, pour } from './memory.ts'
 import { hundredths, rowsOf, speedUp, table, withSpread } from './report.ts'
+import { upMemory, upMemoryText } from './up-memory.ts'
 
 const self = fileURLToPath(import.meta.url)
 const MEMORY = 'memory'
-const MEMORY_RECORDS = 1_000_000
+const UP_MEMORY = 'memory of up'
+const MEMORY_RECORDS = '1000000'
 /** A case that hangs is a failure of that case, not of the run. */
 const CASE_MS_MAX = 600_000
 
@@ -46,7 +48,7 @@ function caseOf(name: string): Case {
 }
 
 function names(): string[] {
-  return [...cases.map(({ name }) => name), MEMORY]
+  return [...cases.map(({ name }) => name), MEMORY, UP_MEMORY]
 }
 
 /**
@@ -104,8 +106,8 @@ async function measureOnce({ name, workers }: Case, input: Input, count: number)
   }
 }
 
-async function measureMemory(input: Input, count: number): Promise<MemoryResult> {
-  const times = Math.ceil(MEMORY_RECORDS / count)
+async function measureMemory(input: Input, count: number, records: number): Promise<MemoryResult> {
+  const times = Math.ceil(records / count)
   const measuredProcess = start(MEMORY, { input: '-', warmUp: '', count: times * count }, 'pipe', '/dev/null')
   const result = expectMessage(measuredProcess, 'memory')
   // A process that ended early is reported by `result`.
@@ -117,8 +119,11 @@ async function measureMemory(input: Input, count: number): Promise<MemoryResult>
 interface Options {
   readonly count: number
   readonly rounds: number
+  /** Of the two cases about memory. */
+  readonly records: number
   readonly chosen: readonly Case[]
   readonly memory: boolean
+  readonly upMemory: boolean
   readonly json: boolean
 }
 
@@ -127,11 +132,12 @@ function readOptions(): Options {
     options: {
       count: { type: 'string', default: '100000' },
       rounds: { type: 'string', default: '3' },
+      records: { type: 'string', default: MEMORY_RECORDS },
       only: { type: 'string', multiple: true, default: [] },
       json: { type: 'boolean', default: false },
     },
   })
-  const only = values.only.map(name => (name === MEMORY ? name : caseOf(name).name))
+  const only = values.only.map(name => (name === MEMORY || name === UP_MEMORY ? name : caseOf(name).name))
   const all = only.length === 0
   const measuredCases = cases.filter(({ name }) => all || only.includes(name))
   // Without the baseline of the same run the figures of a case say little.
@@ -139,8 +145,10 @@ function readOptions(): Options {
   return {
     count: wholeNumber(values.count, 'count', 1_000),
     rounds: wholeNumber(values.rounds, 'rounds', 1),
+    records: wholeNumber(values.records, 'records', 1_000),
     chosen: cases.filter(each => withBaseline.includes(each)),
     memory: all || only.includes(MEMORY),
+    upMemory: all || only.includes(UP_MEMORY),
     json: values.json,
   }
 }
@@ -152,7 +160,7 @@ function wholeNumber(text: string, name: string, least: number): number {
 }
 
 async function main(): Promise<void> {
-  const { count, rounds, chosen, memory, json } = readOptions()
+  const { count, rounds, records, chosen, memory, upMemory: ofUp, json } = readOptions()
   const input = benchInput(count)
   const results = new Map<string, (Sample | undefined)[]>(chosen.map(({ name }) => [name, []]))
   const failed = new Map<string, string>()
@@ -168,8 +176,14 @@ async function main(): Promise<void> {
     }
   }
   const resident = memory
-    ? await measureMemory(input, count).catch((thrown: unknown) => {
+    ? await measureMemory(input, count, records).catch((thrown: unknown) => {
         failed.set(MEMORY, asError(thrown).message)
+        return undefined
+      })
+    : undefined
+  const residentUp = ofUp
+    ? await upMemory(records).catch((thrown: unknown) => {
+        failed.set(UP_MEMORY, asError(thrown).message)
         return undefined
       })
     : undefined
@@ -180,7 +194,7 @@ async function main(): Promise<void> {
     const failures = Object.fromEntries(failed)
     console.log(
       JSON.stringify(
-        { count, rounds, baseline: BASELINE, rows, twoWorkers, twoBaselines, memory: resident, failures },
+        { count, rounds, baseline: BASELINE, rows, twoWorkers, twoBaselines, memory: resident, residentUp, failures },
         null,
         2,
       ),
@@ -191,6 +205,7 @@ async function main(): Promise<void> {
     if (twoWorkers) console.log(`two workers of map: ${withSpread(twoWorkers, hundredths)} times as fast as one`)
     if (twoBaselines) console.log(`two of ${BASELINE}: ${withSpread(twoBaselines, hundredths)} times as fast as one`)
     if (resident) console.log(memoryText(resident))
+    if (residentUp) console.log(upMemoryText(residentUp))
     for (const [name, why] of failed) console.log(`${name}: failed: ${why}`)
   }
   if (failed.size > 0) process.exitCode = 1

@@ -114,6 +114,8 @@ export class GeoIp {
     if (!address) return invalid
     const special = specialPurpose(address)
     const answer = special ? this.#special(special) : this.#ask(address)
+    // A file that was overwritten in place is read again soon.
+    if (answer.kind === 'failed') return answer
     // A key of its own: `text` may be a slice that keeps a whole batch of input in memory.
     this.#answers.add(Buffer.from(text, 'latin1').toString('latin1'), answer)
     return answer
@@ -155,6 +157,7 @@ export class GeoIp {
     ])
     const states = new Map<string, DatabaseState>()
     const seen = new Map<Topic, number>()
+    const old: DatabaseStatus[] = []
     for (const status of this.status()) {
       const index = seen.get(status.topic) ?? 0
       seen.set(status.topic, index + 1)
@@ -164,10 +167,21 @@ export class GeoIp {
       built.set(status.builtMs / 1000, { database })
       if (this.#states.get(database) === status.state) continue
       if (status.state === 'ok') log.info('GeoIP database in use', describe(status))
-      else if (status.state === 'old') log.warn(status.message ?? status.state, describe(status))
+      else if (status.state === 'old') old.push(status)
       else log.error(status.message ?? status.state, describe(status))
     }
     this.#states = states
+    this.#warnOfOld(old)
+  }
+
+  /** In one line: the files of a package grow old together. */
+  #warnOfOld(old: readonly DatabaseStatus[]): void {
+    const [first] = old
+    if (!first) return
+    const files = old.map(({ path, ageDays }) => `${path} (${ageDays} days)`).join(', ')
+    const several = `${old.length} GeoIP databases are older than ageDaysMax ${this.#options.ageDaysMax}: replace them with newer ones: ${files}`
+    const message = old.length === 1 ? (first.message ?? first.state) : several
+    this.#deps.log.warn(message, { databases: old.map(describe) })
   }
 }
 

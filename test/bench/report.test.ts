@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import type { Sample } from '../../bench/measure.ts'
 import { memoryText } from '../../bench/memory.ts'
 import { rowsOf, speedUp, table } from '../../bench/report.ts'
+import { upMemoryText } from '../../bench/up-memory.ts'
 
 /** A million events of 2,000 bytes. */
 function sample(cpuSeconds: number, seconds = 10): Sample {
@@ -88,5 +89,13 @@ test('memory is told as its peak and the median of each quarter', () => {
   const text = memoryText({ events: 1e6, peakMiB: 231.7, quarters: [flat, flat, flat, { ...flat, median: 212 }] })
   expect(text).toBe(
     'memory of map over 1,000,000 records: at most 232 MiB resident; median of each quarter of the run: 210, 210, 210, 212 MiB',
+  )
+})
+
+test('the memory of up is given with the ceiling it is to be compared with', () => {
+  const parts = [300, 350, 360, 355].map(median => ({ min: 1, median, max: 400 }))
+  const text = upMemoryText({ events: 300_000, peakMiB: 399.6, ceilingMiB: 494, quarters: parts })
+  expect(text).toBe(
+    'memory of up over 300,000 records: at most 400 MiB resident, of a ceiling of 494; median of each quarter of the run: 300, 350, 360, 355 MiB',
   )
 })

@@ -5,7 +5,12 @@ import { DeadLetterFile, deadLetterOf } from '../../engine/dead-letter.ts'
 import { main } from '../../pipelines/cli.ts'
 import { readSettings } from '../../pipelines/settings.ts'
 import { openTopics } from '../../pipelines/topics.ts'
+<<<<<<< HEAD
 import { FolderStore } from '../../platform/lake/folder-store.ts'
+=======
+import { GeoIp } from '../../platform/geoip/geoip.ts'
+import { geoIpStatus } from '../../platform/geoip/shared.ts'
+>>>>>>> main
 import { silentLog } from '../../platform/log.ts'
 import { createMetrics } from '../../platform/metrics.ts'
 import { eventOf } from '../support/deps.ts'
@@ -159,8 +164,12 @@ describe('test', () => {
     expect(code).toBe(1)
   })
 
-  test('the tests of every pipeline that comes with Haetae pass', async () => {
+  test('the tests of every pipeline that comes with Haetae pass, and the GeoIP databases are opened once for all of them', async () => {
+    const opened = vi.spyOn(GeoIp, 'open')
     const { code, out } = await run('test')
+    expect(opened).toHaveBeenCalledTimes(1)
+    opened.mockRestore()
+    expect(await geoIpStatus()).toEqual([])
     expect(out).not.toContain('FAIL')
     expect(out).toMatch(/\n[1-9]\d* passed, 0 failed$/)
     expect(code).toBe(0)

@@ -235,6 +235,19 @@ describe('opening', () => {
     ])
   })
 
+  it('several old databases are named in one line', async () => {
+    const builtMs = Date.UTC(2026, 5, 1)
+    const city = [await file(cityFile('Seoul', { builtMs })), await file(cityFile('Busan', { builtMs }))]
+    const { geoIp, lines } = await open({ city, asn: [await file(asnFile)] })
+    await geoIp.check()
+    const [warning, ...more] = lines.filter(line => line.startsWith('warn'))
+    expect(warning).toBe(
+      `warn 2 GeoIP databases are older than ageDaysMax 60: replace them with newer ones: ${city[0]} (176 days), ${city[1]} (176 days)`,
+    )
+    expect(more).toEqual([])
+    expect(geoIp.status().map(({ state }) => state)).toEqual(['old', 'old', 'ok'])
+  })
+
   it('a database grows old while it is used', async () => {
     const { geoIp, lines, clock } = await open({ city: [await file(cityFile('Seoul'))], asn: [] })
     expect(geoIp.status()[0]?.state).toBe('ok')

@@ -1,0 +1,43 @@
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, expect, test, vi } from 'vitest'
+import { main } from '../../pipelines/cli.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'haetae-up-'))
+const KEY = 'key-of-this-test'
+
+afterEach(() => {
+  vi.restoreAllMocks()
+  vi.unstubAllEnvs()
+})
+
+test('with ports of 0 the greeting names the ports that were bound, and both answer there', async () => {
+  const environment = {
+    HAETAE_STATE: join(folder, 'state'),
+    HAETAE_LAKE: join(folder, 'lake'),
+    HAETAE_FIREHOSE_KEY: KEY,
+    HAETAE_INGEST_PORT: '0',
+    HAETAE_STATUS_PORT: '0',
+    HAETAE_LOG_LEVEL: 'fatal',
+    OPENSEARCH_URL: '',
+  }
+  for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value)
+  const greeted = Promise.withResolvers<string>()
+  vi.spyOn(console, 'error').mockImplementation(text => greeted.resolve(String(text)))
+  const ended = main(['up', '--no-sample'])
+  const greeting = await greeted.promise
+
+  const [, status] = /status page +(http:\S+)/.exec(greeting) ?? []
+  const [, ingest] = /ingest +(http:\S+)\/firehose\/waf/.exec(greeting) ?? []
+  expect(status).toMatch(/:[1-9]\d*\/$/)
+  expect(ingest).toMatch(/:[1-9]\d*$/)
+  expect((await fetch(`${status}healthz`)).status).toBe(200)
+  const headers = { Authorization: `Bearer ${KEY}` }
+  const answer = await fetch(`${ingest}/ingest/waf`, { method: 'POST', headers, body: '{"not":"a WAF record"}\n' })
+  expect(answer.status).toBe(200)
+  expect(greeting).toContain(`curl -sS ${ingest}/ingest/waf`)
+
+  process.emit('SIGTERM')
+  expect(await ended).toBe(0)
+})
