@@ -5,12 +5,9 @@ import { DeadLetterFile, deadLetterOf } from '../../engine/dead-letter.ts'
 import { main } from '../../pipelines/cli.ts'
 import { readSettings } from '../../pipelines/settings.ts'
 import { openTopics } from '../../pipelines/topics.ts'
-<<<<<<< HEAD
-import { FolderStore } from '../../platform/lake/folder-store.ts'
-=======
 import { GeoIp } from '../../platform/geoip/geoip.ts'
 import { geoIpStatus } from '../../platform/geoip/shared.ts'
->>>>>>> main
+import { FolderStore } from '../../platform/lake/folder-store.ts'
 import { silentLog } from '../../platform/log.ts'
 import { createMetrics } from '../../platform/metrics.ts'
 import { eventOf } from '../support/deps.ts'
