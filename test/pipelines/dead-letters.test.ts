@@ -252,7 +252,10 @@ describe('the marks', () => {
       log: silentLog,
       signal: stop.signal,
     })
-    await clock.advance(2 * DAY_MS)
+    for (let day = 0; day < 2; day++) {
+      await expect.poll(() => clock.sleeping).toBe(1)
+      await clock.advance(DAY_MS)
+    }
     await expect.poll(names).toEqual(['2026-11-25.ndjson', '2026-11-25.replayed'])
     stop.abort()
     await keeping
