@@ -3,6 +3,7 @@ import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { HaetaeError } from '../platform/errors.ts'
 import { isS3Location, parseS3 } from '../platform/s3.ts'
+import { type KafkaSettings, readKafkaSettings } from '../platform/topics/kafka/settings.ts'
 
 /** What the environment decides, with its defaults. The variables are explained in docs/configuration.md. */
 export interface Settings {
@@ -12,6 +13,8 @@ export interface Settings {
   readonly deadLetterFolder: string
   readonly topicsFolder: string
   readonly topicsBytesMax: number
+  /** Topics are in Kafka; undefined: in the embedded log. */
+  readonly kafka: KafkaSettings | undefined
   readonly logLevel: string
   readonly statusHost: string
   readonly statusPort: number
@@ -23,19 +26,20 @@ export interface Settings {
 const GIB = 1024 ** 3
 
 export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
-  refuseUnsupported(env)
   const stateFolder = resolve(env['HAETAE_STATE'] || 'var')
+  const kafka = readKafkaSettings(env)
   return {
     stateFolder,
     lake: lakeLocation(env['HAETAE_LAKE'] || join(stateFolder, 'lake')),
     deadLetterFolder: join(stateFolder, 'deadletter'),
     topicsFolder: join(stateFolder, 'topics'),
     topicsBytesMax: number(env, 'HAETAE_TOPICS_BYTES_MAX', 20 * GIB),
+    kafka,
     logLevel: env['HAETAE_LOG_LEVEL'] || 'info',
     statusHost: env['HAETAE_STATUS_HOST'] || '127.0.0.1',
     statusPort: number(env, 'HAETAE_STATUS_PORT', 7077),
     drainMs: number(env, 'HAETAE_DRAIN_MS', 20_000),
-    connected: Boolean(env['OPENSEARCH_URL']) || Boolean(env['HAETAE_LAKE'] && isS3Location(env['HAETAE_LAKE'])),
+    connected: Boolean(env['OPENSEARCH_URL']) || kafka !== undefined || isS3Location(env['HAETAE_LAKE'] ?? ''),
   }
 }
 
@@ -91,14 +95,4 @@ function lakeLocation(given: string): string {
   }
   if (!given.includes('://')) return resolve(given)
   throw new HaetaeError('CONFIG_INVALID', `HAETAE_LAKE=${given}: the lake is a folder or s3://bucket/prefix`)
-}
-
-/** What is planned and not there yet must not look as if it worked. */
-function refuseUnsupported(env: NodeJS.ProcessEnv): void {
-  if (env['HAETAE_KAFKA_BROKERS']) {
-    throw new HaetaeError(
-      'CONFIG_INVALID',
-      'HAETAE_KAFKA_BROKERS is set, but topics on Kafka are not supported yet: unset it',
-    )
-  }
 }

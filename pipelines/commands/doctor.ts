@@ -109,7 +109,8 @@ function space(path: string): Finding {
 }
 
 async function owner(settings: Settings): Promise<Finding> {
-  const found = await topicsOwner(settings)
+  const found = await topicsOwner(settings).catch(asError)
+  if (found instanceof Error) return { check: 'topics', state: 'fail', detail: found.message }
   return { check: 'topics', state: 'ok', detail: found ?? 'no process owns the topic log: Haetae is not running here' }
 }
 
