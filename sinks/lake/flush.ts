@@ -45,7 +45,7 @@ export async function flushRange(
   if (!(await untilDone(() => stream.noteDown(range), NOTE_BACKOFF, stream, context))) return 'dropped'
   const splits = await spool.finish()
   for (const split of splits) {
-    const path = `${split.partition.path}/${objectName(stream.name, range.first)}`
+    const path = `${split.partition.path}/${objectName(stream.name, stream.plan.lineage, range.first)}`
     if (!(await untilDone(() => putOnce(path, split, context), BACKOFF, stream, context))) return 'dropped'
   }
   context.meters.flushed(context.deps.clock.monotonicMs() - startedMs)

@@ -52,8 +52,8 @@ function harness(newPlace: () => LakePlace) {
 }
 
 function places(start: Start): void {
-  it('writes one object for each class, region, account and day, named after stream and first position', async () => {
-    const { sink, folder } = await start()
+  it('writes one object for each class, region, account and day, named after stream, lineage and first position', async () => {
+    const { sink, folder, deps } = await start()
     const tokyo: OcsfEvent = { cloud: { provider: 'AWS', region: 'ap-northeast-1', account: { uid: '42' } } }
     await store(sink, [
       recordOf(7),
@@ -61,7 +61,8 @@ function places(start: Start): void {
       recordOf(9, httpActivity('u9', { time: DAY - 1 })),
       recordOf(12),
     ])
-    const name = 'events.waf-0-00000000000000000007.parquet'
+    const { lineage } = JSON.parse(deps.positions.note('events.waf/0')!) as { lineage: string }
+    const name = `events.waf-0-${lineage}-00000000000000000007.parquet`
     expect(objectsIn(folder)).toEqual([
       `class=http_activity/region=ap-northeast-1/account=42/day=2026-11-24/${name}`,
       `class=http_activity/region=ap-northeast-2/account=123456789012/day=2026-11-23/${name}`,
