@@ -10,7 +10,7 @@ const TRIES_MAX = 10
 
 /** Whether this state folder or lake ever held anything. */
 export async function hasData(settings: Settings): Promise<boolean> {
-  return (await holdsSomething(settings.topicsFolder)) || (await holdsSomething(settings.lakeFolder))
+  return (await holdsSomething(settings.topicsFolder)) || (await holdsSomething(settings.lake))
 }
 
 async function holdsSomething(folder: string): Promise<boolean> {

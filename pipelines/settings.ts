@@ -2,14 +2,19 @@ import { randomBytes } from 'node:crypto'
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { HaetaeError } from '../platform/errors.ts'
+import { isS3Location, parseS3 } from '../platform/s3.ts'
+import { type KafkaSettings, readKafkaSettings } from '../platform/topics/kafka/settings.ts'
 
 /** What the environment decides, with its defaults. The variables are explained in docs/configuration.md. */
 export interface Settings {
   readonly stateFolder: string
-  readonly lakeFolder: string
+  /** A folder, or `s3://bucket/prefix`. */
+  readonly lake: string
   readonly deadLetterFolder: string
   readonly topicsFolder: string
   readonly topicsBytesMax: number
+  /** Topics are in Kafka; undefined: in the embedded log. */
+  readonly kafka: KafkaSettings | undefined
   readonly logLevel: string
   readonly statusHost: string
   readonly statusPort: number
@@ -21,25 +26,26 @@ export interface Settings {
 const GIB = 1024 ** 3
 
 export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
-  refuseUnsupported(env)
   const stateFolder = resolve(env['HAETAE_STATE'] || 'var')
+  const kafka = readKafkaSettings(env)
   return {
     stateFolder,
-    lakeFolder: resolve(env['HAETAE_LAKE'] || join(stateFolder, 'lake')),
+    lake: lakeLocation(env['HAETAE_LAKE'] || join(stateFolder, 'lake')),
     deadLetterFolder: join(stateFolder, 'deadletter'),
     topicsFolder: join(stateFolder, 'topics'),
     topicsBytesMax: number(env, 'HAETAE_TOPICS_BYTES_MAX', 20 * GIB),
+    kafka,
     logLevel: env['HAETAE_LOG_LEVEL'] || 'info',
     statusHost: env['HAETAE_STATUS_HOST'] || '127.0.0.1',
     statusPort: number(env, 'HAETAE_STATUS_PORT', 7077),
     drainMs: number(env, 'HAETAE_DRAIN_MS', 20_000),
-    connected: Boolean(env['OPENSEARCH_URL']),
+    connected: Boolean(env['OPENSEARCH_URL']) || kafka !== undefined || isS3Location(env['HAETAE_LAKE'] ?? ''),
   }
 }
 
 /** The variables a pipeline file may use, with the defaults filled in. */
 export function pipelineVariables(settings: Settings, env: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
-  return { ...env, HAETAE_STATE: settings.stateFolder, HAETAE_LAKE: settings.lakeFolder }
+  return { ...env, HAETAE_STATE: settings.stateFolder, HAETAE_LAKE: settings.lake }
 }
 
 export function makeStateFolder(settings: Settings): void {
@@ -81,18 +87,12 @@ function number(env: NodeJS.ProcessEnv, name: string, otherwise: number): number
   throw new HaetaeError('CONFIG_INVALID', `${name}=${text}: a whole number in digits is needed`)
 }
 
-/** What is planned and not there yet must not look as if it worked. */
-function refuseUnsupported(env: NodeJS.ProcessEnv): void {
-  if (env['HAETAE_LAKE']?.includes('://')) {
-    throw new HaetaeError(
-      'CONFIG_INVALID',
-      `HAETAE_LAKE=${env['HAETAE_LAKE']}: the lake is a folder; S3 is not supported yet`,
-    )
+/** A folder made absolute, or a bucket and prefix as they are. */
+function lakeLocation(given: string): string {
+  if (isS3Location(given)) {
+    parseS3(given)
+    return given.replace(/\/$/, '')
   }
-  if (env['HAETAE_KAFKA_BROKERS']) {
-    throw new HaetaeError(
-      'CONFIG_INVALID',
-      'HAETAE_KAFKA_BROKERS is set, but topics on Kafka are not supported yet: unset it',
-    )
-  }
+  if (!given.includes('://')) return resolve(given)
+  throw new HaetaeError('CONFIG_INVALID', `HAETAE_LAKE=${given}: the lake is a folder or s3://bucket/prefix`)
 }

@@ -3,28 +3,59 @@ import { HaetaeError } from '../platform/errors.ts'
 import { createLog, type Log } from '../platform/log.ts'
 import { createMetrics, type Metrics } from '../platform/metrics.ts'
 import { connectOwner } from '../platform/topics/client.ts'
-import type { GroupLag } from '../platform/topics/contract.ts'
+import type { GroupLag, TopicConfig, Topics } from '../platform/topics/contract.ts'
 import { type EmbeddedTopics, openEmbedded, type PartitionState } from '../platform/topics/embedded.ts'
+import type { PlannedChange } from '../platform/topics/kafka/administration.ts'
+import type { KafkaTopics } from '../platform/topics/kafka/kafka.ts'
+import { topicsWritten } from '../sinks/topic.ts'
 import type { Append } from './dead-letters.ts'
+import { shippedPipelines } from './files.ts'
+import { loadWithStandIns } from './offline.ts'
 import type { Settings } from './settings.ts'
 
-/** The topics of this process: the embedded log in the state folder. */
-export function openTopics(settings: Settings, log: Log, metrics: Metrics): Promise<EmbeddedTopics> {
+/** The topics of this process: Kafka when its brokers are named, else the embedded log in the state folder. */
+export function openTopics(settings: Settings, log: Log, metrics: Metrics): Promise<Topics> {
+  return settings.kafka ? openKafkaTopics(settings.kafka, log, metrics) : openLog(settings, log, metrics)
+}
+
+function openLog(settings: Settings, log: Log, metrics: Metrics): Promise<EmbeddedTopics> {
   const { topicsFolder: folder, topicsBytesMax: bytesMax } = settings
   return openEmbedded({ folder, bytesMax, clock: systemClock, log, metrics })
 }
 
-/** What a command asks of the log, whoever holds it. */
-interface AskedLog {
+/** Loaded only where it is used: an embedded Haetae needs no Kafka client. */
+async function openKafkaTopics(
+  kafka: NonNullable<Settings['kafka']>,
+  log: Log,
+  metrics: Metrics,
+): Promise<KafkaTopics> {
+  const { openKafka } = await import('../platform/topics/kafka/open.ts')
+  return openKafka(kafka, { clock: systemClock, log, metrics })
+}
+
+/** What a command asks of the topics, whoever holds them. */
+interface AskedTopics {
   readonly append: Append
   lag(): Promise<readonly GroupLag[]>
-  partitions(): Promise<readonly PartitionState[]>
+  partitions(): Promise<readonly Pick<PartitionState, 'topic' | 'partition' | 'start' | 'end'>[]>
   forgetGroup(group: string): Promise<void>
   moveGroup(group: string, topic: string, partition: number, offset: bigint): Promise<void>
 }
 
-/** Asks through the process that owns the log, or, when none runs, as its owner for the moment. */
-async function withLog<T>(settings: Settings, work: (log: AskedLog) => Promise<T>): Promise<T> {
+/** Asks Kafka, or the process that owns the embedded log, or the log itself when no process does. */
+async function withAsked<T>(settings: Settings, work: (asked: AskedTopics) => Promise<T>): Promise<T> {
+  if (settings.kafka) {
+    const names = configuredTopics(settings).map(({ name }) => name)
+    return withKafka(settings, kafka =>
+      work({
+        append: appendAll(kafka),
+        lag: () => kafka.lagOf(names),
+        partitions: () => kafka.rangesOf(names),
+        forgetGroup: group => kafka.forgetGroup(group),
+        moveGroup: (...to) => kafka.moveGroup(...to),
+      }),
+    )
+  }
   const owner = await connectOwner(settings.topicsFolder)
   if (owner) {
     try {
@@ -33,7 +64,7 @@ async function withLog<T>(settings: Settings, work: (log: AskedLog) => Promise<T
       owner.close()
     }
   }
-  const own = await openTopics(settings, createLog('warn'), createMetrics())
+  const own = await openLog(settings, createLog('warn'), createMetrics())
   try {
     return await work({
       append: appendAll(own),
@@ -47,31 +78,70 @@ async function withLog<T>(settings: Settings, work: (log: AskedLog) => Promise<T
   }
 }
 
-function appendAll(topics: EmbeddedTopics): Append {
+async function withKafka<T>(settings: Settings, work: (kafka: KafkaTopics) => Promise<T>): Promise<T> {
+  if (!settings.kafka) {
+    throw new HaetaeError('USAGE', 'HAETAE_KAFKA_BROKERS is not set: the embedded log makes its topics by itself')
+  }
+  const kafka = await openKafkaTopics(settings.kafka, createLog('warn'), createMetrics())
+  try {
+    return await work(kafka)
+  } finally {
+    await kafka.close()
+  }
+}
+
+function appendAll(topics: Topics): Append {
   return async (topic, records) => {
-    const { retry } = await topics.append(topic, records)
+    const { retry, refused = [] } = await topics.append(topic, records)
+    const [first] = refused
+    if (first) throw new HaetaeError('TOPIC_OVERSIZE', `${refused.length} records are not taken: ${first.reason}`)
     if (retry.length > 0) throw new HaetaeError('TOPIC_FULL', `${retry.length} records were not stored: try again`)
   }
 }
 
 /** For a command that appends; `work` is given the way to do it. */
 export function withTopics<T>(settings: Settings, work: (append: Append) => Promise<T>): Promise<T> {
-  return withLog(settings, log => work(log.append))
+  return withAsked(settings, asked => work(asked.append))
 }
 
-/** What waits for each group, asked of the owner, or of the log itself when nobody owns it. */
+/** What waits for each group. */
 export function topicLags(settings: Settings): Promise<readonly GroupLag[]> {
-  return withLog(settings, log => log.lag())
+  return withAsked(settings, asked => asked.lag())
 }
 
-/** The group no longer holds back retention. Throws TOPIC_MISMATCH while it reads, USAGE when there is none. */
+/** The topics that pipelines write: of these files, or of all that are shipped. */
+export function configuredTopics(
+  settings: Settings,
+  files: readonly string[] = shippedPipelines(),
+): readonly TopicConfig[] {
+  const written = files
+    .map(file => loadWithStandIns(file, settings).pipeline)
+    .flatMap(({ sinks }) => sinks.filter(({ spec }) => spec.type === 'topic'))
+    .flatMap(({ config }) => topicsWritten(config))
+  return [...new Map(written.map(config => [config.name, config])).values()]
+}
+
+/** What makes Kafka's topics as the pipelines want them; with `apply` it is done. One result a topic, in order. */
+export function changeTopics(
+  settings: Settings,
+  configs: readonly TopicConfig[],
+  apply: boolean,
+): Promise<readonly PlannedChange[]> {
+  return withKafka(settings, async kafka => {
+    const changes: PlannedChange[] = []
+    for (const config of configs) changes.push(await (apply ? kafka.apply(config) : kafka.plan(config)))
+    return changes
+  })
+}
+
+/** The group no longer holds back retention, or has no positions any more. Throws TOPIC_MISMATCH while it reads, USAGE when there is none. */
 export async function forgetGroup(settings: Settings, group: string): Promise<void> {
-  await withLog(settings, async log => {
-    const groups = new Set((await log.lag()).map(each => each.group))
+  await withAsked(settings, async asked => {
+    const groups = new Set((await asked.lag()).map(each => each.group))
     if (!groups.has(group)) {
       throw new HaetaeError('USAGE', `there is no group "${group}"; there are: ${[...groups].join(', ') || 'none'}`)
     }
-    await log.forgetGroup(group)
+    await asked.forgetGroup(group)
   })
 }
 
@@ -93,7 +163,7 @@ export interface Moved {
  * name or no such offset, TOPIC_MISMATCH while the group reads.
  */
 export function moveGroup(settings: Settings, { group, topic, partition, to }: Move): Promise<readonly Moved[]> {
-  return withLog(settings, async log => {
+  return withAsked(settings, async log => {
     const lags = await log.lag()
     const reads = lags.filter(each => each.group === group && each.topic === topic)
     const chosen = reads.filter(each => partition === undefined || each.partition === partition)
@@ -124,16 +194,30 @@ export function moveGroup(settings: Settings, { group, topic, partition, to }: M
   })
 }
 
-/** Who owns the log and how it stands, for people; undefined when nobody does. */
+/** Where the topics are and how they stand, for people; undefined when no process owns the embedded log. Throws when Kafka does not answer. */
 export async function topicsOwner(settings: Settings): Promise<string | undefined> {
+  if (settings.kafka) return withKafka(settings, kafka => kafkaStanding(settings, kafka))
   const owner = await connectOwner(settings.topicsFolder)
   if (!owner) return undefined
   try {
     const { pid, full, partitions } = await owner.describe()
     const bytes = partitions.reduce((sum, partition) => sum + partition.bytes, 0)
-    const waiting = (await owner.lag()).reduce((sum, { committed, end }) => sum + Number(end - committed), 0)
+    const waiting = waitingOf(await owner.lag())
     return `process ${pid} owns the log: ${Math.round(bytes / 1024 ** 2)} MiB${full ? ', FULL' : ''}, ${waiting} records wait`
   } finally {
     owner.close()
   }
+}
+
+async function kafkaStanding(settings: Settings, kafka: KafkaTopics): Promise<string> {
+  const plans = await Promise.all(configuredTopics(settings).map(config => kafka.plan(config)))
+  const open = plans.filter(({ action }) => action !== 'none').map(({ topic, action }) => `${topic}: ${action}`)
+  const there = plans.filter(({ action }) => action !== 'create').map(({ topic }) => topic)
+  const waiting = waitingOf(await kafka.lagOf(there))
+  const todo = open.length === 0 ? '' : `; haetae topics apply would do: ${open.join(', ')}`
+  return `Kafka answers: ${waiting} records wait${todo}`
+}
+
+function waitingOf(lags: readonly GroupLag[]): number {
+  return lags.reduce((sum, { committed, end }) => sum + Number(end - committed), 0)
 }

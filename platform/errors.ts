@@ -18,6 +18,9 @@ export const errorCodes = {
   TOPIC_UNWRITABLE: 'the topic log cannot be written for another reason than a full disk',
   TOPIC_MISMATCH: 'the topic, group or position is not as asked for, or cannot be',
   TOPIC_CLOSED: 'the topic log was closed',
+  TOPIC_UNREACHABLE: 'no Kafka broker answers, or the partition has no leader',
+  TOPIC_UNAUTHORISED: 'Kafka refuses our credentials or the right to do this',
+  TOPIC_OVERSIZE: 'a record is larger than its topic takes',
   GEOIP_MISSING: 'a GeoIP database file is missing',
   GEOIP_CORRUPT: 'a GeoIP database cannot be read',
   SINK_UNAUTHORISED: 'the destination refuses our credentials or our right to write',
@@ -25,6 +28,7 @@ export const errorCodes = {
   DEADLETTER_UNWRITABLE: 'the dead letter cannot be written',
   LAKE_UNWRITABLE: 'the lake cannot be written',
   LAKE_QUERY: 'the lake query failed',
+  LAKE_COMPACTION: 'the objects of an hour of the lake could not be merged into one',
   OUTPUT_CLOSED: 'the reader of standard output went away',
   SOURCE_UNREADABLE: 'the input cannot be read',
   LISTEN_FAILED: 'the address to listen on is taken or not allowed',
@@ -44,6 +48,11 @@ export class HaetaeError extends Error {
 
 export function hasCode(error: unknown, code: ErrorCode): boolean {
   return error instanceof HaetaeError && error.code === code
+}
+
+/** The destination refuses us until somebody changes something there or here; trying again soon is of no use. */
+export function isForAPerson(error: unknown): error is HaetaeError {
+  return hasCode(error, 'SINK_UNAUTHORISED') || hasCode(error, 'SINK_MISCONFIGURED')
 }
 
 /** A caught value as an Error, whatever was thrown. */

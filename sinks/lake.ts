@@ -1,15 +1,22 @@
 import { join } from 'node:path'
 import { z } from 'zod'
 import { type Deps, defineSink, type Sink } from '../engine/contract.ts'
-import { asError, HaetaeError } from '../platform/errors.ts'
+import { asError, HaetaeError, isForAPerson } from '../platform/errors.ts'
 import { openDuckDb } from '../platform/lake/duckdb.ts'
-import { FolderObjects } from './lake/objects.ts'
+import { openLakeStore } from '../platform/lake/store.ts'
+import { isS3Location } from '../platform/s3.ts'
+import { ParquetObjects } from './lake/objects.ts'
 import { LakeSink } from './lake/sink.ts'
 
 const MIB = 1024 * 1024
 
 const config = z.strictObject({
-  folder: z.string().min(1).describe('Of the lake; made when it is not there'),
+  folder: z
+    .string()
+    .min(1)
+    .describe(
+      'Of the lake: a path, made when it is not there, or `s3://bucket/prefix` (credentials and Region as AWS programs find them)',
+    ),
   flushMs: z.int().min(10).max(3_600_000).default(60_000).describe('A record is in an object at the latest after this'),
   spoolBytesMax: z
     .int()
@@ -32,7 +39,8 @@ const config = z.strictObject({
 
 export const lake = defineSink({
   type: 'lake',
-  summary: 'Parquet files by class, region, account and day, for DuckDB, Athena and `haetae lake query`.',
+  summary:
+    'Parquet objects by class, region, account and day, in a folder or on S3, for DuckDB, Athena and `haetae lake query`.',
   config,
   example: `folder: /var/lib/haetae/lake
 flushMs: 60000
@@ -44,7 +52,10 @@ threads: 1
   open: openLake,
 })
 
-/** Throws LAKE_UNWRITABLE when the folder cannot be written, CONFIG_INVALID when DuckDB could not name it. */
+/**
+ * Rejects with CONFIG_INVALID when DuckDB could not name the folder, SINK_UNAUTHORISED or SINK_MISCONFIGURED when the bucket refuses us,
+ * LAKE_UNWRITABLE when waiting may help.
+ */
 async function openLake(options: z.output<typeof config>, deps: Deps): Promise<Sink> {
   const { folder, memoryBytesMax, threads, ...limits } = options
   const own = join(deps.stateFolder, 'lake')
@@ -53,7 +64,7 @@ async function openLake(options: z.output<typeof config>, deps: Deps): Promise<S
     string,
     string,
   ]
-  for (const path of [folder, own]) {
+  for (const path of isS3Location(folder) ? [own] : [folder, own]) {
     // DuckDB takes a file name with these for a pattern, and there is no way to escape them.
     if (!/[*?[\]{}]/.test(path)) continue
     throw new HaetaeError(
@@ -61,18 +72,22 @@ async function openLake(options: z.output<typeof config>, deps: Deps): Promise<S
       `${path}: neither the lake nor the state can be in a folder with any of *?[]{} in its name`,
     )
   }
+  const store = await openLakeStore(folder, own)
   const tempBytesMax = 4 * limits.spoolBytesMax
   const db = await openDuckDb({ memoryBytesMax, threads, tempFolder, tempBytesMax })
-  const objects = new FolderObjects(folder, workFolder, db)
+  const objects = new ParquetObjects(store, workFolder, db, deps.log)
   const sink = new LakeSink(limits, spoolFolder, objects, deps)
   try {
     await sink.prepare()
-    await objects.prepare(deps.clock.now())
+    await store.prepare(deps.clock.now())
   } catch (cause) {
     await db.close()
+    await store.close()
+    if (isForAPerson(cause)) throw cause
+    const what = isS3Location(folder) ? 'cannot be reached or' : 'or'
     throw new HaetaeError(
       'LAKE_UNWRITABLE',
-      `the lake in ${folder} or its spool in ${spoolFolder} cannot be written: ${asError(cause).message}; give this user the right to, or make room`,
+      `the lake in ${folder} ${what} its spool in ${spoolFolder} cannot be written: ${asError(cause).message}; give this user the right to, or make room`,
       { cause },
     )
   }
@@ -83,6 +98,8 @@ async function openLake(options: z.output<typeof config>, deps: Deps): Promise<S
       sink.stop()
       await db.close()
       await sink.close()
+      await objects.forget()
+      await store.close()
     },
   }
 }

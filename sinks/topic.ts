@@ -1,7 +1,16 @@
 import { z } from 'zod'
-import { type Deps, defineSink, type Encoded, type Kind, kinds, type Sink, type Verdict } from '../engine/contract.ts'
+import {
+  type Deps,
+  defineSink,
+  type Encoded,
+  type Kind,
+  kinds,
+  type Rejection,
+  type Sink,
+  type Verdict,
+} from '../engine/contract.ts'
 import { asError, hasCode } from '../platform/errors.ts'
-import type { TopicConfig, TopicRecord, Topics } from '../platform/topics/contract.ts'
+import type { Appended, TopicConfig, TopicRecord, Topics } from '../platform/topics/contract.ts'
 
 /** How soon a full topic is asked again. */
 const RETRY_AFTER_MS = 1_000
@@ -60,7 +69,6 @@ interface Group {
 /** Throws TOPIC_MISMATCH when the topic exists with other settings. */
 async function openTopicSink(given: z.output<typeof config>, deps: Deps): Promise<Sink> {
   const topics = await deps.topics()
-  const wanted = given.topic.includes(KIND) ? given.kinds : given.kinds.slice(0, 1)
   const ensured = new Map<string, Promise<void>>()
   const ensure = (name: string): Promise<void> => {
     const known = ensured.get(name)
@@ -70,19 +78,23 @@ async function openTopicSink(given: z.output<typeof config>, deps: Deps): Promis
     ensuring.catch(() => ensured.delete(name))
     return ensuring
   }
-  await Promise.all(wanted.map(kind => ensure(topicName(given.topic, kind))))
+  await Promise.all(wantedKinds(given).map(kind => ensure(topicName(given.topic, kind))))
   let failing = false
   return {
     wants: 'raw',
     async write(records) {
       const retry: number[] = []
+      const reject: Rejection[] = []
       const groups = groupRecords(records, given.topic)
       await Promise.all(
         groups.map(async group => {
           try {
             await ensure(group.topic)
             const appended = await appendGroup(topics, group)
-            retry.push(...appended.map(index => group.positions[index]!))
+            retry.push(...appended.retry.map(index => group.positions[index]!))
+            for (const { index, reason } of appended.refused ?? []) {
+              reject.push({ index: group.positions[index]!, reason })
+            }
           } catch (thrown) {
             retry.push(...group.positions)
             // The first of a row is said; the rest is in the engine's retry counter.
@@ -93,9 +105,9 @@ async function openTopicSink(given: z.output<typeof config>, deps: Deps): Promis
       )
       if (retry.length === 0) {
         failing = false
-        return DURABLE
+        return reject.length === 0 ? DURABLE : { retry, reject }
       }
-      return { retry: retry.sort((a, b) => a - b), reject: [], retryAfterMs: RETRY_AFTER_MS }
+      return { retry: retry.sort((a, b) => a - b), reject, retryAfterMs: RETRY_AFTER_MS }
     },
     close: () => Promise.resolve(),
   }
@@ -104,15 +116,12 @@ async function openTopicSink(given: z.output<typeof config>, deps: Deps): Promis
 const DURABLE: Verdict = { retry: [], reject: [] }
 
 /**
- * Positions of the group that are not durable. The marker is bound to this very set by its size and first record, so
+ * What became of the group. The marker is bound to this very set by its size and first record, so
  * that a source which gave one marker to two sets would see both written.
  */
-async function appendGroup(
-  topics: Topics,
-  { topic: name, marker, records, firstId }: Group,
-): Promise<readonly number[]> {
+async function appendGroup(topics: Topics, { topic: name, marker, records, firstId }: Group): Promise<Appended> {
   const exact = marker === undefined ? undefined : `${marker}/${records.length}/${firstId()}`
-  return (await topics.append(name, records, exact)).retry
+  return topics.append(name, records, exact)
 }
 
 function groupRecords(records: readonly Encoded[], template: string): readonly Group[] {
@@ -139,6 +148,17 @@ function groupRecords(records: readonly Encoded[], template: string): readonly G
 
 function topicName(template: string, kind: Kind): string {
   return template.replace(KIND, kind)
+}
+
+/** The topics that a sink of this configuration writes, for the command that makes them in Kafka. */
+export function topicsWritten(given: unknown): readonly TopicConfig[] {
+  const valid = config.parse(given)
+  return wantedKinds(valid).map(kind => topicConfig(topicName(valid.topic, kind), valid))
+}
+
+/** One topic for each kind, or one for all. */
+function wantedKinds({ topic: template, kinds: wanted }: z.output<typeof config>): readonly Kind[] {
+  return template.includes(KIND) ? wanted : wanted.slice(0, 1)
 }
 
 function topicConfig(name: string, given: z.output<typeof config>): TopicConfig {

@@ -3,8 +3,10 @@ import { parseArgs } from 'node:util'
 import { stages } from '../../enrichers/index.ts'
 import { asError } from '../../platform/errors.ts'
 import { geoIpStatus } from '../../platform/geoip/shared.ts'
+import { openLakeStore } from '../../platform/lake/store.ts'
 import { silentLog } from '../../platform/log.ts'
 import { connectOpenSearch } from '../../platform/opensearch.ts'
+import { isS3Location } from '../../platform/s3.ts'
 import type { Command } from '../cli.ts'
 import { openByType } from '../compose.ts'
 import { findDeadLetters } from '../dead-letters.ts'
@@ -37,7 +39,7 @@ export const doctor: Command = {
       nodeVersion(),
       folder('state', settings.stateFolder, 0o700),
       space(settings.stateFolder),
-      folder('lake', settings.lakeFolder),
+      await lake(settings),
       await owner(settings),
       ...pipelines(settings),
       ...(await geoip(settings)),
@@ -81,6 +83,23 @@ function folder(check: string, path: string, mode?: number): Finding {
   return { check, state: 'ok', detail: path }
 }
 
+/** The folder, or whether the bucket answers and may be listed. */
+async function lake({ lake: location, stateFolder }: Settings): Promise<Finding> {
+  const check = 'lake'
+  if (!isS3Location(location)) return folder(check, location)
+  try {
+    const store = await openLakeStore(location, stateFolder)
+    try {
+      for await (const _ of store.list('class=')) break
+      return { check, state: 'ok', detail: `${location} answers` }
+    } finally {
+      await store.close()
+    }
+  } catch (thrown) {
+    return { check, state: 'fail', detail: asError(thrown).message }
+  }
+}
+
 function space(path: string): Finding {
   const existing = existsSync(path) ? path : '.'
   const { bavail, bsize } = statfsSync(existing)
@@ -90,7 +109,8 @@ function space(path: string): Finding {
 }
 
 async function owner(settings: Settings): Promise<Finding> {
-  const found = await topicsOwner(settings)
+  const found = await topicsOwner(settings).catch(asError)
+  if (found instanceof Error) return { check: 'topics', state: 'fail', detail: found.message }
   return { check: 'topics', state: 'ok', detail: found ?? 'no process owns the topic log: Haetae is not running here' }
 }
 

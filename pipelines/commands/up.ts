@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import type { Command } from '../cli.ts'
 import { shippedPipelines } from '../files.ts'
+import { keepCompact } from '../lake-upkeep.ts'
 import { loadPipeline, type PipelineConfig, requirementsOf } from '../load.ts'
 import { type Running, startProcess, stopOnSignals } from '../process.ts'
 import { feedSample, hasData } from '../replay-sample.ts'
@@ -30,6 +31,7 @@ export const up: Command = {
     if (port !== undefined) {
       const url = ingestUrl(pipelines, port)
       console.error(greeting(running, settings, pipelines, url, made ? key : undefined, sample))
+      keepCompact(running)
       if (sample) feedSample(running, url, key)
     }
     await running.done
@@ -66,7 +68,7 @@ Haetae runs: ${writes}
   ingest        ${url}/firehose/waf (Firehose), ${url}/ingest/waf (NDJSON)
 ${key === undefined ? '  key           from HAETAE_FIREHOSE_KEY' : `  key           ${key}  (kept in ${settings.stateFolder}/ingest.key)`}
   state         ${settings.stateFolder}
-  lake          ${settings.lakeFolder}
+  lake          ${settings.lake}
 ${sample ? '  sample        a day of made-up WAF traffic is being replayed, labelled haetae:sample\n' : ''}
 Try next
   curl -sS ${url}/ingest/waf -H "Authorization: Bearer ${key ?? '$HAETAE_FIREHOSE_KEY'}" --data-binary '${oneRecord()}'

@@ -24,9 +24,11 @@ const PART = /^[A-Za-z0-9-]{1,32}$/
 const DAY = /^\d{4}-\d{2}-\d{2}$/
 
 /**
- * CREATE EXTERNAL TABLE for the objects of one table, with partition projection: no crawler, no partitions to add. Statement
- * and properties as in the Athena user guide ("CREATE TABLE", "Partition projection"). Throws USAGE for a value that could not
- * stand in the statement.
+ * Two statements for one table, named as `haetae lake query` names its views: `<name>_raw`, an external table over every row of every object, with
+ * partition projection (no crawler, no partitions to add), and `<name>`, a view that shows each event once. While a compaction
+ * has written an object and not yet deleted those that it replaces, the table shows their events twice and the view does not: it looks once, and
+ * keeps one row of each id. Statements and properties as in the Athena user guide ("CREATE TABLE", "Partition projection", "CREATE VIEW").
+ * Throws USAGE for a value that could not stand in the statement.
  */
 export function athenaDdl(options: AthenaOptions): string {
   const { table, database, regions = [], accounts = [], from = '2026-01-01' } = options
@@ -50,7 +52,8 @@ export function athenaDdl(options: AthenaOptions): string {
     'storage.location.template': `${root}/${partitionColumns.map(each => `${each}=\${${each}}`).join('/')}/`,
   }
   const pairs = Object.entries(properties).map(([name, value]) => `  '${name}' = '${value}'`)
-  return `CREATE EXTERNAL TABLE IF NOT EXISTS ${database ? `\`${database}\`.` : ''}\`${table.name}\` (
+  const raw = `${table.name}_raw`
+  return `CREATE EXTERNAL TABLE IF NOT EXISTS ${database ? `\`${database}\`.` : ''}\`${raw}\` (
 ${columns}
 )
 PARTITIONED BY (${partitionColumns.map(each => `\`${each}\` string`).join(', ')})
@@ -59,6 +62,22 @@ LOCATION '${root}/'
 TBLPROPERTIES (
 ${pairs.join(',\n')}
 );
+
+${onceView(table, database)}`
+}
+
+/** In Trino's dialect, as Athena runs it. What a query asks of region, account and day reaches the table: they are keys of the window. */
+function onceView({ name, fields }: LakeTable, database: string | undefined): string {
+  const qualified = (each: string): string => (database ? `"${database}"."${each}"` : `"${each}"`)
+  const partition = partitionColumns.join(', ')
+  const columns = [...Object.keys(fields).map(field => `"${field}"`), ...partitionColumns].join(', ')
+  return `CREATE OR REPLACE VIEW ${qualified(name)} AS
+SELECT ${columns}
+FROM (
+  SELECT *, row_number() OVER (PARTITION BY ${partition}, metadata.uid ORDER BY "$path") AS copy_number
+  FROM ${qualified(`${name}_raw`)}
+)
+WHERE copy_number = 1 OR metadata.uid IS NULL;
 `
 }
 

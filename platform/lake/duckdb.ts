@@ -1,5 +1,5 @@
 import { rm } from 'node:fs/promises'
-import type { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
+import type { DuckDBConnection, DuckDBInstance, DuckDBValue } from '@duckdb/node-api'
 import { asError } from '../errors.ts'
 
 export interface DuckDbSettings {
@@ -10,9 +10,11 @@ export interface DuckDbSettings {
   readonly tempBytesMax: number
 }
 
-/** DuckDB for writing, in memory. Statements run one at a time, on a thread of libuv's pool: the event loop goes on. */
+/** DuckDB for writing lake files, in memory. Statements run one at a time, on a thread of libuv's pool: the event loop goes on. */
 export interface DuckDb {
   run(sql: string): Promise<void>
+  /** The whole answer: for a few rows. */
+  rows(sql: string): Promise<DuckDBValue[][]>
   /** Waits for the statement that is running, or interrupts it. */
   close(): Promise<void>
 }
@@ -34,20 +36,22 @@ export async function openDuckDb(settings: DuckDbSettings): Promise<DuckDb> {
   const connection = await shared.connection
   let closed = false
   let running = false
+  const exclusive = <T>(task: (connected: DuckDBConnection) => Promise<T>): Promise<T> => {
+    const next = shared.queue.then(async () => {
+      if (closed) throw new Error('DuckDB was closed')
+      running = true
+      try {
+        return await task(connection)
+      } finally {
+        running = false
+      }
+    })
+    shared.queue = next.catch(() => undefined)
+    return next
+  }
   return {
-    run(sql) {
-      const next = shared.queue.then(async () => {
-        if (closed) throw new Error('DuckDB was closed')
-        running = true
-        try {
-          await connection.run(sql)
-        } finally {
-          running = false
-        }
-      })
-      shared.queue = next.catch(() => undefined)
-      return next
-    },
+    run: async sql => void (await exclusive(connected => connected.run(sql))),
+    rows: sql => exclusive(async connected => (await connected.runAndReadAll(sql)).getRows()),
     async close() {
       if (closed) return
       closed = true

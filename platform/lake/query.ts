@@ -1,13 +1,16 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import type { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
 import { asError, HaetaeError } from '../errors.ts'
 import { untrusted } from '../untrusted.ts'
 import { literal } from './duckdb.ts'
+import { useBucket } from './httpfs.ts'
+import { type LakeObject, listObjects, liveObjects } from './objects.ts'
 import { type LakeFormat, type LakeResult, renderResult } from './render.ts'
+import { type LakeStore, openLakeStore } from './store.ts'
 import { lakeTables } from './tables.ts'
-import { objectsPattern, tableViews, wafView } from './views.ts'
+import { tableViews, wafView } from './views.ts'
 
 /** DuckDB's StatementType.SELECT, which DESCRIBE, SHOW, SUMMARIZE and VALUES are too. */
 const SELECT = 1
@@ -18,6 +21,8 @@ export interface LakeReader {
   readonly isEmpty: boolean
   /** One SELECT. Throws LAKE_QUERY with what DuckDB says about it, made harmless for a terminal. */
   query(sql: string): Promise<LakeResult>
+  /** An object is gone that was there: a compaction replaced it longer ago than its grace. A query fails then, it never misses rows. */
+  isStale(): Promise<boolean>
   close(): Promise<void>
 }
 
@@ -28,53 +33,74 @@ export interface ReadOptions {
 }
 
 const GIB = 1024 ** 3
+const STALE_TRIES_MAX = 3
 
 /**
- * Opens the lake in `folder`. Queries can read nothing outside it and write nothing at all; settings are locked. Throws LAKE_QUERY for a
- * folder that DuckDB could not name.
+ * Opens the lake at a location (HAETAE_LAKE) as it is now. Queries can read nothing outside it and write nothing at all; settings are
+ * locked. Throws LAKE_QUERY for a folder that DuckDB could not name, or when DuckDB cannot reach the bucket.
  */
-export async function openLakeReader(folder: string, options: ReadOptions = {}): Promise<LakeReader> {
-  const lake = resolve(folder)
-  if (/[*?[\]{}]/.test(lake)) {
-    throw new HaetaeError('LAKE_QUERY', `${lake}: DuckDB takes a folder with any of *?[]{} in its name for a pattern`)
-  }
+export async function openLakeReader(location: string, options: ReadOptions = {}): Promise<LakeReader> {
   const { DuckDBInstance } = await import('@duckdb/node-api')
   const spill = await mkdtemp(join(tmpdir(), 'haetae-query-'))
-  const instance = await DuckDBInstance.create(':memory:', {
-    memory_limit: `${options.memoryBytesMax ?? GIB}B`,
-    ...(options.threads === undefined ? {} : { threads: String(options.threads) }),
-    temp_directory: spill,
-    autoinstall_known_extensions: 'false',
-    autoload_known_extensions: 'false',
-  })
+  let instance: DuckDBInstance | undefined
+  let store: LakeStore | undefined
   const close = async (): Promise<void> => {
-    instance.closeSync()
+    instance?.closeSync()
+    await store?.close()
     await rm(spill, { recursive: true, force: true })
   }
   try {
-    return await readerOf(instance, lake, close)
+    store = await openLakeStore(location, spill)
+    if (!store.access && /[*?[\]{}]/.test(store.location)) {
+      const advice = 'DuckDB takes a folder with any of *?[]{} in its name for a pattern'
+      throw new HaetaeError('LAKE_QUERY', `${store.location}: ${advice}`)
+    }
+    instance = await DuckDBInstance.create(':memory:', {
+      memory_limit: `${options.memoryBytesMax ?? GIB}B`,
+      ...(options.threads === undefined ? {} : { threads: String(options.threads) }),
+      temp_directory: spill,
+      autoinstall_known_extensions: 'false',
+      autoload_known_extensions: 'false',
+    })
+    return await readerOf(instance, store, spill, close)
   } catch (thrown) {
     await close()
     throw failed(thrown)
   }
 }
 
-async function readerOf(instance: DuckDBInstance, lake: string, close: () => Promise<void>): Promise<LakeReader> {
+async function readerOf(
+  instance: DuckDBInstance,
+  store: LakeStore,
+  workFolder: string,
+  close: () => Promise<void>,
+): Promise<LakeReader> {
   const connection = await instance.connect()
-  let isEmpty = true
+  const objects: LakeObject[] = []
   for (const table of lakeTables) {
-    const count = `SELECT count(*) FROM glob(${literal(objectsPattern(lake, table))})`
-    const isTableEmpty = (await (await connection.run(count)).getRows())[0]?.[0] === 0n
-    await connection.run(tableViews(lake, table, isTableEmpty))
-    isEmpty &&= isTableEmpty
+    const own = await liveObjects(store, table, workFolder)
+    // Before the first view, as DuckDB looks into the first object then.
+    if (store.access && own.length > 0 && objects.length === 0) await useBucket(connection, await store.access())
+    await connection.run(
+      tableViews(
+        table,
+        own.map(({ path }) => store.source(path)),
+      ),
+    )
+    objects.push(...own)
   }
   await connection.run(wafView)
   await connection.run(
-    `SET allowed_directories = [${literal(`${lake}/`)}]; SET enable_external_access = false; SET lock_configuration = true`,
+    `SET allowed_directories = [${literal(store.source(''))}]; SET enable_external_access = false; SET lock_configuration = true`,
   )
   return {
-    isEmpty,
+    isEmpty: objects.length === 0,
     query: sql => query(connection, sql),
+    async isStale() {
+      const there = new Set<string>()
+      for (const table of lakeTables) for (const { path } of await listObjects(store, table)) there.add(path)
+      return objects.some(({ path }) => !there.has(path))
+    },
     async close() {
       connection.closeSync()
       await close()
@@ -113,18 +139,28 @@ function failed(thrown: unknown): HaetaeError {
 
 /** The answer to one SELECT as text, in pieces; `notice` is told what a person should know besides. */
 export async function* queryLake(
-  folder: string,
+  location: string,
   sql: string,
   { format, notice }: { readonly format: LakeFormat; readonly notice?: (text: string) => void },
 ): AsyncGenerator<string> {
-  const reader = await openLakeReader(folder)
-  try {
-    const result = await reader.query(sql)
-    if (reader.isEmpty) {
-      notice?.(`the lake in ${folder} is empty: objects appear when the first events have been flushed to it`)
+  for (let attempt = 1; ; attempt++) {
+    const reader = await openLakeReader(location)
+    let begun = false
+    try {
+      const result = await reader.query(sql)
+      if (reader.isEmpty) {
+        notice?.(`the lake in ${location} is empty: objects appear when the first events have been flushed to it`)
+      }
+      for await (const piece of renderResult(result, format, notice)) {
+        begun = true
+        yield piece
+      }
+      return
+    } catch (thrown) {
+      // A compaction deleted what was listed before; the same events are in other objects now.
+      if (begun || attempt === STALE_TRIES_MAX || !(await reader.isStale())) throw thrown
+    } finally {
+      await reader.close()
     }
-    yield* renderResult(result, format, notice)
-  } finally {
-    await reader.close()
   }
 }

@@ -60,8 +60,12 @@ export function dayStartMs(timeMs: number): number {
   return timeMs - (timeMs % DAY_MS)
 }
 
-/** `events.waf-3-00000000000000000123.parquet` for stream `events.waf/3`, range from 123. */
-export function objectName(stream: string, first: bigint): string {
+/**
+ * `events.waf-3-5f0c7a91b2d4-00000000000000000123.parquet` for stream `events.waf/3`, range from 123, of a lineage (sinks/lake/plan.ts); without one,
+ * `events.waf-3-00000000000000000123.parquet`.
+ */
+export function objectName(stream: string, lineage: string, first: bigint): string {
   const safe = stream.replace(/[^A-Za-z0-9._/-]/g, character => `%${character.codePointAt(0)!.toString(16)}`)
-  return `${safe.replaceAll('/', '-')}-${String(first).padStart(20, '0')}.parquet`
+  const parts = [safe.replaceAll('/', '-'), lineage, String(first).padStart(20, '0')]
+  return `${parts.filter(part => part !== '').join('-')}.parquet`
 }

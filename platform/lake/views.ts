@@ -5,31 +5,28 @@ import type { LakeTable } from './tables.ts'
 /** The partition columns, in the order of the path after `class=`. Strings in DuckDB and Athena alike. */
 export const partitionColumns = ['region', 'account', 'day'] as const
 
-/** Where the objects of a table are, below the folder of the lake. */
-export function objectsPattern(folder: string, table: LakeTable): string {
-  return `${folder}/class=${table.name}/region=*/account=*/day=*/*.parquet`
-}
-
 /**
  * The views of one table: `<name>_raw` with every row of every object, and `<name>` with each event once. An event that was received twice, by
  * different roads or after a crash of the sender, can stand in two objects.
  *
- * The rows to leave out are found by a query over the ids alone and joined to the rest, so that a query keeps reading only the
+ * `sources` are the objects as they were listed once: two looks at a lake that changes would find rows twice or never. The rows to leave
+ * out are found by a query over the ids alone and joined to the rest, so that a query keeps reading only the
  * columns and the days it asks for (a window over whole rows would not: five times the CPU time for `SELECT *`).
  */
-export function tableViews(folder: string, table: LakeTable, isEmpty: boolean): string {
+export function tableViews(table: LakeTable, sources: readonly string[]): string {
   const { name, fields } = table
-  if (isEmpty) {
+  if (sources.length === 0) {
     const none = duckDbEmpty(fields, partitionColumns)
     return `CREATE VIEW ${name}_raw AS ${none}; CREATE VIEW ${name} AS ${none};`
   }
   const columns = [...Object.keys(fields).map(field => `"${field}"`), ...partitionColumns]
   const types = ['class', ...partitionColumns].map(each => `'${each}': VARCHAR`).join(', ')
-  const objects = `read_parquet(${literal(objectsPattern(folder, table))}, hive_partitioning = true, hive_types = {${types}}, filename = true, file_row_number = true)`
+  const objects = `read_parquet(getvariable('${name}_objects'), hive_partitioning = true, hive_types = {${types}}, filename = true, file_row_number = true)`
   const partition = partitionColumns.join(', ')
   const place = "filename || '#' || file_row_number"
   const samePartition = partitionColumns.map(each => `r.${each} = twice.${each}`).join(' AND ')
   return `
+    SET VARIABLE ${name}_objects = [${sources.map(literal).join(', ')}];
     CREATE VIEW ${name}_raw AS SELECT ${columns.join(', ')} FROM ${objects};
     CREATE VIEW ${name} AS
       WITH twice AS (

@@ -16,6 +16,16 @@ export function isName(name: string): boolean {
   return NAME.test(name) && name !== '.' && name !== '..'
 }
 
+/** Throws TOPIC_MISMATCH for a name or a number of partitions that no implementation can hold. */
+export function assertPossible({ name, partitions }: TopicConfig): void {
+  if (isName(name) && Number.isInteger(partitions) && partitions >= 1 && partitions <= PARTITIONS_MAX) return
+  throw new HaetaeError(
+    'TOPIC_MISMATCH',
+    `no topic can be called ${JSON.stringify(name)} with ${partitions} partitions: 1 to 249 of A-Z a-z 0-9 . _ - ` +
+      `and 1 to ${PARTITIONS_MAX} partitions`,
+  )
+}
+
 /** One partition as it stands in memory. Offsets are safe integers here and bigints outside. */
 export interface Partition {
   readonly topic: Topic
@@ -96,14 +106,8 @@ export class Catalog {
 
   /** The topic as ensured before; throws TOPIC_MISMATCH when it has other settings or the settings are impossible. */
   matching(config: TopicConfig): Topic | undefined {
-    const { name, partitions } = config
-    if (!isName(name) || !Number.isInteger(partitions) || partitions < 1 || partitions > PARTITIONS_MAX) {
-      throw new HaetaeError(
-        'TOPIC_MISMATCH',
-        `no topic can be called ${JSON.stringify(name)} with ${partitions} partitions: 1 to 249 of A-Z a-z 0-9 . _ - ` +
-          `and 1 to ${PARTITIONS_MAX} partitions`,
-      )
-    }
+    assertPossible(config)
+    const { name } = config
     const topic = this.#topics.get(name)
     if (!topic || settings(topic.config) === settings(config)) return topic
     throw new HaetaeError(

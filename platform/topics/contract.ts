@@ -29,6 +29,8 @@ export interface TopicRecord {
 
 export interface FetchedRecord extends TopicRecord {
   readonly offset: bigint
+  /** Why this version cannot read the record, as a dead letter says it: `code: detail`. `value` is then what is stored. */
+  readonly refused?: string
 }
 
 /** Consecutive records of one partition. Offsets ascend and may have gaps (compaction, retention). */
@@ -41,8 +43,16 @@ export interface Fetched {
 export interface Appended {
   /** Positions in the request that are not durable and must be sent again. Embedded: always empty (all or nothing). */
   readonly retry: readonly number[]
+  /** Positions that will never be taken, such as a record over the broker's limit. Left out when there are none. */
+  readonly refused?: readonly Refused[]
   /** True when the marker was known: the records were already durable and nothing was written. */
   readonly repeated: boolean
+}
+
+export interface Refused {
+  readonly index: number
+  /** As a dead letter says it: `code: detail`. */
+  readonly reason: string
 }
 
 /** Where a consumer stands in one partition. `offset` is the next to read; `note` a short string kept with it. */
@@ -56,12 +66,17 @@ export interface Position {
 export interface AssignmentListener {
   /** Before the first poll of these partitions. */
   assigned(positions: readonly Position[]): void
-  /** After this call no commit for them succeeds and poll gives nothing more of them. */
+  /**
+   * After this call no commit for them succeeds and poll gives nothing more of them. (Kafka: both end before another
+   * member can have them; the call itself comes when the new share is known.)
+   */
   revoked(partitions: readonly { readonly topic: string; readonly partition: number }[]): void
 }
 
 export interface SubscribeOptions {
   readonly group: string
+  /** What reads, such as the pipeline's name: another reader in the same group is refused with TOPIC_MISMATCH (Kafka). */
+  readonly reader?: string
   readonly topics: readonly string[]
   /** Where a group without a committed offset begins. */
   readonly from: 'earliest' | 'latest'
@@ -71,7 +86,10 @@ export interface SubscribeOptions {
 }
 
 export interface Subscription {
-  /** Waits for records; undefined when `signal` aborts. Partitions take turns. Never called concurrently. */
+  /**
+   * Waits for records; undefined when `signal` aborts. Partitions take turns. Never called concurrently. Rejects when the
+   * group cannot go on without a person; the process should then end.
+   */
   poll(signal: AbortSignal): Promise<Fetched | undefined>
   /** Resolves when durable; rejects with STREAM_REVOKED for a partition that is not ours any more. */
   commit(positions: readonly Position[]): Promise<void>
@@ -88,13 +106,16 @@ export interface GroupLag {
 }
 
 export interface Topics {
-  /** Creates the topic if it does not exist; an existing topic with other settings is an error, never changed. */
+  /**
+   * Embedded: creates the topic if it does not exist; an existing topic with other settings is an error, never changed.
+   * Kafka: never creates; TOPIC_UNKNOWN says which command does.
+   */
   ensure(config: TopicConfig): Promise<void>
   /**
    * Resolves when every record not named in `retry` is durable: flushed to disk (embedded) or acknowledged by all in-sync replicas
    * (Kafka). A `marker` identifies this very set of records; the embedded log keeps it in the same transaction, so a
    * repeat writes nothing; Kafka ignores it (the dedupe stage covers repeats there).
-   * Rejects with TOPIC_FULL past the size bound or on a full disk, TOPIC_UNKNOWN for a topic never ensured.
+   * Rejects with TOPIC_FULL past the size bound or on a full disk, TOPIC_UNKNOWN for a topic that is not there.
    */
   append(topic: string, records: readonly TopicRecord[], marker?: string): Promise<Appended>
   subscribe(options: SubscribeOptions): Promise<Subscription>

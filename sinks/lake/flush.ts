@@ -1,6 +1,6 @@
 import { type Backoff, backoffMs } from '../../engine/backoff.ts'
 import type { DeadLetter, Deps } from '../../engine/contract.ts'
-import { asError, type ErrorCode, HaetaeError, hasCode } from '../../platform/errors.ts'
+import { asError, type ErrorCode, HaetaeError, hasCode, isForAPerson } from '../../platform/errors.ts'
 import { objectName } from '../../platform/lake/tables.ts'
 import type { BadRow } from './bad-rows.ts'
 import type { EvidenceKey } from './evidence.ts'
@@ -13,6 +13,9 @@ import type { LakeStream } from './stream.ts'
 /** Tries for ever: a full disk or a missing right is mended by somebody, and until then the topic keeps the records. */
 const BACKOFF: Backoff = { firstMs: 200, maxMs: 30_000 }
 const NOTE_BACKOFF: Backoff = { firstMs: 50, maxMs: 5_000 }
+
+/** Between tries while the store refuses us for a reason that only a person can mend. */
+const PAUSE_MS = 30_000
 
 /** A note that fails for these fails for ever. */
 const FATAL: readonly ErrorCode[] = ['CONFIG_INVALID', 'TOPIC_CORRUPT', 'TOPIC_CLOSED', 'TOPIC_UNKNOWN']
@@ -42,7 +45,7 @@ export async function flushRange(
   if (!(await untilDone(() => stream.noteDown(range), NOTE_BACKOFF, stream, context))) return 'dropped'
   const splits = await spool.finish()
   for (const split of splits) {
-    const path = `${split.partition.path}/${objectName(stream.name, range.first)}`
+    const path = `${split.partition.path}/${objectName(stream.name, stream.plan.lineage, range.first)}`
     if (!(await untilDone(() => putOnce(path, split, context), BACKOFF, stream, context))) return 'dropped'
   }
   context.meters.flushed(context.deps.clock.monotonicMs() - startedMs)
@@ -56,24 +59,26 @@ async function untilDone(
   { meters, signal, wait }: FlushContext,
 ): Promise<boolean> {
   for (let attempt = 0; ; attempt++) {
+    let refused = false
     if (stream.revoked || signal.aborted) return false
     try {
       await step()
-      meters.succeeded()
+      meters.succeeded('lake')
       return true
     } catch (thrown) {
       if (stream.revoked || signal.aborted || hasCode(thrown, 'STREAM_REVOKED')) return false
       if (thrown instanceof HaetaeError && FATAL.includes(thrown.code)) throw thrown
-      meters.failed(asError(thrown))
+      meters.failed('lake', asError(thrown))
+      if (isForAPerson(thrown)) refused = true
     }
-    await wait(backoffMs(backoff, attempt, Math.random))
+    await wait(refused ? PAUSE_MS : backoffMs(backoff, attempt, Math.random))
   }
 }
 
 async function putOnce(path: string, split: Split, context: FlushContext): Promise<void> {
   const { store, meters } = context
   if (await store.has(path)) return meters.found()
-  const put = await store.put(path, split, bad => deadLetter(split, bad, context))
+  const put = await store.put(path, split, bad => deadLetter(split, bad, context), context.signal)
   meters.stored(put)
 }
 

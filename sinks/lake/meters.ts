@@ -1,4 +1,8 @@
 import type { Deps } from '../../engine/contract.ts'
+import { hasCode, isForAPerson } from '../../platform/errors.ts'
+import { S3Away } from '../../platform/s3-trouble.ts'
+
+type Place = 'lake' | 'spool'
 
 export interface LakeMeters {
   /** Bytes on disk that wait for their object. */
@@ -8,12 +12,13 @@ export interface LakeMeters {
   found(): void
   refused(rows: number): void
   flushed(ms: number): void
-  /** The lake or the spool cannot be written. Said once, until it works again. */
-  failed(error: Error): void
-  succeeded(): void
+  /** Said once, until it works again. */
+  failed(where: Place, error: Error): void
+  succeeded(where: Place): void
 }
 
-export function lakeMeters({ pipeline, metrics, log }: Deps): LakeMeters {
+export function lakeMeters(deps: Deps): LakeMeters {
+  const { pipeline, metrics, log } = deps
   const counter = (name: string, help: string, ...labels: string[]) =>
     metrics.counter(name, help, ['pipeline', ...labels])
   const objects = counter('haetae_lake_objects_total', 'Lake objects by how they became durable', 'how')
@@ -28,7 +33,17 @@ export function lakeMeters({ pipeline, metrics, log }: Deps): LakeMeters {
     [0.1, 0.5, 1, 2, 5, 10, 30, 60, 300],
     ['pipeline'],
   )
-  let failing = false
+  const paused = metrics.gauge(
+    'haetae_sink_paused',
+    '1 while a destination refuses for a reason that only a person can mend',
+    ['pipeline', 'sink'],
+  )
+  const show = (reason: string | undefined): void => {
+    paused.set(reason === undefined ? 0 : 1, { pipeline, sink: 'lake' })
+    deps.paused?.('lake', reason)
+  }
+  show(undefined)
+  const failing = new Map<Place, 'away' | 'refused'>()
   return {
     spooled: now => spool.set(now, { pipeline }),
     stored(put) {
@@ -40,23 +55,34 @@ export function lakeMeters({ pipeline, metrics, log }: Deps): LakeMeters {
     found: () => objects.add({ pipeline, how: 'found' }),
     refused: count => refused.add({ pipeline }, count),
     flushed: ms => flush.observe(ms / 1000, { pipeline }),
-    failed(error) {
+    failed(where, error) {
       failures.add({ pipeline, cause: causeOf(error) })
-      if (failing) return
-      failing = true
-      log.error('the lake cannot be written: nothing is lost, and it is tried again until it can', {
-        code: 'LAKE_UNWRITABLE',
+      const now = isForAPerson(error) ? 'refused' : 'away'
+      if (failing.get(where) === now) return
+      failing.set(where, now)
+      if (where === 'lake') show(isForAPerson(error) ? `${error.code}: ${error.message}` : undefined)
+      const code = isForAPerson(error) ? error.code : 'LAKE_UNWRITABLE'
+      log.error(`the ${NAMES[where]} ${now === 'refused' ? 'refuses us' : 'cannot be written'}: ${TRIED_AGAIN}`, {
+        code,
         error: error.message.split('\n', 1)[0],
       })
     },
-    succeeded() {
-      if (failing) log.info('the lake can be written again')
-      failing = false
+    succeeded(where) {
+      if (!failing.delete(where)) return
+      if (where === 'lake') show(undefined)
+      log.info(`the ${NAMES[where]} can be written again`)
     },
   }
 }
 
-function causeOf({ message }: Error): string {
+const NAMES = { lake: 'lake', spool: 'spool of the lake' } as const
+const TRIED_AGAIN = 'nothing is lost, and it is tried again until it can'
+
+function causeOf(error: Error): string {
+  if (hasCode(error, 'SINK_UNAUTHORISED')) return 'not_allowed'
+  if (hasCode(error, 'SINK_MISCONFIGURED')) return 'misconfigured'
+  if (error instanceof S3Away) return 'away'
+  const { message } = error
   if (/ENOSPC|EDQUOT|No space left|quota|TOPIC_FULL/i.test(message)) return 'no_space'
   if (/EACCES|EPERM|EROFS|Permission denied|Read-only/i.test(message)) return 'not_allowed'
   if (/Out of Memory/i.test(message)) return 'memory'

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { DuckDb } from '../../platform/lake/duckdb.ts'
-import { syncFolder } from '../../platform/sync-folder.ts'
+import type { LakeStore } from '../../platform/lake/store.ts'
+import type { Log } from '../../platform/log.ts'
 import type { BadRow } from './bad-rows.ts'
 import { writeParquet } from './parquet.ts'
 import type { Split } from './spool.ts'
@@ -15,100 +16,84 @@ export interface ObjectStore {
    * Writes the rows as one object, durable when it resolves, and gives the rows that cannot be stored. `settle` is called
    * with them before the object appears, so that they are never forgotten behind an object that exists.
    */
-  put(path: string, split: Split, settle: (bad: readonly BadRow[]) => Promise<void>): Promise<Put>
+  put(path: string, split: Split, settle: (bad: readonly BadRow[]) => Promise<void>, signal: AbortSignal): Promise<Put>
 }
 export interface Put {
   readonly rows: number
   readonly bytes: number
 }
 
-/** A temporary file is as old as this only when its process is gone. */
-const ABANDONED_MS = 3_600_000
-/** Below the lake, as a rename must stay within one file system; what is in it does not end in .parquet. */
-const TEMP_FOLDER = '.tmp'
+/** A Parquet file whose rows were settled; its object could not be stored yet. */
+interface Ready extends Put {
+  readonly path: string
+  readonly file: string
+}
 
-/** Objects as files, 0600 in folders of 0700. A file appears under its name whole and synced, or not at all. */
-export class FolderObjects implements ObjectStore {
-  readonly #folder: string
+/** Makes Parquet files and stores them. One `put` at a time. */
+export class ParquetObjects implements ObjectStore {
+  readonly #store: LakeStore
   readonly #workFolder: string
   readonly #db: DuckDb
-  /** Folders whose entries in their parents are known to be durable. */
-  readonly #synced = new Set<string>()
+  readonly #log: Log
+  /** Kept over a failed try: while the store is away, nothing is written again and again. */
+  #ready: Ready | undefined
 
   /** `workFolder`: for files DuckDB reads while it writes one object. */
-  constructor(folder: string, workFolder: string, db: DuckDb) {
-    this.#folder = folder
+  constructor(store: LakeStore, workFolder: string, db: DuckDb, log: Log) {
+    this.#store = store
     this.#workFolder = workFolder
     this.#db = db
-  }
-
-  /** Makes the folder and proves that it can be written; removes what crashed processes left half written. */
-  async prepare(nowMs: number): Promise<void> {
-    const temp = join(this.#folder, TEMP_FOLDER)
-    await mkdir(this.#folder, { recursive: true, mode: 0o700 })
-    await mkdir(temp, { recursive: true, mode: 0o700 })
-    const probe = await open(join(temp, `probe-${randomBytes(6).toString('hex')}`), 'wx', 0o600)
-    await probe.close()
-    for (const name of await readdir(temp)) {
-      const path = join(temp, name)
-      const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: nowMs }))
-      if (name.startsWith('probe-') || mtimeMs < nowMs - ABANDONED_MS) await rm(path, { force: true })
-    }
+    this.#log = log
   }
 
   async has(path: string): Promise<boolean> {
-    const file = join(this.#folder, path)
-    try {
-      await stat(file)
-    } catch (error) {
-      if (isMissing(error)) return false
-      throw error
-    }
-    // It was synced before it got its name; that the name lasts is not known when its writer died.
-    await this.#syncFolder(dirname(file))
-    return true
+    return (await this.#store.sizeOf(path)) !== undefined
   }
 
-  async put(path: string, split: Split, settle: (bad: readonly BadRow[]) => Promise<void>): Promise<Put> {
-    const target = join(this.#folder, path)
-    const temp = join(this.#folder, TEMP_FOLDER, `${randomBytes(12).toString('hex')}.part`)
+  async put(
+    path: string,
+    split: Split,
+    settle: (bad: readonly BadRow[]) => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<Put> {
+    if (this.#ready?.path !== path) await this.forget()
+    this.#ready ??= await this.#write(path, split, settle)
+    const ready = this.#ready
+    if (ready.rows > 0 && (await this.#store.putNew(path, ready.file, signal)) === 'present') await this.#compare(ready)
+    await this.forget()
+    return ready
+  }
+
+  async forget(): Promise<void> {
+    const file = this.#ready?.file
+    this.#ready = undefined
+    if (file !== undefined) await rm(file, { force: true })
+  }
+
+  async #write(path: string, split: Split, settle: (bad: readonly BadRow[]) => Promise<void>): Promise<Ready> {
+    const file = join(this.#store.partsFolder, `${randomBytes(12).toString('hex')}.part`)
     try {
-      const { written, bad } = await writeParquet(this.#db, split, temp, this.#workFolder)
+      const { written, bad } = await writeParquet(this.#db, split, file, this.#workFolder)
       if (bad.length > 0) await settle(bad)
-      if (written === 0) return { rows: 0, bytes: 0 }
-      const bytes = await sealFile(temp)
-      await mkdir(dirname(target), { recursive: true, mode: 0o700 })
-      await rename(temp, target)
-      await this.#syncFolder(dirname(target))
-      return { rows: written, bytes }
-    } finally {
-      await rm(temp, { force: true })
+      return { path, file, rows: written, bytes: written === 0 ? 0 : (await stat(file)).size }
+    } catch (thrown) {
+      await rm(file, { force: true })
+      throw thrown
     }
   }
 
-  /** The folder's own entries, and once for each folder also its entry in its parent, up to the lake. */
-  async #syncFolder(folder: string): Promise<void> {
-    await syncFolder(folder)
-    for (let at = folder; at.length > this.#folder.length && !this.#synced.has(at); at = dirname(at)) {
-      await syncFolder(dirname(at))
-      if (this.#synced.size >= 10_000) this.#synced.clear()
-      this.#synced.add(at)
-    }
+  /**
+   * Somebody else stored this range first, or we did and did not hear of it. The records are the same; their bytes may differ when they were
+   * enriched by another GeoIP file or written by another version, which a person should know of.
+   */
+  async #compare({ path, bytes }: Ready): Promise<void> {
+    const stored = await this.#store.sizeOf(path)
+    if (stored === undefined) throw new Error(`${path} is said to be there, and is not`)
+    if (stored === bytes) return
+    this.#log.warn('a lake object was there already, and is not as large as ours: the one that was there stays', {
+      path,
+      stored,
+      ours: bytes,
+    })
   }
-}
-
-/** DuckDB makes its files readable for everybody. Returns the size. */
-async function sealFile(path: string): Promise<number> {
-  const handle = await open(path, 'r+')
-  try {
-    await handle.chmod(0o600)
-    await handle.sync()
-    return (await handle.stat()).size
-  } finally {
-    await handle.close()
-  }
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
 }

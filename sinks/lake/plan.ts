@@ -10,6 +10,10 @@
  * Records are acknowledged when the whole range is durable. A committed position inside a noted range usually means that
  * all its objects exist; it is not taken as proof, because records can also be settled by being dropped or dead-lettered:
  * the range is filled with what is read again, and an object that is missing is written from that.
+ *
+ * A stream may begin at the same positions again with other records: another cluster, a state folder made anew. So the note
+ * also holds a lineage, chosen once, when a stream has no note yet; objects have it in their name, and those of another
+ * lineage are never taken for ours.
  */
 export interface Range {
   readonly first: bigint
@@ -31,6 +35,8 @@ export interface Placed {
 
 /** The ranges of one stream from one assignment to the next. */
 export class RangePlan {
+  /** Part of the objects' names. Empty for a note that was written before there were lineages. */
+  readonly lineage: string
   /** In the durable note, or to be put there before the first object; by position. */
   #noted: Range[]
   /** Of the noted, those an earlier process did not see through to the commit; filled again. */
@@ -39,8 +45,11 @@ export class RangePlan {
   #open: { readonly first: bigint; last: bigint } | undefined
   #last: bigint | undefined
 
-  constructor(note: string | undefined, committed: bigint | undefined) {
-    this.#noted = after(parseNote(note), committed)
+  /** `newLineage`: for a stream without a note. Throws RangeError for a note that is none. */
+  constructor(note: string | undefined, committed: bigint | undefined, newLineage: string) {
+    const noted = parseNote(note)
+    this.lineage = noted?.lineage ?? newLineage
+    this.#noted = after(noted?.ranges ?? [], committed)
     this.#rebuilding = [...this.#noted]
   }
 
@@ -89,7 +98,8 @@ export class RangePlan {
   /** What the stream's note must be before an object of any sealed range is written. */
   note(committed: bigint | undefined): string {
     this.#noted = after(this.#noted, committed)
-    return JSON.stringify({ ranges: this.#noted.map(({ first, end }) => [String(first), String(end)]) })
+    const ranges = this.#noted.map(({ first, end }) => [String(first), String(end)])
+    return JSON.stringify(this.lineage === '' ? { ranges } : { lineage: this.lineage, ranges })
   }
 
   #passedAt(position: bigint): Range[] {
@@ -112,16 +122,24 @@ function after(ranges: readonly Range[], committed: bigint | undefined): Range[]
   return ranges.filter(range => committed === undefined || range.end > committed)
 }
 
+interface Note {
+  readonly lineage: string
+  readonly ranges: Range[]
+}
+
 const POSITION = /^\d{1,20}$/
+const LINEAGE = /^[0-9a-f]{1,32}$/
 
 /**
- * `{"ranges":[["100","250"],…]}`, ascending and apart. Anything else throws RangeError: to guess would be to lose or
- * double records.
+ * `{"lineage":"5f0c…","ranges":[["100","250"],…]}`, ascending and apart; undefined when there is none. Anything else throws
+ * RangeError: to guess would be to lose or double records.
  */
-function parseNote(note: string | undefined): Range[] {
-  if (note === undefined || note === '') return []
+function parseNote(note: string | undefined): Note | undefined {
+  if (note === undefined || note === '') return undefined
+  const { lineage = '', ranges: pairs } = contentOf(note)
+  if (typeof lineage !== 'string' || (lineage !== '' && !LINEAGE.test(lineage))) throw unreadable(note)
   const ranges: Range[] = []
-  for (const pair of rangesOf(note)) {
+  for (const pair of pairs) {
     const [first, end] = Array.isArray(pair) ? (pair as readonly unknown[]) : []
     if (typeof first !== 'string' || typeof end !== 'string' || !POSITION.test(first) || !POSITION.test(end)) {
       throw unreadable(note)
@@ -130,14 +148,14 @@ function parseNote(note: string | undefined): Range[] {
     if (range.end <= range.first || range.first < (ranges.at(-1)?.end ?? 0n)) throw unreadable(note)
     ranges.push(range)
   }
-  return ranges
+  return { lineage, ranges }
 }
 
-function rangesOf(note: string): readonly unknown[] {
+function contentOf(note: string): { readonly lineage?: unknown; readonly ranges: readonly unknown[] } {
   try {
     const parsed: unknown = JSON.parse(note)
     if (typeof parsed === 'object' && parsed !== null && 'ranges' in parsed && Array.isArray(parsed.ranges)) {
-      return parsed.ranges
+      return { ranges: parsed.ranges, ...('lineage' in parsed ? { lineage: parsed.lineage } : {}) }
     }
   } catch {
     // Reported below with the rest.

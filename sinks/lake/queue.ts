@@ -58,7 +58,7 @@ export class FlushQueue {
   async release(filling: Filling): Promise<void> {
     const { bytes } = filling.spool
     // A file that cannot be removed now is removed with all the others when the next process starts.
-    await filling.spool.remove().catch(error => this.#context.meters.failed(asError(error)))
+    await filling.spool.remove().catch(error => this.#context.meters.failed('spool', asError(error)))
     this.account(filling, -bytes)
     this.wake()
   }

@@ -233,12 +233,12 @@ export class LakeSink implements Sink {
       } catch (thrown) {
         // Only what the system refused is worth another try; anything else is a fault of ours.
         if (!(thrown instanceof Error && 'code' in thrown && 'syscall' in thrown)) throw thrown
-        this.#meters.failed(thrown)
+        this.#meters.failed('spool', thrown)
         await this.#deps.clock.wait(backoffMs(SPOOL_BACKOFF, attempt, Math.random), signal)
         if (signal.aborted || this.#stop.signal.aborted) throw thrown
       }
     }
-    this.#meters.succeeded()
+    this.#meters.succeeded('spool')
     this.#queue.account(filling, filling.spool.bytes - before)
   }
 

@@ -1,6 +1,9 @@
+import { randomBytes } from 'node:crypto'
 import type { Positions } from '../../engine/contract.ts'
 import { type Range, RangePlan } from './plan.ts'
 import type { RangeSpool } from './spool.ts'
+
+const LINEAGE_BYTES = 6
 
 /** A range being filled, and those who wait for it. */
 export interface Filling {
@@ -29,7 +32,7 @@ export class LakeStream {
     this.name = name
     this.#positions = positions
     this.#noted = positions.note(name)
-    this.plan = new RangePlan(this.#noted, positions.committed(name))
+    this.plan = new RangePlan(this.#noted, positions.committed(name), randomBytes(LINEAGE_BYTES).toString('hex'))
   }
 
   get hasRoom(): boolean {

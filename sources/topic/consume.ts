@@ -61,6 +61,7 @@ export class TopicSource implements Source {
     const { topic, group, from, recordsMax, bytesMax } = this.#options
     this.#subscription = await topics.subscribe({
       group,
+      reader: this.#deps.pipeline,
       topics: [topic],
       from,
       recordsMax,
@@ -117,7 +118,7 @@ export class TopicSource implements Source {
     for (const record of records) {
       if (record.value === null) continue
       const event = this.#event(stream, record, record.value)
-      const reason = refusal(stream, record.offset, event.raw.length)
+      const reason = record.refused ?? refusal(stream, record.offset, event.raw.length)
       if (reason === undefined) events.push(event)
       else refused.push({ event, reason })
     }

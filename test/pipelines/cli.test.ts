@@ -7,9 +7,12 @@ import { readSettings } from '../../pipelines/settings.ts'
 import { openTopics } from '../../pipelines/topics.ts'
 import { GeoIp } from '../../platform/geoip/geoip.ts'
 import { geoIpStatus } from '../../platform/geoip/shared.ts'
+import { FolderStore } from '../../platform/lake/folder-store.ts'
 import { silentLog } from '../../platform/log.ts'
 import { createMetrics } from '../../platform/metrics.ts'
 import { eventOf } from '../support/deps.ts'
+import { plainDuckDb, putEvents } from '../support/lake-rows.ts'
+import { httpActivity } from '../support/lake-sink.ts'
 import { temporary } from '../support/pipelines.ts'
 
 const COMMANDS = ['up', 'run', 'check', 'test', 'map', 'deadletter', 'lake', 'topics', 'rules', 'doctor']
@@ -91,9 +94,9 @@ describe('help and wrong usage', () => {
     [['deadletter', 'replay', ''], 'hex digits'],
     [['deadletter', 'list', '-o', 'xml'], 'table, json, ndjson'],
     [['doctor', '-o', 'xml'], 'table, json, ndjson'],
-    [['topics'], 'topics list, topics forget GROUP, or topics move'],
-    [['topics', 'list', 'waf'], 'topics list, topics forget GROUP, or topics move'],
-    [['topics', 'forget', 'waf', '--to', 'latest'], 'topics list, topics forget GROUP, or topics move'],
+    [['topics'], 'topics list, lag, plan, apply, forget GROUP, or move'],
+    [['topics', 'list', 'waf'], 'topics list, lag, plan, apply, forget GROUP, or move'],
+    [['topics', 'forget', 'waf', '--to', 'latest'], 'topics list, lag, plan, apply, forget GROUP, or move'],
     [['topics', 'move', 'waf', 'events.waf'], '--to is earliest, latest or an offset'],
     [['topics', 'move', 'waf', 'events.waf', '--to', '-1'], '--to'],
     [['topics', 'move', 'waf', 'events.waf', '--to', '3', '--partition', 'x'], '--partition is a number'],
@@ -252,5 +255,50 @@ describe('topics', () => {
   test('forget lets go of a group', async () => {
     expect(await run('topics', 'forget', 'waf')).toMatchObject({ code: 0 })
     expect((await run('topics', 'list', '-o', 'ndjson')).out).toBe('')
+  })
+})
+
+describe('haetae lake', () => {
+  test.each([
+    [['lake']],
+    [['lake', 'query']],
+    [['lake', 'query', 'SELECT 1', 'more']],
+    [['lake', 'compact', 'x']],
+    [['lake', 'compact', '--grace-minutes', 'soon']],
+    [['lake', 'duplicates', '-o', 'xml']],
+    [['lake', 'dry']],
+  ])('%j is wrong usage', async args => {
+    expect((await run(...args)).code).toBe(2)
+  })
+
+  test('compact says what it did', async () => {
+    const { code, out } = await run('lake', 'compact')
+    expect(code).toBe(0)
+    expect(JSON.parse(out)).toMatchObject({ made: 0, replaced: 0, deleted: 0 })
+  })
+
+  test('duplicates counts the rows of each day that repeat an event', async () => {
+    const lake = join(folder, 'state', 'lake')
+    const store = new FolderStore(lake)
+    await store.prepare(Date.now())
+    const db = await plainDuckDb()
+    await putEvents(store, db, 'a-0', [httpActivity('u1'), httpActivity('u2')])
+    await putEvents(store, db, 'a-1', [httpActivity('u2')])
+    await db.close()
+    const write = vi.spyOn(process.stdout, 'write').mockReturnValue(true)
+    const { code } = await run('lake', 'duplicates', '-o', 'json')
+    const said = write.mock.calls.map(([piece]) => String(piece)).join('')
+    write.mockRestore()
+    expect(code).toBe(0)
+    expect(JSON.parse(said)).toEqual([
+      {
+        class: 'http_activity',
+        region: 'ap-northeast-2',
+        account: '123456789012',
+        day: '2026-11-24',
+        rows: 3,
+        duplicates: 1,
+      },
+    ])
   })
 })

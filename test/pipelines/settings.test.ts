@@ -10,19 +10,29 @@ test('HAETAE_STATE moves everything, HAETAE_LAKE the lake alone', () => {
   const folder = temporary()
   const settings = readSettings({ HAETAE_STATE: folder })
   expect(settings.topicsFolder).toBe(join(folder, 'topics'))
-  expect(settings.lakeFolder).toBe(join(folder, 'lake'))
-  expect(readSettings({ HAETAE_STATE: folder, HAETAE_LAKE: '/srv/lake' }).lakeFolder).toBe('/srv/lake')
+  expect(settings.lake).toBe(join(folder, 'lake'))
+  expect(readSettings({ HAETAE_STATE: folder, HAETAE_LAKE: '/srv/lake' }).lake).toBe('/srv/lake')
 })
 
-test('OpenSearch connects the process; a lake elsewhere on this machine does not', () => {
+test('OpenSearch and Kafka connect the process; a lake elsewhere on this machine does not', () => {
   expect(readSettings({}).connected).toBe(false)
   expect(readSettings({ HAETAE_LAKE: '/srv/lake' }).connected).toBe(false)
   expect(readSettings({ OPENSEARCH_URL: 'http://x' }).connected).toBe(true)
+  expect(readSettings({ HAETAE_KAFKA_BROKERS: 'x:9092' }).connected).toBe(true)
 })
 
-test('what is not supported yet is refused, never taken for something else', () => {
-  expect(() => readSettings({ HAETAE_LAKE: 's3://bucket/x' })).toThrow(/S3 is not supported/)
-  expect(() => readSettings({ HAETAE_KAFKA_BROKERS: 'x:9092' })).toThrow(/Kafka/)
+test('the lake may be a bucket with a prefix, and nothing else that looks like a URL', () => {
+  expect(readSettings({ HAETAE_LAKE: 's3://bucket/x/' })).toMatchObject({ lake: 's3://bucket/x', connected: true })
+  for (const wrong of [
+    'https://bucket/x',
+    's3:/bucket',
+    's3://b',
+    's3://bucket/a b',
+    's3://bucket/../x',
+    "s3://bucket/'",
+  ]) {
+    expect(() => readSettings({ HAETAE_LAKE: wrong }), wrong).toThrow(/s3:\/\/bucket\/prefix/)
+  }
 })
 
 test('a number that is not one is refused with the name of its variable', () => {

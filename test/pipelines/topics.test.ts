@@ -3,7 +3,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { readSettings, type Settings } from '../../pipelines/settings.ts'
-import { forgetGroup, moveGroup, openTopics, topicLags, topicsOwner, withTopics } from '../../pipelines/topics.ts'
+import {
+  changeTopics,
+  configuredTopics,
+  forgetGroup,
+  moveGroup,
+  openTopics,
+  topicLags,
+  topicsOwner,
+  withTopics,
+} from '../../pipelines/topics.ts'
 import { silentLog } from '../../platform/log.ts'
 import { createMetrics } from '../../platform/metrics.ts'
 
@@ -117,5 +126,21 @@ describe('moving a group', () => {
     }
     expect(await positions(settings)).toEqual([0n])
     await topics.close()
+  })
+})
+
+describe('the topics that pipelines write', () => {
+  const settings = readSettings({ HAETAE_STATE: mkdtempSync(join(tmpdir(), 'haetae-topics-')) })
+
+  test('are found in the pipeline files, with the partitions and the retention they ask for', () => {
+    const found = configuredTopics(settings)
+    expect(found.map(({ name }) => name)).toContain('events.waf')
+    expect(found.find(({ name }) => name === 'events.waf')).toMatchObject({ partitions: 4, compacted: false })
+    expect(configuredTopics(settings, ['pipelines/waf-lake.yaml'])).toEqual([])
+  })
+
+  test('are made by a command in Kafka only: the embedded log makes them by itself', async () => {
+    const change = changeTopics(settings, configuredTopics(settings), false)
+    await expect(change).rejects.toMatchObject({ code: 'USAGE', message: expect.stringContaining('embedded log') })
   })
 })

@@ -113,7 +113,7 @@ export class LakeSink implements Sink {
   #stream(name: string): OpenStream {
     const known = this.#streams.get(name)
     if (known) return known
-    const plan = new RangePlan(this.#positions.note(name), this.#positions.committed(name))
+    const plan = new RangePlan(this.#positions.note(name), this.#positions.committed(name), 'a1')
     const stream: OpenStream = { name, plan, held: new Map(), revoked: false }
     this.#streams.set(name, stream)
     this.#sealInTime(stream)

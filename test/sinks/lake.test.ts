@@ -1,234 +1,53 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterEach, describe, expect, it, vi } from 'vitest'
-import type { Sink } from '../../engine/contract.ts'
-import { openLakeReader } from '../../platform/lake/query.ts'
-import type { OcsfEvent } from '../../platform/ocsf/event.ts'
+import { dirname, join } from 'node:path'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { lake } from '../../sinks/lake.ts'
+import { FakeClock } from '../support/clock.ts'
 import { testDeps } from '../support/deps.ts'
-import { DAY, FakePositions, httpActivity, recordOf, records } from '../support/lake-sink.ts'
+import { objectsIn, rowsOf } from '../support/lake.ts'
+import { FakePositions, recordOf, records } from '../support/lake-sink.ts'
+import { lakeSinkSuite } from '../support/lake-sink-suite.ts'
+import { type FakeS3, startFakeS3 } from '../support/s3-server.ts'
 
 const never = new AbortController().signal
-const made: string[] = []
-const open: Sink[] = []
+const root = mkdtempSync(join(tmpdir(), 'haetae-lakes-'))
+let s3: FakeS3
+let count = 0
 
-afterEach(async () => {
-  for (const sink of open.splice(0)) await sink.close()
-  for (const folder of made.splice(0)) rmSync(folder, { recursive: true, force: true })
+beforeAll(async () => {
+  s3 = await startFakeS3()
+  for (const [name, value] of Object.entries(s3.env)) vi.stubEnv(name, value)
+})
+afterAll(async () => {
+  vi.unstubAllEnvs()
+  await s3.stop()
+  rmSync(root, { recursive: true, force: true })
+})
+afterEach(() => {
+  s3.refuse = () => undefined
 })
 
-function folderOf(name: string): string {
-  const folder = mkdtempSync(join(tmpdir(), `haetae-${name}-`))
-  made.push(folder)
-  return folder
-}
+const newFolder = (): string => join(root, `lake-${++count}`)
 
-async function start(config: object = {}, positions = new FakePositions()) {
-  const folder = join(folderOf('lake'), 'lake')
-  const deps = testDeps({ positions, stateFolder: folderOf('state') })
-  const sink = await lake.open(lake.config.parse({ folder, flushMs: 3_600_000, ...config }), deps)
-  open.push(sink)
-  return { sink, folder, deps, positions }
-}
+lakeSinkSuite('a folder', () => {
+  const folder = newFolder()
+  return { location: folder, folder }
+})
 
-/** Writes and drains: what a pipeline does at the end of its input. */
-async function store(sink: Sink, batch: Parameters<Sink['write']>[0]) {
-  const verdict = await sink.write(batch, never)
-  sink.drain?.()
-  await verdict.later
-  return verdict
-}
+lakeSinkSuite('S3', () => {
+  const prefix = `lakes/${++count}`
+  return { location: `s3://${s3.bucket}/${prefix}`, folder: join(s3.bucketFolder, prefix) }
+})
 
-async function rowsOf(folder: string, sql: string): Promise<unknown[][]> {
-  const reader = await openLakeReader(folder, { threads: 1 })
-  try {
-    const rows: unknown[][] = []
-    for await (const chunk of (await reader.query(sql)).rows) rows.push(...chunk.map(row => [...row]))
-    return rows
-  } finally {
-    await reader.close()
-  }
-}
-
-function objectsIn(folder: string): string[] {
-  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .filter(name => name.endsWith('.parquet'))
-    .sort()
-}
-
-describe('the lake sink', () => {
-  it('writes one object for each class, region, account and day, named after stream and first position', async () => {
-    const { sink, folder } = await start()
-    const tokyo: OcsfEvent = { cloud: { provider: 'AWS', region: 'ap-northeast-1', account: { uid: '42' } } }
-    await store(sink, [
-      recordOf(7),
-      recordOf(8, httpActivity('u8', tokyo)),
-      recordOf(9, httpActivity('u9', { time: DAY - 1 })),
-      recordOf(12),
-    ])
-    const name = 'events.waf-0-00000000000000000007.parquet'
-    expect(objectsIn(folder)).toEqual([
-      `class=http_activity/region=ap-northeast-1/account=42/day=2026-11-24/${name}`,
-      `class=http_activity/region=ap-northeast-2/account=123456789012/day=2026-11-23/${name}`,
-      `class=http_activity/region=ap-northeast-2/account=123456789012/day=2026-11-24/${name}`,
-    ])
-    expect(await rowsOf(folder, 'SELECT metadata.uid FROM http_activity ORDER BY 1')).toEqual([
-      ['u12'],
-      ['u7'],
-      ['u8'],
-      ['u9'],
-    ])
-  })
-
-  it('keeps a hostile region or account out of the path', async () => {
-    const { sink, folder } = await start()
-    const hostile: OcsfEvent = { cloud: { provider: 'AWS', region: '../../etc', account: { uid: "a'b/c" } } }
-    await store(sink, [recordOf(1, httpActivity('u1', hostile))])
-    expect(objectsIn(folder)[0]).toContain('region=unknown/account=unknown/')
-    expect(await rowsOf(folder, 'SELECT cloud.region FROM http_activity')).toEqual([['../../etc']])
-  })
-
-  it('writes the rows of an object in time order', async () => {
-    const { sink, folder } = await start()
-    const times = Array.from({ length: 3000 }, (_, at) => DAY + ((at * 7919) % 3000))
-    const first = times.slice(0, 1000).map((time, at) => recordOf(at, httpActivity(`u${at}`, { time })))
-    const rest = times.slice(1000).map((time, at) => recordOf(1000 + at, httpActivity(`u${1000 + at}`, { time })))
-    await sink.write(first, never)
-    await store(sink, rest)
-    const [path] = objectsIn(folder)
-    const rows = await rowsOf(folder, `SELECT time FROM '${join(folder, path!)}'`)
-    expect(rows.map(([time]) => Number(time))).toEqual(times.toSorted((a, b) => a - b))
-  })
-
-  it('keeps every value as it was, with the types of the schema', async () => {
-    const { sink, folder } = await start()
-    const body = httpActivity('u1', {
-      src_endpoint: { ip: '2001:db8::1', location: { country: 'KR', geo: { lat: 37.5, lon: 127 }, lat: 37.5 } },
-      http_request: {
-        args: 'a=1&b=\u0000\u001b"\\\n해태\u2028',
-        x_forwarded_for: ['203.0.113.9', ''],
-        http_headers: [{ name: 'Host', value: "shop's" }],
-        body_length: 8_589_934_592,
-      },
-      unmapped: { formatVersion: 1, nested: [{ a: null }] },
-    })
-    await store(sink, [recordOf(1, body)])
-    const [row] = await rowsOf(
-      folder,
-      `SELECT src_endpoint.ip, src_endpoint.location.geo.lon, http_request.args, http_request.x_forwarded_for[1],
-        http_request.http_headers[1].value, http_request.body_length, unmapped, firewall_rule IS NULL, typeof(time), typeof(severity_id)
-       FROM http_activity`,
-    )
-    expect(row).toEqual([
-      '2001:db8::1',
-      127,
-      'a=1&b=\u0000\u001b"\\\n해태\u2028',
-      '203.0.113.9',
-      "shop's",
-      8_589_934_592n,
-      '{"formatVersion":1,"nested":[{"a":null}]}',
-      true,
-      'BIGINT',
-      'INTEGER',
-    ])
-  })
-
-  it('stores a text with half a surrogate pair, which UTF-8 cannot hold, with U+FFFD in its place', async () => {
-    const { sink, folder } = await start()
-    const args = 'a\ud800b\\ud800 \ud83e\udd81 \udfff'
-    await store(sink, [recordOf(1, httpActivity('u1', { http_request: { args } })), recordOf(2)])
-    expect(await rowsOf(folder, "SELECT http_request.args FROM http_activity WHERE metadata.uid = 'u1'")).toEqual([
-      ['a\ufffdb\\ud800 🦁 \ufffd'],
-    ])
-    expect(await rowsOf(folder, 'SELECT count(*) FROM http_activity')).toEqual([[2n]])
-  })
-
-  it('acknowledges nothing before the objects are there, and everything after', async () => {
-    const { sink, folder } = await start()
-    let durable = false
-    const { later, retry, reject } = await sink.write(records(0, 10), never)
-    void later!.then(() => {
-      durable = true
-    })
-    expect({ retry, reject }).toEqual({ retry: [], reject: [] })
-    await new Promise(resolve => setTimeout(resolve, 20))
-    expect({ durable, objects: objectsIn(folder) }).toEqual({ durable: false, objects: [] })
+describe('the lake sink over a folder', () => {
+  it('keeps objects and their folders from other users', async () => {
+    const folder = newFolder()
+    const sink = await lake.open(lake.config.parse({ folder }), testDeps({ positions: new FakePositions() }))
+    const { later } = await sink.write(records(0, 100), never)
     sink.drain!()
     await later
-    expect(objectsIn(folder)).toHaveLength(1)
-  })
-
-  it('refuses at once what has no table, no time or no shape, and takes its neighbours', async () => {
-    const { sink, folder } = await start()
-    const lineFeed = { ...recordOf(4), json: Buffer.from('{"time":1,\n"class_uid":4002}') }
-    const { reject } = await store(sink, [
-      recordOf(1, httpActivity('u1', { class_uid: 2004 })),
-      recordOf(2, httpActivity('u2', { time: Number.NaN })),
-      recordOf(3),
-      lineFeed,
-    ])
-    expect(reject).toEqual([
-      { index: 0, reason: 'lake_class: the lake has no table for class_uid 2004' },
-      { index: 1, reason: 'time_out_of_range' },
-      { index: 3, reason: 'lake_row: a line feed in the JSON' },
-    ])
-    expect(await rowsOf(folder, 'SELECT metadata.uid FROM http_activity')).toEqual([['u3']])
-  })
-
-  it('dead-letters the rows that DuckDB refuses, with their original bytes, and stores the others', async () => {
-    const { sink, folder, deps } = await start()
-    const bad = new Set([3, 700, 701, 1499])
-    const batch = Array.from({ length: 1500 }, (_, at) => {
-      const record = recordOf(at, httpActivity(`u${at}`, { time: DAY + ((at * 37) % 1500) }))
-      if (!bad.has(at)) return record
-      return { ...record, json: Buffer.from(record.json.toString().replace('"severity_id":1', '"severity_id":"high"')) }
-    })
-    await store(sink, batch)
-    expect(await rowsOf(folder, 'SELECT count(*) FROM http_activity')).toEqual([[1496n]])
-    expect(deps.dead.map(({ raw }) => raw.toString()).sort()).toEqual(
-      [...bad].map(at => `{"raw":"events.waf/0 ${at}"}`).sort(),
-    )
-    expect(deps.dead[0]).toMatchObject({
-      pipeline: 'test',
-      stage: 'lake',
-      kind: 'waf',
-      origin: { stream: 'events.waf/0' },
-    })
-    expect(deps.dead[0]!.reason).toBe('lake_row: Failed to cast value to numerical: "high"')
-    expect(await deps.metrics.expose()).toContain('haetae_lake_rows_refused_total{pipeline="test"} 4')
-  })
-
-  it('leaves no object behind when every row is refused', async () => {
-    const { sink, folder, deps } = await start()
-    await store(sink, [{ ...recordOf(1), json: Buffer.from('{"broken') }])
-    expect(objectsIn(folder)).toEqual([])
-    expect(deps.dead.map(({ reason }) => reason)).toEqual(['lake_row: unexpected control character in string.'])
-  })
-
-  it('leaves nothing in the spool or half written in the lake once everything is durable', async () => {
-    const { sink, folder, deps } = await start()
-    await store(sink, records(0, 100))
-    await vi.waitFor(() => expect(spoolFiles(deps.stateFolder)).toEqual([]))
-    const inLake = readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    expect(inLake.filter(name => /\.part$|probe/.test(name))).toEqual([])
-  })
-
-  it('keeps spooled records from other users, and the bytes as received unreadable', async () => {
-    const { sink, deps } = await start()
-    await sink.write([recordOf(1)], never)
-    const files = spoolFiles(deps.stateFolder)
-    expect(files.map(name => String(name.split('.').at(-1))).sort()).toEqual(['evidence', 'ndjson'])
-    for (const name of files) {
-      const path = join(deps.stateFolder, name)
-      expect(statSync(path).mode & 0o777).toBe(0o600)
-      expect(readFileSync(path, 'latin1')).not.toContain('events.waf/0 1')
-    }
-  })
-
-  it('keeps objects and their folders from other users', async () => {
-    const { sink, folder } = await start()
-    await store(sink, records(0, 100))
+    await sink.close()
     const made = readdirSync(folder, { recursive: true, withFileTypes: true })
     expect(made.filter(entry => entry.isFile() && entry.name.endsWith('.parquet'))).not.toEqual([])
     for (const entry of made) {
@@ -237,17 +56,8 @@ describe('the lake sink', () => {
     }
   })
 
-  it('starts with an empty spool, whatever an earlier process left', async () => {
-    const { sink, folder, deps } = await start()
-    await sink.write(records(0, 5), never)
-    expect(spoolFiles(deps.stateFolder)).not.toEqual([])
-    const next = await lake.open(lake.config.parse({ folder }), { ...deps, positions: new FakePositions() })
-    open.push(next)
-    expect(spoolFiles(deps.stateFolder)).toEqual([])
-  })
-
   it('says what to do when the lake cannot be written', async () => {
-    const file = join(folderOf('file'), 'not-a-folder')
+    const file = join(root, 'not-a-folder')
     writeFileSync(file, '')
     await expect(lake.open(lake.config.parse({ folder: file }), testDeps())).rejects.toMatchObject({
       code: 'LAKE_UNWRITABLE',
@@ -256,19 +66,148 @@ describe('the lake sink', () => {
   })
 
   it('refuses a folder whose name DuckDB would take for a pattern', async () => {
-    const folder = join(folderOf('lake'), 'a[b]*')
+    const folder = join(root, 'a[b]*')
     await expect(lake.open(lake.config.parse({ folder }), testDeps())).rejects.toMatchObject({ code: 'CONFIG_INVALID' })
   })
 
   it('writes into a folder with quotes and spaces in its name', async () => {
-    const folder = join(folderOf('lake'), "it's a lake")
+    const folder = join(root, "it's a lake")
     const sink = await lake.open(lake.config.parse({ folder }), testDeps({ positions: new FakePositions() }))
-    open.push(sink)
-    await store(sink, [recordOf(1)])
+    const { later } = await sink.write([recordOf(1)], never)
+    sink.drain!()
+    await later
+    await sink.close()
     expect(await rowsOf(folder, 'SELECT count(*) FROM waf')).toEqual([[1n]])
   })
 })
 
-function spoolFiles(stateFolder: string): string[] {
-  return readdirSync(stateFolder, { recursive: true, encoding: 'utf8' }).filter(name => /\.\w+$/.test(name))
+async function overS3(clock = new FakeClock()) {
+  const prefix = `own/${++count}`
+  const paused = vi.fn<(component: string, reason: string | undefined) => void>()
+  const deps = testDeps({ positions: new FakePositions(), clock, paused })
+  const location = `s3://${s3.bucket}/${prefix}`
+  const open = () => lake.open(lake.config.parse({ folder: location, flushMs: 3_600_000 }), deps)
+  return { deps, open, clock, paused, folder: join(s3.bucketFolder, prefix) }
 }
+
+describe('the lake sink over S3', () => {
+  it('does not start without the right to list the bucket, or without the bucket', async () => {
+    const { open } = await overS3()
+    s3.refuse = () => ({ status: 403, code: 'AccessDenied' })
+    await expect(open()).rejects.toMatchObject({
+      code: 'SINK_UNAUTHORISED',
+      message: expect.stringContaining('AccessDenied'),
+    })
+    s3.refuse = () => ({ status: 404, code: 'NoSuchBucket' })
+    await expect(open()).rejects.toMatchObject({ code: 'SINK_MISCONFIGURED' })
+  })
+
+  it('waits for a server that is not there yet', async () => {
+    const { open } = await overS3()
+    s3.refuse = () => ({ status: 500, code: 'InternalError' })
+    await expect(open()).rejects.toMatchObject({ code: 'LAKE_UNWRITABLE' })
+  })
+
+  it('refuses a location that is none', async () => {
+    await expect(lake.open(lake.config.parse({ folder: 's3://B/x' }), testDeps())).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+    })
+  })
+
+  it.each([
+    ['SINK_UNAUTHORISED', { status: 403, code: 'AccessDenied' }, 'not_allowed'],
+    ['SINK_MISCONFIGURED', { status: 404, code: 'NoSuchBucket' }, 'misconfigured'],
+    ['SINK_MISCONFIGURED', { status: 400, code: 'InvalidArgument' }, 'misconfigured'],
+  ])(
+    'pauses and says so once on %s %j, keeps everything, and goes on when it is mended',
+    async (code, refusal, cause) => {
+      const { open, deps, clock, paused, folder } = await overS3()
+      const error = vi.spyOn(deps.log, 'error')
+      const sink = await open()
+      s3.refuse = request => (request.startsWith('PUT') ? refusal : undefined)
+      const { later } = await sink.write(records(0, 5), never)
+      const tries = () => s3.requests.filter(each => each.startsWith('PUT own/')).length
+      const before = tries()
+      sink.drain!()
+      await vi.waitFor(() => expect(error).toHaveBeenCalledOnce())
+      expect(error.mock.calls[0]).toMatchObject([expect.stringContaining('refuses us'), { code }])
+      const metrics = await deps.metrics.expose()
+      expect(metrics).toContain('haetae_sink_paused{pipeline="test",sink="lake"} 1')
+      expect(paused).toHaveBeenLastCalledWith('lake', expect.stringContaining(code))
+      expect(metrics).toContain(`haetae_lake_failures_total{pipeline="test",cause="${cause}"} 1`)
+      await sink.write(records(5, 6), never)
+      expect(tries() - before).toBe(1)
+      s3.refuse = () => undefined
+      await clock.advance(30_000)
+      await later
+      expect(await deps.metrics.expose()).toContain('haetae_sink_paused{pipeline="test",sink="lake"} 0')
+      expect(paused).toHaveBeenLastCalledWith('lake', undefined)
+      expect(error).toHaveBeenCalledOnce()
+      expect(await rowsOf(folder, 'SELECT count(*) FROM waf')).toEqual([[5n]])
+      await sink.close()
+    },
+  )
+
+  it('makes an object once, however often it has to be sent, and rejects a bad row once', async () => {
+    const { open, deps, clock, folder } = await overS3()
+    const sink = await open()
+    let failures = 12
+    s3.refuse = request =>
+      request.startsWith('PUT') && failures-- > 0 ? { status: 500, code: 'InternalError' } : undefined
+    const bad = { ...recordOf(1), json: Buffer.from('{"broken') }
+    const { later } = await sink.write([recordOf(0), bad], never)
+    sink.drain!()
+    let done = false
+    void later!.then(() => {
+      done = true
+    })
+    await vi.waitFor(async () => {
+      await clock.advance(1_000)
+      expect(done).toBe(true)
+    }, 30_000)
+    expect(deps.dead).toHaveLength(1)
+    expect(objectsIn(folder)).toHaveLength(1)
+    expect(failures).toBeLessThan(0)
+    await sink.close()
+  })
+
+  it('says so when the object that was there is not as large as ours, and leaves it', async () => {
+    const { open, deps, folder } = await overS3()
+    const sink = await open()
+    const warn = vi.spyOn(deps.log, 'warn')
+    // Between the look and the write, somebody else writes.
+    s3.refuse = request => {
+      const key = /^PUT own\/\d+\/(.*)$/.exec(request)?.[1]
+      if (key) {
+        mkdirSync(dirname(join(folder, key)), { recursive: true })
+        writeFileSync(join(folder, key), 'shorter')
+      }
+      return undefined
+    }
+    const { later } = await sink.write(records(0, 3), never)
+    sink.drain!()
+    await later
+    expect(warn).toHaveBeenCalledWith(
+      expect.stringContaining('was there already'),
+      expect.objectContaining({ stored: 7, ours: expect.any(Number) }),
+    )
+    expect(readFileSync(join(folder, objectsIn(folder)[0]!), 'utf8')).toBe('shorter')
+    await sink.close()
+  })
+
+  it('does not believe that an object is there which it cannot find', async () => {
+    const { open, clock, folder } = await overS3()
+    const sink = await open()
+    let lies = 1
+    s3.refuse = request =>
+      request.startsWith('PUT') && lies-- > 0 ? { status: 412, code: 'PreconditionFailed' } : undefined
+    const { later } = await sink.write(records(0, 3), never)
+    sink.drain!()
+    await vi.waitFor(async () => {
+      await clock.advance(1_000)
+      expect(objectsIn(folder)).toHaveLength(1)
+    })
+    await later
+    await sink.close()
+  })
+})

@@ -66,6 +66,20 @@ function scripted(
 }
 
 describe('the topic sink', () => {
+  it('rejects what its topic will never take, by its position in the write, and sends again only what was given back', async () => {
+    const refused = [
+      { index: 1, reason: 'oversize: 3000000 bytes are over the limit of the topic events.falco (LARGE)' },
+    ]
+    const sink = await openSink(
+      scripted(name => Promise.resolve({ retry: name === 'events.falco' ? [0] : [], refused, repeated: false })),
+    )
+    const given = [{ raw: 'a' }, { raw: 'b' }, { raw: 'c', kind: 'falco' }, { raw: 'd', kind: 'falco' }] as const
+    const { retry, reject } = await sink.write(given.map(encoded), signal)
+    expect(retry).toEqual([2])
+    expect(reject.map(({ index }) => index).sort((x, y) => x - y)).toEqual([1, 3])
+    expect(reject.every(({ reason }) => reason.startsWith('oversize: '))).toBe(true)
+  })
+
   it('appends the bytes as received, by the key, with the time and the mark of a replay', async () => {
     const { sink, topics } = await opened()
     const raw = '{"a": 1,\t"b":"\\u0000"}'

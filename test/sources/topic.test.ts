@@ -3,10 +3,40 @@ import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { EVENT_BYTES_MAX } from '../../engine/contract.ts'
 import { recordId } from '../../engine/event.ts'
+import type { FetchedRecord, Topics } from '../../platform/topics/contract.ts'
 import { topic } from '../../sources/topic.ts'
 import type { FakeClock } from '../support/clock.ts'
 import { recordOf } from '../topics/support.ts'
+import { openTemporary } from '../topics/temporary.ts'
 import { bench, committed, never, readAll } from './topic-bench.ts'
+
+/** Topics that hold these records of one partition. */
+async function foreignTopics(records: readonly FetchedRecord[], committed: (offset: bigint) => void): Promise<Topics> {
+  const { topics } = await openTemporary()
+  let given = false
+  return {
+    ensure: config => topics.ensure(config),
+    append: (...rest) => topics.append(...rest),
+    readCompacted: name => topics.readCompacted(name),
+    lag: () => topics.lag(),
+    close: () => topics.close(),
+    subscribe({ listener }) {
+      listener.assigned([{ topic: 't', partition: 0, offset: 0n, note: undefined }])
+      return Promise.resolve({
+        poll: () => {
+          const fetched = given ? undefined : { topic: 't', partition: 0, records }
+          given = true
+          return Promise.resolve(fetched)
+        },
+        commit: positions => {
+          for (const { offset } of positions) committed(offset)
+          return Promise.resolve()
+        },
+        close: () => Promise.resolve(),
+      })
+    },
+  }
+}
 
 describe('the topic source', () => {
   it('reads records as events with their bytes, time, kind, origin and the id of their bytes', async () => {
@@ -132,6 +162,30 @@ describe('the topic source', () => {
     await source.close()
     expect(await committed(topics)).toEqual([5n])
     await topics.close()
+  })
+
+  it('dead-letters with its reason and bytes what this version of the topics cannot read, and goes on behind it', async () => {
+    const committed: bigint[] = []
+    const value = (text: string): Buffer => Buffer.from(text)
+    const records = [
+      { key: 'k', value: value('older'), timeMs: 1, offset: 0n },
+      { key: 'k', value: value('newer'), timeMs: 1, offset: 1n, refused: 'newer_version: the record has format 2' },
+      { key: 'k', value: value('older, too'), timeMs: 1, offset: 2n },
+    ]
+    const { deps } = await bench(0)
+    const scripted = await foreignTopics(records, offset => committed.push(offset))
+    const source = await topic.open(topic.config.parse({ topic: 't', kind: 'waf' }), {
+      ...deps,
+      topics: () => Promise.resolve(scripted),
+    })
+    const deliveries = await readAll(source, 2)
+    expect(deliveries.flatMap(({ batch }) => batch).map(event => String(event.raw))).toEqual(['older', 'older, too'])
+    expect(deps.dead.map(({ reason, raw }) => [reason, String(raw)])).toEqual([
+      ['newer_version: the record has format 2', 'newer'],
+    ])
+    for (const { ack } of deliveries) ack()
+    await source.close()
+    expect(committed).toEqual([3n])
   })
 
   it('commits nothing of a partition that was taken away, and tells who listens', async () => {

@@ -10,7 +10,7 @@ import { wafRequest } from './waf-records.ts'
 
 const deps = testDeps({ clock: new FakeClock() })
 export const parse = await parseWaf.open({}, deps)
-export const stage = await redact.open(redact.config.parse({}), deps)
+const stage = await redact.open(redact.config.parse({}), deps)
 export const more = await redact.open(redact.config.parse({ names: ['x-shop-session', 'voucher_code'] }), deps)
 
 export const R = '[redacted]'

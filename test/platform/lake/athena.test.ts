@@ -105,7 +105,7 @@ describe('the DDL for Athena', () => {
       accounts: ['123456789012'],
       from: '2026-11-01',
     })
-    expect(text).toContain('CREATE EXTERNAL TABLE IF NOT EXISTS `security`.`http_activity` (')
+    expect(text).toContain('CREATE EXTERNAL TABLE IF NOT EXISTS `security`.`http_activity_raw` (')
     expect(text).toContain('PARTITIONED BY (`region` string, `account` string, `day` string)')
     expect(text).toContain("LOCATION 's3://lake-bucket/haetae/class=http_activity/'")
     expect(text).toContain(
@@ -114,6 +114,18 @@ describe('the DDL for Athena', () => {
     expect(text).toContain("'projection.day.range' = '2026-11-01,NOW+1DAYS'")
     const path = ['region', 'account', 'day'].map(name => `${name}=\${${name}}`).join('/')
     expect(text).toContain(`'storage.location.template' = 's3://lake-bucket/haetae/class=http_activity/${path}/'`)
+  })
+
+  it('gives a view that shows each event once, of the columns of the table, by one look at it', () => {
+    const text = ddl({ database: 'security' })
+    const view = text.slice(text.indexOf('CREATE OR REPLACE VIEW "security"."http_activity" AS'))
+    expect(view.match(/FROM "security"/g)).toHaveLength(1)
+    expect(view).toContain('PARTITION BY region, account, day, metadata.uid ORDER BY "$path"')
+    const selected = /SELECT (.*)\nFROM/
+      .exec(view)![1]!
+      .split(', ')
+      .map(name => name.replaceAll('"', ''))
+    expect(selected).toEqual([...Object.keys(table!.fields), 'region', 'account', 'day'])
   })
 
   it('lets a query name the partition when the values are not known', () => {

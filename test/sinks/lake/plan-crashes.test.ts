@@ -60,7 +60,7 @@ class Life {
   constructor(durable: Durable, plant: Plant) {
     this.#durable = durable
     this.#plant = plant
-    this.#plan = new RangePlan(plant.read ? plant.read(durable.note) : durable.note, durable.committed)
+    this.#plan = new RangePlan(plant.read ? plant.read(durable.note) : durable.note, durable.committed, 'a1')
     this.#next = positions.findIndex(position => position >= durable.committed)
     if (this.#next < 0) this.#next = positions.length
   }

@@ -1,61 +1,12 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { afterEach, describe, expect, it, vi } from 'vitest'
-import type { Encoded } from '../../../engine/contract.ts'
+import { describe, expect, it, vi } from 'vitest'
 import { HaetaeError } from '../../../platform/errors.ts'
 import { RANGES_NOTED_MAX } from '../../../sinks/lake/plan.ts'
-import { type LakeLimits, LakeSink, SPLITS_MAX } from '../../../sinks/lake/sink.ts'
+import { SPLITS_MAX } from '../../../sinks/lake/sink.ts'
 import { FakeClock } from '../../support/clock.ts'
-import { eventOf, testDeps } from '../../support/deps.ts'
-import { DAY, FakePositions, httpActivity, MemoryObjects, recordOf, records, STREAM } from '../../support/lake-sink.ts'
-
-const never = new AbortController().signal
-const open: { readonly sink: LakeSink; readonly folder: string }[] = []
-
-afterEach(async () => {
-  for (const { sink, folder } of open.splice(0)) {
-    await sink.close()
-    rmSync(folder, { recursive: true, force: true })
-  }
-})
-
-interface Given {
-  readonly limits?: Partial<LakeLimits>
-  readonly positions?: FakePositions
-  readonly objects?: MemoryObjects
-  readonly clock?: FakeClock
-}
-
-async function start({ limits, positions = new FakePositions(), objects = new MemoryObjects(), clock }: Given = {}) {
-  const folder = mkdtempSync(join(tmpdir(), 'haetae-lake-'))
-  const deps = testDeps({ positions, ...(clock ? { clock } : {}) })
-  const whole = { flushMs: 3_600_000, spoolBytesMax: 1e6, spoolTotalBytesMax: 1e8, ...limits }
-  const sink = new LakeSink(whole, join(folder, 'spool'), objects, deps)
-  await sink.prepare()
-  open.push({ sink, folder })
-  return { sink, positions, objects, deps, spool: join(folder, 'spool') }
-}
-
-/** Whether a promise has settled by now, and how. */
-function watch(promise: Promise<void> | undefined): { state: string } {
-  const watched = { state: 'pending' }
-  promise!.then(
-    () => {
-      watched.state = 'resolved'
-    },
-    (error: Error) => {
-      watched.state = error.message
-    },
-  )
-  return watched
-}
-
-async function write(sink: LakeSink, batch: readonly Encoded[]) {
-  return watch((await sink.write(batch, never)).later)
-}
+import { DAY, FakePositions, httpActivity, recordOf, records, STREAM } from '../../support/lake-sink.ts'
+import { never, quiet, rangesNoted, start, watch, write } from '../../support/lake-sink-start.ts'
 
 /** What `node --expose-gc` gives, without the flag. */
 function collectGarbage(): void {
@@ -64,14 +15,12 @@ function collectGarbage(): void {
   collect()
 }
 
-const quiet = () => new Promise(resolve => setTimeout(resolve, 20))
-
 describe('a range', () => {
   it('is noted before its first object is written', async () => {
     const { sink, positions, objects } = await start()
     const put = vi.spyOn(objects, 'put')
     put.mockImplementation(() => {
-      expect(positions.notes.get(STREAM)).toBe('{"ranges":[["3","13"]]}')
+      expect(rangesNoted(positions.notes.get(STREAM))).toEqual([['3', '13']])
       return Promise.resolve({ rows: 10, bytes: 1 })
     })
     const later = await write(sink, records(3, 13))
@@ -152,8 +101,8 @@ describe('a range', () => {
     const later = await write(sink, [...records(0, 5), ...records(100, 103, {}, other), ...records(5, 7)])
     sink.drain()
     await vi.waitFor(() => expect(later.state).toBe('resolved'))
-    expect(positions.notes.get(STREAM)).toBe('{"ranges":[["0","7"]]}')
-    expect(positions.notes.get(other)).toBe('{"ranges":[["100","103"]]}')
+    expect(rangesNoted(positions.notes.get(STREAM))).toEqual([['0', '7']])
+    expect(rangesNoted(positions.notes.get(other))).toEqual([['100', '103']])
     expect(objects.objects.size).toBe(2)
   })
 
@@ -186,6 +135,19 @@ describe('after a restart', () => {
     next.sink.drain()
     await vi.waitFor(() => expect(rest.state).toBe('resolved'))
     expect(objects.uids).toHaveLength(15)
+  })
+
+  it('a stream that begins again with other records loses none to the objects of the one before', async () => {
+    const { sink, objects } = await start()
+    await sink.write(records(0, 10), never)
+    sink.drain()
+    await vi.waitFor(() => expect(objects.objects.size).toBe(1))
+    // Nothing is known of the stream any more, the lake is still there.
+    const next = await start({ objects })
+    const later = await write(next.sink, records(0, 10))
+    next.sink.drain()
+    await vi.waitFor(() => expect(later.state).toBe('resolved'))
+    expect([objects.puts, objects.objects.size]).toEqual([2, 2])
   })
 
   it('an object that is there is left alone', async () => {
@@ -226,123 +188,5 @@ describe('after a restart', () => {
     const { sink } = await start({ positions })
     const later = await write(sink, records(0, 1))
     await vi.waitFor(() => expect(later.state).toContain('not a note of the lake: something else'))
-  })
-})
-
-describe('trouble', () => {
-  it('an object that cannot be written is tried again until it can, and said once', async () => {
-    const { sink, objects, deps } = await start()
-    const error = vi.spyOn(deps.log, 'error')
-    for (let at = 0; at < 3; at++) objects.failures.push(new Error('IO Error: No space left on device'))
-    const later = await write(sink, records(0, 5))
-    sink.drain()
-    await vi.waitFor(() => expect(later.state).toBe('resolved'), 10_000)
-    expect(objects.uids).toHaveLength(5)
-    expect(error).toHaveBeenCalledOnce()
-    const metrics = await deps.metrics.expose()
-    expect(metrics).toContain('haetae_lake_failures_total{pipeline="test",cause="no_space"} 3')
-  })
-
-  it('a spool that cannot be written holds the batch until it can', async () => {
-    const { sink, objects, spool, deps } = await start()
-    rmSync(spool, { recursive: true })
-    // Not a folder any more: what root may do does not matter here.
-    writeFileSync(spool, '')
-    const writing = sink.write(records(0, 5), never)
-    await vi.waitFor(async () =>
-      expect(await deps.metrics.expose()).toContain('haetae_lake_failures_total{pipeline="test",cause="other"}'),
-    )
-    rmSync(spool)
-    const { retry, reject, later } = await writing
-    expect({ retry, reject }).toEqual({ retry: [], reject: [] })
-    sink.drain()
-    await later
-    expect(objects.uids).toHaveLength(5)
-  })
-
-  it('a full spool holds back reading until a range has been written', async () => {
-    const { sink, objects } = await start({ limits: { spoolTotalBytesMax: 4_000 } })
-    objects.failures.push(new Error('busy'))
-    for (let at = 0; at < 10; at++) await sink.write(records(at * 10, at * 10 + 10), never)
-    sink.drain()
-    await vi.waitFor(() => expect(objects.uids).toHaveLength(100), 10_000)
-    expect(objects.objects.size).toBeGreaterThan(5)
-  })
-
-  it('rows that cannot be stored go to the dead letter before the object appears', async () => {
-    const { sink, objects, deps } = await start()
-    objects.refused.add('u3')
-    const later = await write(sink, records(0, 5))
-    sink.drain()
-    await vi.waitFor(() => expect(later.state).toBe('resolved'))
-    expect(objects.uids.sort()).toEqual(['u0', 'u1', 'u2', 'u4'])
-    expect(deps.dead).toMatchObject([{ reason: 'lake_row: refused by the test', origin: { position: 3n } }])
-  })
-
-  it('a record without a position stops the pipeline: after a crash it would be doubled', async () => {
-    const { sink } = await start()
-    const event = eventOf('{}')
-    const later = await write(sink, [{ event, json: Buffer.from('{}') }])
-    await vi.waitFor(() => expect(later.state).toContain('needs a source with positions'))
-  })
-
-  it('a stream that goes back stops the pipeline, and nothing after it is acknowledged', async () => {
-    const { sink, objects } = await start()
-    const before = await write(sink, records(10, 20))
-    const back = await write(sink, records(5, 6))
-    const after = await write(sink, records(20, 30))
-    sink.drain()
-    await vi.waitFor(() => expect(back.state).toContain('position 5 came after 19'))
-    await quiet()
-    expect([before.state, objects.puts]).toEqual(['pending', 0])
-    expect(after.state).toContain('a batch before this one was not spooled')
-  })
-
-  it('closing leaves what is not durable unsettled, and removes the spool', async () => {
-    const { sink, objects, spool } = await start()
-    for (let at = 0; at < 50; at++) objects.failures.push(new Error('away'))
-    const later = await write(sink, records(0, 5))
-    sink.drain()
-    await vi.waitFor(() => expect(objects.puts).toBeGreaterThan(0))
-    await sink.close()
-    expect({ state: later.state, spool: existsSync(spool) }).toEqual({ state: 'pending', spool: false })
-  })
-})
-
-describe('a revoked stream', () => {
-  it('is let go, and read from its note when it comes back', async () => {
-    const { sink, objects, positions, spool } = await start()
-    const held = await write(sink, records(0, 10))
-    positions.revoke(STREAM)
-    await vi.waitFor(() => expect(held.state).toBe('resolved'))
-    await vi.waitFor(() => expect(readdirSync(spool)).toEqual([]))
-    positions.notes.set(STREAM, '{"ranges":[["0","4"]]}')
-    positions.assign(STREAM)
-    const again = await write(sink, records(0, 10))
-    sink.drain()
-    await vi.waitFor(() => expect(again.state).toBe('resolved'))
-    expect([...objects.objects.values()].map(uids => uids.length)).toEqual([4, 6])
-  })
-
-  it('is not written when it was revoked before its note', async () => {
-    const { sink, objects, positions } = await start()
-    const setNote = vi.spyOn(positions, 'setNote').mockImplementation(() => {
-      positions.revoke(STREAM)
-      return Promise.reject(new HaetaeError('STREAM_REVOKED', STREAM))
-    })
-    const later = await write(sink, records(0, 10))
-    sink.drain()
-    await vi.waitFor(() => expect(later.state).toBe('resolved'))
-    expect({ puts: objects.puts, notes: setNote.mock.calls.length }).toEqual({ puts: 0, notes: 1 })
-  })
-
-  it('gives back its room in the spool to a batch that waits for it', async () => {
-    const { sink, positions, objects } = await start({ limits: { spoolTotalBytesMax: 2_000 } })
-    objects.failures.push(...Array.from({ length: 1000 }, () => new Error('away')))
-    await sink.write(records(0, 20), never)
-    const waiting = sink.write(records(0, 1, {}, 'events.waf/1'), never)
-    expect(await Promise.race([waiting, quiet().then(() => 'waiting')])).toBe('waiting')
-    positions.revoke(STREAM)
-    await waiting
   })
 })

@@ -1,0 +1,55 @@
+import type { Clock } from '../../clock.ts'
+import type { FetchedRecord } from '../contract.ts'
+import { decodeBatch, splitBatches } from './batch.ts'
+import type { Cluster } from './cluster.ts'
+import { check } from './failures.ts'
+import { EARLIEST, fetch, LATEST } from './messages/records.ts'
+import { offsetsAt, patiently } from './offsets.ts'
+
+const BYTES_MAX = 4 * 1024 * 1024
+
+/** The newest record of each key, partition by partition, up to where each ended when it began. Throws a KafkaFailure. */
+export async function* newestRecords(
+  cluster: Cluster,
+  clock: Clock,
+  topic: string,
+  partitions: number,
+): AsyncGenerator<FetchedRecord & { readonly partition: number }> {
+  const refs = Array.from({ length: partitions }, (_, partition) => ({ topic, partition }))
+  const ends = await patiently(clock, () => offsetsAt(cluster, LATEST, refs))
+  const starts = await patiently(clock, () => offsetsAt(cluster, EARLIEST, refs))
+  for (const { partition } of refs) {
+    const place = `${topic}/${partition}`
+    const newest = new Map<string, FetchedRecord>()
+    const end = ends.get(place)!
+    for (let offset = starts.get(place)!; offset < end; ) {
+      const batches = await patiently(clock, () => fetchFrom(cluster, topic, partition, offset))
+      for (const batch of splitBatches(batches)) {
+        for (const record of decodeBatch(batch, offset)) {
+          if (record.offset >= end || record.key === undefined) continue
+          // The newest comes last, also in the order of the map.
+          newest.delete(record.key)
+          newest.set(record.key, record)
+        }
+        offset = batch.lastOffset + 1n
+      }
+    }
+    for (const record of newest.values()) if (record.value !== null) yield { ...record, partition }
+  }
+}
+
+async function fetchFrom(cluster: Cluster, topic: string, partition: number, offset: bigint): Promise<Buffer> {
+  await cluster.refresh([topic])
+  const node = cluster.leader(topic, partition)
+  const request = {
+    waitMs: 500,
+    bytesMax: BYTES_MAX,
+    partitionBytesMax: BYTES_MAX,
+    partitions: [{ topic, partition, offset }],
+  }
+  const { code, partitions } = await cluster.send(node, 'compacted', fetch, request)
+  check(code)
+  const [answer] = partitions
+  check(answer?.code ?? -1, `${topic}/${partition}`)
+  return answer!.batches
+}

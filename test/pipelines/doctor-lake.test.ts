@@ -1,0 +1,48 @@
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { main } from '../../pipelines/cli.ts'
+import { temporary } from '../support/pipelines.ts'
+import { type FakeS3, startFakeS3 } from '../support/s3-server.ts'
+
+let s3: FakeS3
+beforeAll(async () => {
+  s3 = await startFakeS3()
+  for (const [name, value] of Object.entries(s3.env)) vi.stubEnv(name, value)
+  for (const name of ['OPENSEARCH_URL', 'HAETAE_FIREHOSE_KEY']) vi.stubEnv(name, '')
+  vi.stubEnv('HAETAE_STATE', join(temporary(), 'state'))
+})
+afterAll(async () => {
+  vi.unstubAllEnvs()
+  await s3.stop()
+})
+
+async function lakeFinding(location: string): Promise<{ readonly state: string; readonly detail: string } | undefined> {
+  vi.stubEnv('HAETAE_LAKE', location)
+  const out = vi.spyOn(console, 'log').mockImplementation(() => undefined)
+  await main(['doctor', '-o', 'json'])
+  const findings = JSON.parse(String(out.mock.calls[0]?.[0])) as { check: string; state: string; detail: string }[]
+  out.mockRestore()
+  return findings.find(({ check }) => check === 'lake')
+}
+
+test('doctor says whether the bucket of the lake answers, and changes nothing in it', async () => {
+  s3.requests.length = 0
+  expect(await lakeFinding(`s3://${s3.bucket}/lake`)).toMatchObject({
+    state: 'ok',
+    detail: `s3://${s3.bucket}/lake answers`,
+  })
+  expect(s3.requests.every(request => request.startsWith('GET '))).toBe(true)
+})
+
+test('doctor says what is wrong with the bucket of the lake', async () => {
+  s3.refuse = () => ({ status: 403, code: 'AccessDenied' })
+  expect(await lakeFinding(`s3://${s3.bucket}/lake`)).toMatchObject({
+    state: 'fail',
+    detail: expect.stringContaining('AccessDenied'),
+  })
+  s3.refuse = () => undefined
+  expect(await lakeFinding('s3://another-bucket/lake')).toMatchObject({
+    state: 'fail',
+    detail: expect.stringContaining('NoSuchBucket'),
+  })
+})

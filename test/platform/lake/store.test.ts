@@ -1,0 +1,34 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import { openLakeStore } from '../../../platform/lake/store.ts'
+import { lakeStoreSuite } from '../../support/lake-store-suite.ts'
+import { type FakeS3, startFakeS3 } from '../../support/s3-server.ts'
+
+const root = mkdtempSync(join(tmpdir(), 'haetae-stores-'))
+let s3: FakeS3
+let count = 0
+
+beforeAll(async () => {
+  s3 = await startFakeS3()
+  for (const [name, value] of Object.entries(s3.env)) vi.stubEnv(name, value)
+})
+afterAll(async () => {
+  vi.unstubAllEnvs()
+  await s3.stop()
+  rmSync(root, { recursive: true, force: true })
+})
+
+lakeStoreSuite('a folder', () => join(root, `lake-${++count}`))
+lakeStoreSuite('S3', () => `s3://${s3.bucket}/lakes/${++count}`)
+
+it('a store on S3 proves at the start that the bucket may be listed, and leaves no trace', async () => {
+  const store = await openLakeStore(`s3://${s3.bucket}/untouched`, root)
+  s3.requests.length = 0
+  await store.prepare(Date.now())
+  expect(s3.requests).toEqual([expect.stringMatching(/^GET \?.*prefix/)])
+  s3.refuse = () => ({ status: 403, code: 'AccessDenied' })
+  await expect(store.prepare(Date.now())).rejects.toMatchObject({ code: 'SINK_UNAUTHORISED' })
+  s3.refuse = () => undefined
+})
