@@ -4,14 +4,7 @@ import { map } from '../pipelines/commands/map.ts'
 import { benchIngest } from './http.ts'
 import { eachLine } from './input.ts'
 import { type Amount, measured, type Sample } from './measure.ts'
-import {
-  BenchPipeline,
-  benchDeps,
-  DELIVERIES_MAX,
-  openTopicLog,
-  placeholderDetector,
-  startServer,
-} from './pipelines.ts'
+import { BenchPipeline, benchDeps, DELIVERIES_MAX, openTopicLog, startServer } from './pipelines.ts'
 
 export interface Files {
   readonly input: string
@@ -44,7 +37,7 @@ export const cases: readonly Case[] = [
   { name: BASELINE_TWICE, workers: 2, prepare: parseLines },
   { name: 'parse + map', workers: 1, prepare: toNothing(['parse-waf']) },
   { name: '+ GeoIP', workers: 1, prepare: toNothing(['parse-waf', 'geoip']) },
-  { name: '+ detect placeholder', workers: 1, prepare: toNothing(['parse-waf', 'geoip'], true) },
+  { name: '+ Sigma rules', workers: 1, prepare: toNothing(['parse-waf', 'geoip'], ['sigma']) },
   { name: 'map to nothing', workers: 1, prepare: toNothing(['parse-waf', 'geoip', 'redact']) },
   { name: 'map to a file', workers: 1, prepare: mapCommand },
   { name: 'map, two workers', workers: 2, prepare: mapCommand },
@@ -64,9 +57,9 @@ function lines(visit: (chunk: Buffer, from: number, to: number) => void): Prepar
 }
 
 /** Serialised, and then forgotten. */
-function toNothing(stages: readonly string[], detect = false): Prepare {
+function toNothing(stages: readonly string[], detectors: readonly string[] = []): Prepare {
   return async ({ input, warmUp }) => {
-    const pipeline = await BenchPipeline.open(stages, detect ? [placeholderDetector()] : [])
+    const pipeline = await BenchPipeline.open(stages, detectors)
     await pipeline.file(warmUp, 'drop', {})
     return () => measured(() => pipeline.file(input, 'drop', {}))
   }

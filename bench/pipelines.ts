@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { detectors } from '../detections/index.ts'
 import type { Deps, Detector, Sink, Source } from '../engine/contract.ts'
 import { run } from '../engine/pipeline.ts'
 import type { NamedStage } from '../engine/stages.ts'
@@ -36,11 +37,13 @@ export class BenchPipeline {
     this.#deps = deps
   }
 
-  static async open(names: readonly string[], detectors: readonly Detector[] = []): Promise<BenchPipeline> {
+  static async open(names: readonly string[], detectorNames: readonly string[] = []): Promise<BenchPipeline> {
     const deps = benchDeps()
+    const opening: Detector[] = []
+    for (const name of detectorNames) opening.push(await openByType(detectors, name, {}, deps))
     const opened: NamedStage[] = []
     for (const name of names) opened.push({ name, stage: await openByType(stages, name, {}, deps) })
-    return new BenchPipeline(opened, detectors, deps)
+    return new BenchPipeline(opened, opening, deps)
   }
 
   /** Reads a file to its end. Throws when a record is rejected. */
@@ -115,23 +118,6 @@ export class BenchPipeline {
 
 export function benchDeps(): Deps {
   return offlineDeps('bench', readSettings())
-}
-
-/** A few fields of each event and a little state by client: what a rule looks at, until there are rules. */
-export function placeholderDetector(): Detector {
-  const blocked = new Map<string, number>()
-  const suspicious = /\.\.\/|\/wp-admin|union[+ ]select/i
-  return {
-    detect(batch) {
-      for (const { body } of batch) {
-        const address = body.src_endpoint?.ip
-        const path = body.http_request?.url?.path
-        if (address === undefined || path === undefined) continue
-        if (body.disposition !== 'Blocked' && !suspicious.test(path)) continue
-        if (blocked.size < 100_000) blocked.set(address, (blocked.get(address) ?? 0) + 1)
-      }
-    },
-  }
 }
 
 export type TopicLog = Awaited<ReturnType<typeof openTopicLog>>

@@ -44,7 +44,7 @@ export interface Origin {
 /** 1 to BATCH_EVENTS_MAX events. The engine stops there, and acks, when a stage returns none. */
 export type Batch = Event[]
 
-type Severity = 'info' | 'low' | 'medium' | 'high' | 'critical'
+export type Severity = 'info' | 'low' | 'medium' | 'high' | 'critical'
 export interface Alert extends Event {
   readonly rule: string
   readonly severity: Severity
@@ -189,4 +189,5 @@ export interface DeadLetter {
 
 export const defineSource = <C extends ZodType>(spec: Spec<C, Source>): Spec<C, Source> => spec
 export const defineStage = <C extends ZodType>(spec: Spec<C, Stage>): Spec<C, Stage> => spec
+export const defineDetector = <C extends ZodType>(spec: Spec<C, Detector>): Spec<C, Detector> => spec
 export const defineSink = <C extends ZodType>(spec: Spec<C, Sink>): Spec<C, Sink> => spec

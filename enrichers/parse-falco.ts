@@ -1,12 +1,13 @@
 import { z } from 'zod'
 import { defineStage, type Event } from '../engine/contract.ts'
 import { isObject, left, objectAt, present, takeText, takeTexts } from '../platform/json/residue.ts'
+import { tacticNamed, tacticWithId } from '../platform/ocsf/attack.ts'
 import type { JsonObject, OcsfEvent } from '../platform/ocsf/event.ts'
+import { classification, type SeverityId } from '../platform/ocsf/finding.ts'
 import { parseTimeMs } from '../platform/time-text.ts'
-import { tacticNamed, tacticWithId } from './finding/attack.ts'
 import { falcoEvidence } from './finding/falco-evidence.ts'
 import { observablesOf } from './finding/observables.ts'
-import { classification, findingStage, type Mapped, type SeverityId } from './finding/stage.ts'
+import { findingStage, type Mapped } from './finding/stage.ts'
 
 /**
  * Falco alerts (JSON output; by http_output or Falcosidekick) → OCSF 1.8.0 Detection Finding (2004). `metadata.uid` is the event's

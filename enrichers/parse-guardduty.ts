@@ -2,14 +2,15 @@ import { hash } from 'node:crypto'
 import { z } from 'zod'
 import { defineStage, type Event } from '../engine/contract.ts'
 import { left, objectAt, objectsAt, present, takeBoolean, takeInteger, takeText } from '../platform/json/residue.ts'
+import { tacticNamed } from '../platform/ocsf/attack.ts'
 import type { Cloud, JsonObject, Metadata, OcsfEvent } from '../platform/ocsf/event.ts'
+import { classification, type SeverityId } from '../platform/ocsf/finding.ts'
 import { parseTimeMs } from '../platform/time-text.ts'
-import { tacticNamed } from './finding/attack.ts'
 import { guardDutyEvidences } from './finding/guardduty-evidence.ts'
 import { type GuardDutyRecord, guardDutyRecord } from './finding/guardduty-record.ts'
 import { guardDutyResources, takeInstanceId } from './finding/guardduty-resources.ts'
 import { observablesOf } from './finding/observables.ts'
-import { classification, findingStage, type Mapped, type SeverityId } from './finding/stage.ts'
+import { findingStage, type Mapped } from './finding/stage.ts'
 
 /**
  * Amazon GuardDuty findings (schema 2.0; from EventBridge, S3 export or GetFindings) → OCSF 1.8.0 Detection Finding (2004).

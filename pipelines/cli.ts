@@ -4,6 +4,7 @@ import { deadletter } from './commands/deadletter.ts'
 import { doctor } from './commands/doctor.ts'
 import { lake } from './commands/lake.ts'
 import { map } from './commands/map.ts'
+import { rules } from './commands/rules.ts'
 import { run } from './commands/run.ts'
 import { test } from './commands/test.ts'
 import { topics } from './commands/topics.ts'
@@ -18,7 +19,7 @@ export interface Command {
   run(args: readonly string[]): Promise<number>
 }
 
-const commands: readonly Command[] = [up, run, check, test, map, deadletter, lake, topics, doctor]
+const commands: readonly Command[] = [up, run, check, test, map, deadletter, lake, topics, rules, doctor]
 
 /** The command line. Events go to stdout, notices to stderr. */
 export async function main(args: readonly string[]): Promise<number> {

@@ -270,7 +270,9 @@ test('no text names a path of somebody’s machine or a host that only some can 
   const readable = files.filter(path => /\.(ts|mjs|json|ya?ml|md|sh|npmrc|editorconfig)$|^\.ci\/|NOTICE$/.test(path))
   expect(readable.length).toBeGreaterThan(100)
   const found = readable.flatMap(path => {
-    const hit = path === 'test/tidy.test.ts' ? undefined : foreign.exec(text(path))
+    // What rules of others look for is theirs.
+    const exempt = path === 'test/tidy.test.ts' || path.startsWith('detections/rules/sigmahq/')
+    const hit = exempt ? undefined : foreign.exec(text(path))
     return hit ? [`${path}: ${hit[0].trim()}`] : []
   })
   expect(found).toEqual([])

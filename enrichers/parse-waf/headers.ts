@@ -97,3 +97,11 @@ function isName(bytes: Uint8Array, from: number, quoted: string): boolean {
   }
   return true
 }
+
+/** Each item of the list that is a header. */
+export function visitHeaders(document: JsonDocument, list: number, each: (name: number, value: number) => void): void {
+  for (let item = list + ENTRY; !document.isClose(item); item = document.after(item)) {
+    const pair = readPair(document, item)
+    if (pair) each(pair.name, pair.value)
+  }
+}

@@ -52,6 +52,21 @@ function writeLabels(record: WafRecord, out: JsonWriter): void {
   if (separator === T.comma) out.literal(T.closeList)
 }
 
+/** The same labels as a list. */
+export function labelsOf(record: WafRecord): string[] {
+  const { document } = record
+  const list = record.at[F.labels]!
+  const labels: string[] = []
+  if (list !== 0) {
+    for (let item = list + ENTRY; !document.isClose(item); item = document.after(item)) {
+      const name = nameOfLabel(document, item)
+      if (name !== 0) labels.push(document.text(name))
+    }
+  }
+  labels.push(...labelsOfRules(record))
+  return labels
+}
+
 /** Entry of the string in `{name}`; 0 = there is none. */
 function nameOfLabel(document: JsonDocument, item: number): number {
   if (isLabel(document, item)) return item + 2 * ENTRY

@@ -1,7 +1,7 @@
 import { ENTRY } from '../../platform/json/scan.ts'
 import type { HttpHeader, HttpRequest, Url } from '../../platform/ocsf/event.ts'
 import { F } from './fields.ts'
-import { readPair } from './headers.ts'
+import { readPair, visitHeaders } from './headers.ts'
 import { forwardedFor } from './http-request.ts'
 import type { WafRecord } from './record.ts'
 
@@ -65,10 +65,9 @@ class HeaderList implements ProxyHandler<HttpHeader[]> {
     if (!this.#record) return list
     const { at, document } = this.#record
     this.#record = undefined
-    for (let item = at[F.headers]! + ENTRY; !document.isClose(item); item = document.after(item)) {
-      const pair = readPair(document, item)
-      if (pair) list.push(Object.freeze({ name: document.text(pair.name), value: document.text(pair.value) }))
-    }
+    visitHeaders(document, at[F.headers]!, (name, value) => {
+      list.push(Object.freeze({ name: document.text(name), value: document.text(value) }))
+    })
     return Object.freeze(list) as HttpHeader[]
   }
 

@@ -2,9 +2,11 @@ import type { Event } from '../../engine/contract.ts'
 import type { DocumentReader, JsonDocument } from '../../platform/json/document.ts'
 import { ARRAY, CLOSE, ENTRY, ESCAPED, kindOf, NUMBER, OBJECT, START_MASK, STRING } from '../../platform/json/scan.ts'
 import type { BodySource } from '../../platform/ocsf/lazy-body.ts'
+import type { RequestBytes } from '../../platform/ocsf/request-bytes.ts'
 import { type Method, noMethod } from './codes.ts'
 import { F, FIELDS, type FieldNames, NO_FIELD, recordNames, requestNames } from './fields.ts'
-import { type Headers, noHeaders } from './headers.ts'
+import { type Headers, noHeaders, visitHeaders } from './headers.ts'
+import { labelsOf } from './metadata.ts'
 import { settle } from './settle.ts'
 
 /**
@@ -41,6 +43,28 @@ export class WafRecord implements BodySource {
   /** What a string field says. */
   text(field: number): string {
     return this.document.text(this.at[field]!)
+  }
+
+  /** A method that OCSF does not know counts as absent: the request has it all the same. */
+  #otherMethod(): number {
+    const entry = this.document.member(this.at[F.httpRequest]!, '"httpMethod"')
+    return entry !== 0 && this.document.kind(entry) === STRING ? entry : 0
+  }
+
+  requestBytes(): RequestBytes {
+    const { at, document, hostFrom, hostTo } = this
+    return {
+      document,
+      method: at[F.httpMethod]! || this.#otherMethod(),
+      path: at[F.uri]!,
+      args: at[F.args]!,
+      hostFrom,
+      hostTo,
+      labels: () => labelsOf(this),
+      visitHeaders: each => {
+        if (at[F.headers] !== 0) visitHeaders(document, at[F.headers]!, each)
+      },
+    }
   }
 }
 

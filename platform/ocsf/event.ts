@@ -47,6 +47,7 @@ export interface OcsfEvent {
   evidences?: JsonObject[]
   resources?: JsonObject[]
   attacks?: JsonObject[]
+  remediation?: JsonObject
   device?: JsonObject
   count?: number
   is_alert?: boolean

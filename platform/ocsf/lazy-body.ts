@@ -1,10 +1,13 @@
 import type { JsonDocument } from '../json/document.ts'
 import { JsonWriter } from '../json/writer.ts'
 import type { OcsfEvent } from './event.ts'
+import type { RequestBytes } from './request-bytes.ts'
 
 /** What a lazy body is made from. */
 export interface BodySource {
   readonly document: JsonDocument
+  /** What http_request and metadata are made from, if they are. */
+  requestBytes?(): RequestBytes
 }
 
 /** Top-level fields of an event that are made together. */
@@ -79,6 +82,15 @@ export class LazyBody<Source extends BodySource = BodySource> implements ProxyHa
       else changed.push(this.#made[part]!)
     }
     return changed.length === 0 ? undefined : Object.assign({}, ...changed)
+  }
+
+  /** The request as it stands in the document; undefined when there is none, or something of it reads as something else by now. */
+  requestBytes(): RequestBytes | undefined {
+    for (const field of ['http_request', 'metadata']) {
+      const part = this.#layout.partOf.get(field)
+      if (part === undefined || (this.#changed & (1 << part)) !== 0) return undefined
+    }
+    return this.source.document.replacements.length > 0 ? undefined : this.source.requestBytes?.()
   }
 
   encode(): Buffer {

@@ -2,12 +2,17 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import { fieldNames } from '../../detections/sigma/fields.ts'
+import { modifierNames } from '../../detections/sigma/modifiers.ts'
+import { readRules } from '../../detections/sigma/read.ts'
 import { defineSink } from '../../engine/contract.ts'
 import { parsePipeline, pipelineFile } from '../../pipelines/load.ts'
+import { runRuleTests } from '../../pipelines/rule-tests.ts'
 import { runPipelineTests } from '../../pipelines/tests.ts'
 import { schemaOf } from '../support/components.ts'
 import { testDeps } from '../support/deps.ts'
 import { componentsPage } from './components.ts'
+import { withRules } from './detections.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const read = (path: string): string => readFileSync(root + path, 'utf8')
@@ -45,6 +50,30 @@ describe('docs/components.md', () => {
     expect(page).toContain('- Sinks: [sample](#sample-sink)\n')
     expect(page).toContain('### sample (sink)\n\nShows a row of each sort.\n')
     expect(page).toContain('```yaml\ntype: sample\nname: x\n```')
+  })
+})
+
+describe('docs/detections.md', () => {
+  test('lists the rules as they are', async () => {
+    const page = read('docs/detections.md')
+    const fresh = page === (await withRules(page))
+    expect(fresh, 'docs/detections.md is stale: run `npm run docs` and commit it').toBe(true)
+  })
+
+  test('shows a rule that runs and whose tests pass', async () => {
+    const [text] = [...read('docs/detections.md').matchAll(/^```yaml\n(.*?)^```$/gms)].map(([, yaml]) => yaml!)
+    const { rules, refused } = readRules('docs.yml', text!)
+    expect(refused).toEqual([])
+    const results = await runRuleTests(rules, testDeps())
+    expect(results.map(({ failure }) => failure)).toEqual([undefined, undefined])
+  })
+
+  test('names every field and modifier there is', () => {
+    const page = read('docs/detections.md')
+    const { runs } = modifierNames()
+    const fields = fieldNames().known.filter(name => /^(cs-[a-z-]+|c-ip|labels)$/.test(name))
+    const unnamed = [...runs, ...fields].filter(name => !page.includes(`\`${name}\``))
+    expect(unnamed).toEqual(['cs-useragent', 'cs-referrer'])
   })
 })
 

@@ -1,8 +1,14 @@
 /** `npm run docs`: writes the pages that are made from the code. */
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { componentsPage } from './components.ts'
+import { withRules } from './detections.ts'
 
-const path = fileURLToPath(new URL('../../docs/components.md', import.meta.url))
-writeFileSync(path, componentsPage())
-console.error(`wrote ${path}`)
+const pathOf = (name: string): string => fileURLToPath(new URL(`../../docs/${name}`, import.meta.url))
+function write(name: string, text: string): void {
+  writeFileSync(pathOf(name), text)
+  console.error(`wrote ${pathOf(name)}`)
+}
+
+write('components.md', componentsPage())
+write('detections.md', await withRules(readFileSync(pathOf('detections.md'), 'utf8')))

@@ -1,6 +1,7 @@
 /** Every registered component, as the contract suite and docs/components.md see it. */
 import { parse } from 'yaml'
 import { type ZodType, z } from 'zod'
+import { detectors } from '../../detections/index.ts'
 import type { Spec } from '../../engine/contract.ts'
 import { stages } from '../../enrichers/index.ts'
 import { sinks } from '../../sinks/index.ts'
@@ -15,6 +16,7 @@ export interface Role {
 export const roles: readonly Role[] = [
   { title: 'Sources', folder: 'sources', specs: sources },
   { title: 'Stages', folder: 'enrichers', specs: stages },
+  { title: 'Detectors', folder: 'detections', specs: detectors },
   { title: 'Sinks', folder: 'sinks', specs: sinks },
 ]
 

@@ -1,0 +1,219 @@
+import type { HttpRequest, OcsfEvent } from '../../platform/ocsf/event.ts'
+import { parsePath, someValue } from '../../platform/ocsf/path.ts'
+import type { RequestBytes } from '../../platform/ocsf/request-bytes.ts'
+import { httpActivity } from '../../platform/ocsf/schema.ts'
+import { decodings } from './decode.ts'
+
+/** What a rule can look at. One object for all names of one thing, so that it is read once an event. */
+export interface Field {
+  readonly name: string
+  /** What a text in it says about a request: rules are woken by good clues, not by those that many requests have. */
+  readonly clue: Clue
+  /** The field it is made from. */
+  readonly base?: Field
+  /** Its values, with what URL encoding hides where that is usual; none when the event has not the field. `base`: those of the base. */
+  read(body: OcsfEvent, request: HttpRequest, base: readonly string[]): readonly string[]
+  /** Its values are texts of the request, at most decoded: a search of the whole request finds what is in them. */
+  readonly inRequest?: boolean
+  /** The same values from a request that is still JSON. */
+  readBytes?(request: RequestBytes, base: readonly string[]): readonly string[]
+}
+export type Clue = 'good' | 'poor'
+
+const NONE: readonly string[] = []
+const one = (value: string | undefined): readonly string[] => (value === undefined ? NONE : [value])
+
+function field(name: string, clue: Clue, read: Field['read']): Field {
+  return { name, clue, read }
+}
+
+function ofRequest(name: string, clue: Clue, read: (request: HttpRequest) => readonly string[]): Field {
+  return { name, clue, inRequest: true, read: (_body, request) => read(request) }
+}
+
+/** Path and query as they stand in the request line: most SigmaHQ rules name a path in cs-uri-query. */
+function target(path: string | undefined, args: string | undefined): readonly string[] {
+  if (path === undefined) return NONE
+  return decodings(args === undefined || args === '' ? path : `${path}?${args}`, 'url')
+}
+
+/** The query alone too, for rules that say how it begins. */
+function withQuery(targets: readonly string[], args: string | undefined): readonly string[] {
+  return args === undefined || args === '' ? targets : [...targets, ...decodings(args, 'query')]
+}
+
+function textAt({ document }: RequestBytes, entry: number): string | undefined {
+  return entry === 0 ? undefined : document.text(entry)
+}
+
+const uri: Field = {
+  ...ofRequest('cs-uri', 'good', ({ url, args }) => target(url?.path, args)),
+  readBytes: request => target(textAt(request, request.path), textAt(request, request.args)),
+}
+const uriQuery: Field = {
+  name: 'cs-uri-query',
+  clue: 'good',
+  base: uri,
+  inRequest: true,
+  read: (_body, { args }, targets) => withQuery(targets, args),
+  readBytes: (request, targets) => withQuery(targets, textAt(request, request.args)),
+}
+const uriStem: Field = {
+  ...ofRequest('cs-uri-stem', 'good', ({ url }) => (url?.path === undefined ? NONE : decodings(url.path, 'text'))),
+  readBytes: request => (request.path === 0 ? NONE : decodings(request.document.text(request.path), 'text')),
+}
+const method: Field = {
+  name: 'cs-method',
+  clue: 'poor',
+  read: (body, request) => one(methodOf(body, request)),
+  readBytes: ({ document, method: entry }) => (entry === 0 ? NONE : [document.text(entry)]),
+}
+
+/** OCSF knows nine methods; any other stays unmapped. */
+function methodOf({ unmapped }: OcsfEvent, { http_method }: HttpRequest): string | undefined {
+  if (http_method !== undefined) return http_method
+  const rest = unmapped?.['httpRequest']
+  const other = typeof rest === 'object' && rest !== null && 'httpMethod' in rest ? rest['httpMethod'] : undefined
+  return typeof other === 'string' ? other : undefined
+}
+
+const version = field('cs-version', 'poor', (_body, request) => one(request.version))
+const userAgent = ofRequest('cs-user-agent', 'good', request => one(request.user_agent))
+const referer = ofRequest('cs-referer', 'good', request =>
+  request.referrer === undefined ? NONE : decodings(request.referrer, 'url'),
+)
+const host: Field = {
+  ...ofRequest('cs-host', 'good', ({ url }) => one(url?.hostname)),
+  readBytes: ({ document, hostFrom, hostTo }) =>
+    hostTo > 0 ? [document.bytes.toString('latin1', hostFrom, hostTo)] : NONE,
+}
+const address = field('c-ip', 'poor', body => one(body.src_endpoint?.ip))
+const labels: Field = {
+  ...field('metadata.labels', 'poor', body => body.metadata?.labels ?? NONE),
+  readBytes: request => request.labels(),
+}
+
+/** Every value of a header. */
+function header(name: string): Field {
+  return ofRequest(`header ${name}`, 'good', ({ http_headers = [] }) =>
+    http_headers.filter(each => each.name.toLowerCase() === name).flatMap(({ value }) => decodings(value, 'text')),
+  )
+}
+
+/** What a keyword is searched in: the request line, its parts decoded, and every header as it is written, and decoded. */
+export const keywords: Field = {
+  name: 'keywords',
+  clue: 'good',
+  base: uri,
+  inRequest: true,
+  read(body, request, targets) {
+    const headers = request.http_headers ?? []
+    const asked = methodOf(body, request) ?? '-'
+    return [
+      ...targets.map(each => `${asked} ${each}`),
+      ...headers.flatMap(({ name, value }) => headerTexts(name, value)),
+    ]
+  },
+}
+
+function headerTexts(name: string, value: string): readonly string[] {
+  return decodings(`${name}: ${value}`, 'text')
+}
+
+/** Sigma's taxonomy of web server logs (W3C extended log names), and spellings that rules use. */
+const taxonomy: Readonly<Record<string, Field>> = {
+  'cs-method': method,
+  'cs-uri': uri,
+  'c-uri': uri,
+  'cs-uri-query': uriQuery,
+  'c-uri-query': uriQuery,
+  'cs-uri-stem': uriStem,
+  'c-uri-stem': uriStem,
+  'cs-version': version,
+  'cs-user-agent': userAgent,
+  'cs-useragent': userAgent,
+  'c-useragent': userAgent,
+  'cs-referer': referer,
+  'cs-referrer': referer,
+  'cs-host': host,
+  'cs-cookie': header('cookie'),
+  'cs-content-type': header('content-type'),
+  'c-ip': address,
+  labels,
+}
+
+/** What web servers log and AWS WAF, which stands before them and answers nothing, does not. */
+const absent: readonly string[] = [
+  'sc-status',
+  'sc-substatus',
+  'sc-win32-status',
+  'sc-bytes',
+  'cs-bytes',
+  'time-taken',
+  'cs-username',
+  'c-port',
+  's-ip',
+  's-port',
+  's-computername',
+  's-sitename',
+]
+
+/** OCSF paths to texts as they stand in the request. */
+const requestPaths: readonly string[] = [
+  'http_request.url.path',
+  'http_request.url.query_string',
+  'http_request.args',
+  'http_request.referrer',
+  'http_request.http_headers.name',
+  'http_request.http_headers.value',
+]
+
+/** OCSF paths by their text. The closed set of the schema bounds it, but for `unmapped.*`. */
+const native = new Map<string, Field>([
+  [labels.name, labels],
+  ['http_request.user_agent', userAgent],
+  ['http_request.http_method', method],
+  ['http_request.url.hostname', host],
+  ['src_endpoint.ip', address],
+])
+
+/** A field by the name a rule gives it: Sigma's, or a dotted OCSF path. */
+export function resolveField(name: string): Field | { readonly absent: string } | { readonly unknown: string } {
+  const known = Object.hasOwn(taxonomy, name) ? taxonomy[name] : native.get(name)
+  if (known) return known
+  if (absent.includes(name)) return { absent: name }
+  const path = parsePath(name, httpActivity)
+  if ('error' in path) return { unknown: path.error }
+  const { segments } = path
+  const inRequest = requestPaths.includes(name)
+  const made: Field = {
+    name,
+    clue: inRequest ? 'good' : 'poor',
+    inRequest,
+    read: body => scalarsAt(body, segments),
+  }
+  native.set(name, made)
+  return made
+}
+
+function scalarsAt(body: OcsfEvent, segments: readonly string[]): string[] {
+  const values: string[] = []
+  someValue(body, segments, value => {
+    if (typeof value !== 'object') values.push(String(value))
+    return false
+  })
+  return values
+}
+
+export function fieldNames(): { readonly known: readonly string[]; readonly absent: readonly string[] } {
+  return { known: Object.keys(taxonomy), absent }
+}
+
+/** The values of a field by itself. */
+export function readField(
+  each: Field,
+  body: OcsfEvent,
+  request: HttpRequest = body.http_request ?? {},
+): readonly string[] {
+  return each.read(body, request, each.base ? readField(each.base, body, request) : NONE)
+}

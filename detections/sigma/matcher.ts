@@ -1,0 +1,173 @@
+import type { HttpRequest, OcsfEvent } from '../../platform/ocsf/event.ts'
+import { LazyBody } from '../../platform/ocsf/lazy-body.ts'
+import type { RequestBytes } from '../../platform/ocsf/request-bytes.ts'
+import { type Compiled, compile } from './compile.ts'
+import type { Field } from './fields.ts'
+import { fold } from './fold.ts'
+import { type Literal, LiteralSearch } from './literals.ts'
+import { RequestSearch } from './request-search.ts'
+import type { Rule } from './rule.ts'
+
+const NO_REQUEST: HttpRequest = Object.freeze({})
+const NO_RULES: readonly Rule[] = []
+const NO_VALUES: readonly string[] = []
+const GENERATION_MAX = 0xffff_ffff
+
+/** What an evaluator asks of the event at hand. Fields are numbered; each is read, folded and searched at most once an event. */
+export interface View {
+  values(field: number): readonly string[]
+  /** The values without regard to case. */
+  folded(field: number): readonly string[]
+  /** Whether the literal is in its place in some value of the field. */
+  has(field: number, literal: number): boolean
+}
+
+class Slot {
+  readonly field: Field
+  /** Number of the field it is made from. */
+  readonly base: number | undefined
+  readonly search: LiteralSearch | undefined
+  values: readonly string[] = []
+  folded: readonly string[] = []
+  /** Generations in which the above were made. */
+  readAt = 0
+  foldedAt = 0
+  searchedAt = 0
+
+  constructor(field: Field, base: number | undefined, literals: readonly Literal[]) {
+    this.field = field
+    this.base = base
+    this.search = literals.length > 0 ? new LiteralSearch(literals) : undefined
+  }
+}
+
+/**
+ * All rules at once. The fields whose literals can wake a rule are searched, each in one pass; only the rules that woke are
+ * evaluated, and with them the fields that nobody needed yet. An event in which no literal stands costs nothing by rule.
+ */
+export class Matcher implements View {
+  readonly #compiled: Compiled
+  readonly #slots: readonly Slot[]
+  /** Numbers of the fields that wake rules: those of the request, searched together where that is possible, and the others. */
+  readonly #wakingRequest: readonly number[]
+  readonly #wakingOthers: readonly number[]
+  readonly #requestSearch: RequestSearch
+  /** By literal and by rule: the generation in which it was found, or woke. */
+  readonly #found: Uint32Array
+  readonly #awake: Uint32Array
+  readonly #woken: number[] = []
+  #generation = 0
+  #body: OcsfEvent = {}
+  /** Made when a field asks for it. */
+  #request: HttpRequest | undefined
+  #bytes: RequestBytes | undefined
+
+  constructor(rules: readonly Rule[]) {
+    this.#compiled = compile(rules)
+    const { fields, literals, wakes, waking } = this.#compiled
+    this.#slots = fields.map(
+      (field, at) =>
+        new Slot(
+          field,
+          field.base && fields.indexOf(field.base),
+          literals.filter(each => each.field === at),
+        ),
+    )
+    const isInRequest = (field: number): boolean => fields[field]!.inRequest === true
+    this.#wakingRequest = waking.filter(isInRequest)
+    this.#wakingOthers = waking.filter(field => !isInRequest(field))
+    const wakers = literals.filter(({ id, field }) => wakes[id]!.length > 0 && isInRequest(field))
+    const anywhere = wakers.map(({ id, text }): Literal => ({ id, text, place: 'inside' }))
+    this.#requestSearch = new RequestSearch(new LiteralSearch(anywhere), this.#wake)
+    this.#found = new Uint32Array(literals.length)
+    this.#awake = new Uint32Array(rules.length)
+  }
+
+  /** The rules that match an event, in the order in which they were loaded. */
+  match(body: OcsfEvent): readonly Rule[] {
+    this.#begin(body)
+    for (const field of this.#wakingOthers) this.#search(field)
+    if (this.#bytes) this.#requestSearch.run(this.#bytes)
+    else for (const field of this.#wakingRequest) this.#search(field)
+    const matched = this.#evaluated()
+    this.#body = {}
+    this.#request = undefined
+    this.#bytes = undefined
+    return matched
+  }
+
+  #begin(body: OcsfEvent): void {
+    if (this.#generation === GENERATION_MAX) {
+      this.#found.fill(0)
+      this.#awake.fill(0)
+      for (const slot of this.#slots) slot.readAt = slot.foldedAt = slot.searchedAt = 0
+      this.#generation = 0
+    }
+    this.#generation++
+    this.#body = body
+    this.#bytes = LazyBody.behind(body)?.requestBytes()
+    this.#woken.length = 0
+  }
+
+  #evaluated(): readonly Rule[] {
+    const { always, rules } = this.#compiled
+    if (always.length === 0 && this.#woken.length === 0) return NO_RULES
+    const candidates = [...always, ...this.#woken].sort((a, b) => a - b)
+    return candidates.filter(at => rules[at]!.holds(this)).map(at => rules[at]!.rule)
+  }
+
+  readonly #note = (literal: number): void => {
+    if (this.#found[literal] === this.#generation) return
+    this.#found[literal] = this.#generation
+    this.#wake(literal)
+  }
+
+  readonly #wake = (literal: number): void => {
+    for (const rule of this.#compiled.wakes[literal]!) {
+      if (this.#awake[rule] === this.#generation) continue
+      this.#awake[rule] = this.#generation
+      this.#woken.push(rule)
+    }
+  }
+
+  #search(field: number): void {
+    const slot = this.#slots[field]!
+    if (slot.searchedAt === this.#generation) return
+    slot.searchedAt = this.#generation
+    if (slot.search) for (const value of this.values(field)) slot.search.search(value, this.#note)
+  }
+
+  #read(slot: Slot): readonly string[] {
+    const { field } = slot
+    if (this.#bytes && field.readBytes) return field.readBytes(this.#bytes, this.#base(slot))
+    this.#request ??= this.#body.http_request ?? NO_REQUEST
+    return field.read(this.#body, this.#request, this.#base(slot))
+  }
+
+  #base({ base }: Slot): readonly string[] {
+    return base === undefined ? NO_VALUES : this.values(base)
+  }
+
+  values(field: number): readonly string[] {
+    const slot = this.#slots[field]!
+    if (slot.readAt !== this.#generation) {
+      slot.values = this.#read(slot)
+      slot.readAt = this.#generation
+    }
+    return slot.values
+  }
+
+  folded(field: number): readonly string[] {
+    const slot = this.#slots[field]!
+    if (slot.foldedAt !== this.#generation) {
+      slot.folded = this.values(field).map(fold)
+      slot.foldedAt = this.#generation
+    }
+    return slot.folded
+  }
+
+  has(field: number, literal: number): boolean {
+    this.#search(field)
+    return this.#found[literal] === this.#generation
+  }
+}

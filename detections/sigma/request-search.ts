@@ -1,0 +1,108 @@
+import type { RequestBytes } from '../../platform/ocsf/request-bytes.ts'
+import { decodings } from './decode.ts'
+import type { LiteralSearch } from './literals.ts'
+
+type Found = (id: number) => void
+
+const NO_METHOD = Buffer.from('-')
+const SPACE = Buffer.from(' ')
+const MARK = Buffer.from('?')
+const COLON = Buffer.from(': ')
+const PLUS = 0x2b
+const LETTER_R = 0x72
+const TO_LOWER = 0x20
+
+/**
+ * Searches a whole request in one pass over its JSON: for waking rules, whose literals may then be anywhere in it. Finds all that a
+ * search of each field by itself would find, and perhaps more. Only what hides characters (a percent sign, bytes beyond ASCII) is made
+ * into text.
+ */
+export class RequestSearch {
+  readonly #search: LiteralSearch
+  readonly #found: Found
+  #request: RequestBytes | undefined
+
+  constructor(search: LiteralSearch, found: Found) {
+    this.#search = search
+    this.#found = found
+  }
+
+  run(request: RequestBytes): void {
+    this.#request = request
+    const { document, path, hostFrom, hostTo } = request
+    if (path === 0) this.#text(request.method)
+    else this.#target(request)
+    if (hostTo > 0) this.#search.searchBytes(document.bytes, hostFrom, hostTo, 0, this.#found)
+    request.visitHeaders(this.#header)
+    this.#request = undefined
+  }
+
+  #target(request: RequestBytes): void {
+    const { document, method, path, args } = request
+    this.#search.sawPercent = false
+    let state = method === 0 ? this.#plain(NO_METHOD, 0) : this.#entry(method, 0)
+    if (state >= 0) state = this.#plain(SPACE, state)
+    if (state >= 0) state = this.#entry(path, state)
+    if (state >= 0 && args !== 0) state = this.#entry(args, this.#plain(MARK, state))
+    if (state >= 0 && !this.#search.sawPercent && (args === 0 || !this.#hasPlus(args))) return
+    const start = method === 0 ? '-' : document.text(method)
+    const stem = document.text(path)
+    const query = args === 0 ? '' : document.text(args)
+    const target = query === '' ? stem : `${stem}?${query}`
+    this.#texts(decodings(target, 'url'), state >= 0, `${start} `)
+    // Path and query by themselves decode to parts of that, unless the query seems to begin elsewhere.
+    if (!stem.includes('?')) return
+    this.#texts(decodings(query, 'query'), false)
+    this.#texts(decodings(stem, 'text'), false)
+  }
+
+  readonly #header = (name: number, value: number): void => {
+    const { document } = this.#request!
+    this.#search.sawPercent = false
+    let state = this.#entry(name, 0)
+    if (state >= 0) state = this.#plain(COLON, state)
+    if (state >= 0) state = this.#entry(value, state)
+    const isForm = this.#mayBeForm(name, value)
+    if (state >= 0 && !this.#search.sawPercent && !isForm) return
+    const written = document.text(value)
+    this.#texts(decodings(`${document.text(name)}: ${written}`, 'text'), state >= 0)
+    if (isForm) this.#texts(decodings(written, 'url'), state >= 0)
+  }
+
+  /** `searched`: the first, as it is written, was searched byte by byte. */
+  #texts(variants: readonly string[], searched: boolean, start = ''): void {
+    for (let at = searched ? 1 : 0; at < variants.length; at++) this.#search.search(start + variants[at]!, this.#found)
+  }
+
+  /** A Referer has a query of its own, in which `+` is a space; of the other headers starting with r there are few. */
+  #mayBeForm(name: number, value: number): boolean {
+    const { document } = this.#request!
+    if ((document.bytes[document.from(name) + 1]! | TO_LOWER) !== LETTER_R) return false
+    return this.#hasPlus(value)
+  }
+
+  #hasPlus(entry: number): boolean {
+    const { document } = this.#request!
+    const at = document.bytes.indexOf(PLUS, document.from(entry))
+    return at >= 0 && at < document.to(entry)
+  }
+
+  #text(entry: number): void {
+    if (entry !== 0) this.#search.search(this.#request!.document.text(entry), this.#found)
+  }
+
+  #entry(entry: number, state: number): number {
+    const { document } = this.#request!
+    return this.#search.searchBytes(
+      document.bytes,
+      document.from(entry) + 1,
+      document.to(entry) - 1,
+      state,
+      this.#found,
+    )
+  }
+
+  #plain(bytes: Uint8Array, state: number): number {
+    return this.#search.searchBytes(bytes, 0, bytes.length, state, this.#found)
+  }
+}

@@ -1,0 +1,55 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, test } from 'vitest'
+import { loadRules, shippedRules } from '../../detections/sigma/load.ts'
+import { readFolders, runRuleTests } from '../../pipelines/rule-tests.ts'
+import { testDeps } from '../support/deps.ts'
+
+const own = await loadRules([`${shippedRules}haetae`])
+const sigmahq = await loadRules([`${shippedRules}sigmahq`])
+
+describe('our own rules', () => {
+  test('all run', () => {
+    expect(own.refused).toEqual([])
+    expect(own.rules.length).toBeGreaterThanOrEqual(12)
+  })
+
+  test.each(own.rules)('$title: its own tests pass', async rule => {
+    const results = await runRuleTests([rule], testDeps())
+    expect(results.filter(({ failure }) => failure !== undefined)).toEqual([])
+  })
+
+  test.each(own.rules)('$title: says what it is, what to do, and has tests of both answers', rule => {
+    expect(rule.tests.filter(({ match }) => match).length).toBeGreaterThan(0)
+    expect(rule.tests.filter(({ match }) => !match).length).toBeGreaterThan(0)
+    expect(rule.description.length).toBeGreaterThan(40)
+    expect(rule.haetae.runbook?.length).toBeGreaterThan(40)
+    expect(rule.falsepositives.length).toBeGreaterThan(0)
+    expect(rule.tags.some(tag => /^attack\.t\d{4}(\.\d{3})?$/.test(tag))).toBe(true)
+    expect(rule.without).toEqual([])
+  })
+
+  test('lie in files whose names are short forms of their titles', () => {
+    for (const { file } of own.rules) expect(file).toMatch(/\/haetae\/[a-z0-9]+(-[a-z0-9]+)*\.yml$/)
+  })
+})
+
+describe('SigmaHQ’s webserver rules', () => {
+  test('are 86, of which at least 61 run and the others are refused for what WAF never logs', () => {
+    expect(sigmahq.rules.length + sigmahq.refused.length).toBe(86)
+    expect(sigmahq.rules.length).toBeGreaterThanOrEqual(61)
+    expect([...new Set(sigmahq.refused.map(({ reason }) => reason))]).toEqual(['absent'])
+  })
+
+  test('are named in NOTICE with their licence, and each keeps its author', () => {
+    const notice = readFileSync(fileURLToPath(new URL('../../NOTICE', import.meta.url)), 'utf8')
+    expect(notice).toContain('Detection Rule License (DRL) 1.1')
+    expect(sigmahq.rules.filter(({ author }) => author === '')).toEqual([])
+  })
+})
+
+test('every file of rules that comes with Haetae is read when no folder is named', async () => {
+  const files = readdirSync(shippedRules, { recursive: true, encoding: 'utf8' }).filter(name => name.endsWith('.yml'))
+  const { rules, refused } = await readFolders([])
+  expect(rules.length + refused.length).toBe(files.length)
+})
