@@ -76,19 +76,7 @@ async function readerOf(
   close: () => Promise<void>,
 ): Promise<LakeReader> {
   const connection = await instance.connect()
-  const objects: LakeObject[] = []
-  for (const table of lakeTables) {
-    const own = await liveObjects(store, table, workFolder)
-    // Before the first view, as DuckDB looks into the first object then.
-    if (store.access && own.length > 0 && objects.length === 0) await useBucket(connection, await store.access())
-    await connection.run(
-      tableViews(
-        table,
-        own.map(({ path }) => store.source(path)),
-      ),
-    )
-    objects.push(...own)
-  }
+  const objects = await showObjects(connection, store, workFolder)
   await connection.run(wafView)
   await connection.run(
     `SET allowed_directories = [${literal(store.source(''))}]; SET enable_external_access = false; SET lock_configuration = true`,
@@ -96,16 +84,42 @@ async function readerOf(
   return {
     isEmpty: objects.length === 0,
     query: sql => query(connection, sql),
-    async isStale() {
-      const there = new Set<string>()
-      for (const table of lakeTables) for (const { path } of await listObjects(store, table)) there.add(path)
-      return objects.some(({ path }) => !there.has(path))
-    },
+    isStale: () => isAnyGone(store, objects),
     async close() {
       connection.closeSync()
       await close()
     },
   }
+}
+
+/** Makes the views over the objects that are there. DuckDB reads the first of them at once: where that has gone meanwhile, it lists again. */
+async function showObjects(
+  connection: DuckDBConnection,
+  store: LakeStore,
+  workFolder: string,
+): Promise<readonly LakeObject[]> {
+  for (let attempt = 1; ; attempt++) {
+    const objects: LakeObject[] = []
+    try {
+      for (const table of lakeTables) {
+        const own = await liveObjects(store, table, workFolder)
+        if (store.access && own.length > 0 && objects.length === 0) await useBucket(connection, await store.access())
+        objects.push(...own)
+        const sources = own.map(({ path }) => store.source(path))
+        await connection.run(tableViews(table, sources))
+      }
+      return objects
+    } catch (thrown) {
+      if (attempt === STALE_TRIES_MAX || !(await isAnyGone(store, objects))) throw thrown
+    }
+  }
+}
+
+/** A compaction deleted something of what was listed; the same events are in other objects now. */
+async function isAnyGone(store: LakeStore, objects: readonly LakeObject[]): Promise<boolean> {
+  const there = new Set<string>()
+  for (const table of lakeTables) for (const { path } of await listObjects(store, table)) there.add(path)
+  return objects.some(({ path }) => !there.has(path))
 }
 
 async function query(connection: DuckDBConnection, sql: string): Promise<LakeResult> {
@@ -157,7 +171,6 @@ export async function* queryLake(
       }
       return
     } catch (thrown) {
-      // A compaction deleted what was listed before; the same events are in other objects now.
       if (begun || attempt === STALE_TRIES_MAX || !(await reader.isStale())) throw thrown
     } finally {
       await reader.close()

@@ -17,7 +17,7 @@ export function tableViews(table: LakeTable, sources: readonly string[]): string
   const { name, fields } = table
   if (sources.length === 0) {
     const none = duckDbEmpty(fields, partitionColumns)
-    return `CREATE VIEW ${name}_raw AS ${none}; CREATE VIEW ${name} AS ${none};`
+    return `CREATE OR REPLACE VIEW ${name}_raw AS ${none}; CREATE OR REPLACE VIEW ${name} AS ${none};`
   }
   const columns = [...Object.keys(fields).map(field => `"${field}"`), ...partitionColumns]
   const types = ['class', ...partitionColumns].map(each => `'${each}': VARCHAR`).join(', ')
@@ -27,8 +27,8 @@ export function tableViews(table: LakeTable, sources: readonly string[]): string
   const samePartition = partitionColumns.map(each => `r.${each} = twice.${each}`).join(' AND ')
   return `
     SET VARIABLE ${name}_objects = [${sources.map(literal).join(', ')}];
-    CREATE VIEW ${name}_raw AS SELECT ${columns.join(', ')} FROM ${objects};
-    CREATE VIEW ${name} AS
+    CREATE OR REPLACE VIEW ${name}_raw AS SELECT ${columns.join(', ')} FROM ${objects};
+    CREATE OR REPLACE VIEW ${name} AS
       WITH twice AS (
         SELECT ${partition}, metadata.uid AS uid, min(${place}) AS kept FROM ${objects}
         GROUP BY ${partition}, metadata.uid HAVING count(*) > 1
