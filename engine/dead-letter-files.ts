@@ -1,7 +1,7 @@
 import { type FileHandle, open, readdir, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../platform/clock.ts'
-import { asError } from '../platform/errors.ts'
+import { asError, systemCodeOf } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
 import type { DeadLetter } from './contract.ts'
 import { decodeDeadLetter } from './dead-letter.ts'
@@ -76,7 +76,7 @@ async function openIfThere(path: string): Promise<FileHandle | undefined> {
   try {
     return await open(path, 'r')
   } catch (error) {
-    if (isMissing(error)) return undefined
+    if (systemCodeOf(error) === 'ENOENT') return undefined
     throw error
   }
 }
@@ -86,15 +86,11 @@ async function namesIn(folder: string): Promise<string[]> {
   try {
     return (await readdir(folder)).sort()
   } catch (error) {
-    if (isMissing(error)) return []
+    if (systemCodeOf(error) === 'ENOENT') return []
     throw error
   }
 }
 
 async function isFolder(path: string): Promise<boolean> {
   return (await stat(path)).isDirectory()
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
 }

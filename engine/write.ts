@@ -1,8 +1,8 @@
+import { type Backoff, backoffMs } from '../platform/backoff.ts'
 import type { Clock } from '../platform/clock.ts'
 import { asError, HaetaeError, hasCode } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
 import type { Counter } from '../platform/metrics.ts'
-import { type Backoff, backoffMs } from './backoff.ts'
 import type { DeadLetter, Encoded, Rejection, Sink, Verdict } from './contract.ts'
 
 export interface WriteContext {

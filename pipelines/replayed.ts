@@ -1,6 +1,7 @@
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import type { KeptLetter } from '../engine/dead-letter-files.ts'
+import { systemCodeOf } from '../platform/errors.ts'
 
 /** The beginning of the record's id, so that a mark is for this letter whatever happened to the file. */
 const ID_BYTES = 16
@@ -45,8 +46,7 @@ export class ReplayedMarks {
     try {
       this.#file = await open(marksOf(path), 'r')
     } catch (error) {
-      const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT'
-      if (!isMissing) throw error // Else nothing of this day was replayed yet.
+      if (systemCodeOf(error) !== 'ENOENT') throw error // Else nothing of this day was replayed yet.
     }
   }
 }

@@ -59,3 +59,8 @@ export function isForAPerson(error: unknown): error is HaetaeError {
 export function asError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(String(thrown))
 }
+
+/** The system's word for what failed, as ENOENT; empty when the error has none. */
+export function systemCodeOf(thrown: unknown): string {
+  return thrown instanceof Error && 'code' in thrown ? String(thrown.code) : ''
+}

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { copyFile, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
+import { systemCodeOf } from '../errors.ts'
 import { syncFolder } from '../sync-folder.ts'
 import { prepareParts } from './parts.ts'
 import type { LakeStore, StoredObject } from './store.ts'
@@ -47,11 +48,11 @@ export class FolderStore implements LakeStore {
     try {
       await link(file, target)
     } catch (thrown) {
-      if (codeOf(thrown) === 'EEXIST') {
+      if (systemCodeOf(thrown) === 'EEXIST') {
         await this.#syncFolder(dirname(target))
         return 'present'
       }
-      if (!NO_LINKS.includes(codeOf(thrown))) throw thrown
+      if (!NO_LINKS.includes(systemCodeOf(thrown))) throw thrown
       return this.#copyNew(target, file)
     }
     await this.#syncFolder(dirname(target))
@@ -69,8 +70,8 @@ export class FolderStore implements LakeStore {
       await link(source, file)
       return true
     } catch (thrown) {
-      if (codeOf(thrown) === 'ENOENT') return false
-      if (!NO_LINKS.includes(codeOf(thrown))) throw thrown
+      if (systemCodeOf(thrown) === 'ENOENT') return false
+      if (!NO_LINKS.includes(systemCodeOf(thrown))) throw thrown
       return (await orMissing(copyFile(source, file).then(() => true))) === true
     }
   }
@@ -148,11 +149,7 @@ async function orMissing<T>(promise: Promise<T>): Promise<T | undefined> {
   try {
     return await promise
   } catch (thrown) {
-    if (codeOf(thrown) === 'ENOENT') return undefined
+    if (systemCodeOf(thrown) === 'ENOENT') return undefined
     throw thrown
   }
-}
-
-function codeOf(thrown: unknown): string {
-  return thrown instanceof Error && 'code' in thrown ? String(thrown.code) : ''
 }

@@ -23,7 +23,7 @@ export async function useBucket(connection: DuckDBConnection, access: S3Access):
       cause,
     })
   }
-  await connection.run(`CREATE SECRET (${secretOf(access)})`)
+  await connection.run(`CREATE OR REPLACE SECRET (${secretOf(access)})`)
 }
 
 /** Kept in the memory of this DuckDB, which shows it to no query. */

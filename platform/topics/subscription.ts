@@ -1,3 +1,4 @@
+import { Bell } from './bell.ts'
 import type { Partition } from './catalog.ts'
 import type { Fetched, Position, SubscribeOptions, Subscription } from './contract.ts'
 import type { Committed } from './positions.ts'
@@ -26,7 +27,7 @@ export class EmbeddedSubscription implements Subscription {
   /** Whose turn it is. */
   #turn = 0
   #closing: Promise<void> | undefined
-  #wake: (() => void) | undefined
+  readonly #bell = new Bell()
 
   constructor(options: SubscribeOptions, hooks: Hooks) {
     this.#options = options
@@ -58,7 +59,7 @@ export class EmbeddedSubscription implements Subscription {
       if (signal.aborted || this.#closing) return undefined
       const fetched = this.#next()
       if (fetched) return fetched
-      await this.#bell(signal)
+      await this.#bell.wait(signal)
     }
   }
 
@@ -69,14 +70,14 @@ export class EmbeddedSubscription implements Subscription {
   close(): Promise<void> {
     this.#closing ??= (async () => {
       this.revoke(this.partitions)
-      this.#wake?.()
+      this.#bell.ring()
       await this.#hooks.leave()
     })()
     return this.#closing
   }
 
   ring(partitions: ReadonlySet<Partition>): void {
-    if (this.#wake && this.#assigned.some(({ partition }) => partitions.has(partition))) this.#wake()
+    if (this.#assigned.some(({ partition }) => partitions.has(partition))) this.#bell.ring()
   }
 
   revoke(partitions: readonly Partition[]): void {
@@ -96,7 +97,7 @@ export class EmbeddedSubscription implements Subscription {
       })),
     )
     this.#assigned = [...this.#assigned, ...added]
-    this.#wake?.()
+    this.#bell.ring()
   }
 
   /** The first partition with records, beginning after the one that was served last. */
@@ -111,18 +112,6 @@ export class EmbeddedSubscription implements Subscription {
       if (records.length > 0) return { ...place(partition), records }
     }
     return undefined
-  }
-
-  #bell(signal: AbortSignal): Promise<void> {
-    return new Promise(resolve => {
-      const wake = (): void => {
-        signal.removeEventListener('abort', wake)
-        this.#wake = undefined
-        resolve()
-      }
-      this.#wake = wake
-      signal.addEventListener('abort', wake, { once: true })
-    })
   }
 }
 

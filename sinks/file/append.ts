@@ -1,7 +1,7 @@
 import { constants } from 'node:fs'
 import { type FileHandle, mkdir, open, readdir, rename, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
-import { asError, HaetaeError } from '../../platform/errors.ts'
+import { asError, HaetaeError, systemCodeOf } from '../../platform/errors.ts'
 import type { Log } from '../../platform/log.ts'
 import { syncFolder } from '../../platform/sync-folder.ts'
 import { mendTail } from './tail.ts'
@@ -115,8 +115,7 @@ export class AppendFile {
       this.#handle = handle
       return handle
     } catch (thrown) {
-      const code = (thrown as NodeJS.ErrnoException).code ?? ''
-      throw WRONG_PATH.includes(code) ? wrongPath(this.#path, asError(thrown).message) : thrown
+      throw WRONG_PATH.includes(systemCodeOf(thrown)) ? wrongPath(this.#path, asError(thrown).message) : thrown
     }
   }
 
@@ -131,7 +130,7 @@ export class AppendFile {
       const there = await stat(this.#path)
       return there.ino === ours.ino && there.dev === ours.dev
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
+      if (systemCodeOf(error) === 'ENOENT') return false
       throw error
     }
   }

@@ -1,5 +1,5 @@
-import { type Backoff, backoffMs } from '../../engine/backoff.ts'
 import type { DeadLetter, Deps } from '../../engine/contract.ts'
+import { type Backoff, backoffMs } from '../../platform/backoff.ts'
 import { asError, type ErrorCode, HaetaeError, hasCode, isForAPerson } from '../../platform/errors.ts'
 import { objectName } from '../../platform/lake/tables.ts'
 import type { BadRow } from './bad-rows.ts'

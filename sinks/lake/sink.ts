@@ -1,7 +1,7 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { backoffMs } from '../../engine/backoff.ts'
 import type { Deps, Encoded, Origin, Rejection, Sink, Verdict } from '../../engine/contract.ts'
+import { backoffMs } from '../../platform/backoff.ts'
 import { asError, HaetaeError } from '../../platform/errors.ts'
 import { EvidenceKey } from './evidence.ts'
 import { AppendFiles } from './files.ts'

@@ -18,8 +18,9 @@ import type {
   Subscription,
   Topics,
 } from '../../platform/topics/contract.ts'
+import { placeOf } from '../../platform/topics/place.ts'
 import type { Caution, PoisonGuard } from './poison.ts'
-import { Stream, streamName } from './stream.ts'
+import { Stream } from './stream.ts'
 
 export interface ConsumeOptions extends Omit<SubscribeOptions, 'topics' | 'listener'> {
   readonly topic: string
@@ -70,7 +71,7 @@ export class TopicSource implements Source {
         assigned: positions => {
           for (const position of positions) this.#assigned(position)
         },
-        revoked: partitions => this.#revoked(partitions.map(each => streamName(each.topic, each.partition))),
+        revoked: partitions => this.#revoked(partitions.map(placeOf)),
       },
     })
     this.#loop = this.#commitLoop()
@@ -85,7 +86,7 @@ export class TopicSource implements Source {
         this.#held = fetched
         return undefined
       }
-      const stream = this.#streams.get(streamName(fetched.topic, fetched.partition))
+      const stream = this.#streams.get(placeOf(fetched))
       if (!stream) continue // Taken from us after the poll; another consumer reads it.
       const delivery = await this.#deliver(stream, this.#next(stream, fetched))
       if (delivery) return delivery
@@ -167,7 +168,7 @@ export class TopicSource implements Source {
       this.#streams.delete(name)
     }
     const held = this.#held
-    if (held && names.includes(streamName(held.topic, held.partition))) this.#held = undefined
+    if (held && names.includes(placeOf(held))) this.#held = undefined
     for (const listener of this.#revokedListeners) listener(names)
   }
 

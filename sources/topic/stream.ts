@@ -1,11 +1,7 @@
 import { type Checkpoint, trackOffsets } from '../../engine/checkpoint.ts'
 import type { Position } from '../../platform/topics/contract.ts'
+import { placeOf } from '../../platform/topics/place.ts'
 import type { Caution } from './poison.ts'
-
-/** As in Event.origin. */
-export function streamName(topic: string, partition: number): string {
-  return `${topic}/${partition}`
-}
 
 /** One partition while it is ours. */
 export class Stream {
@@ -20,7 +16,7 @@ export class Stream {
   constructor(position: Position, caution: Caution) {
     this.topic = position.topic
     this.partition = position.partition
-    this.name = streamName(position.topic, position.partition)
+    this.name = placeOf(position)
     this.caution = caution
     this.#committed = position.offset
     this.#note = position.note

@@ -1,19 +1,13 @@
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { beforeAll, expect, test, vi } from 'vitest'
 import { main } from '../../pipelines/cli.ts'
 import { temporary } from '../support/pipelines.ts'
-import { type FakeS3, startFakeS3 } from '../support/s3-server.ts'
+import { fakeS3OfTests } from '../support/s3-server.ts'
 
-let s3: FakeS3
-beforeAll(async () => {
-  s3 = await startFakeS3()
-  for (const [name, value] of Object.entries(s3.env)) vi.stubEnv(name, value)
+const s3 = await fakeS3OfTests()
+beforeAll(() => {
   for (const name of ['OPENSEARCH_URL', 'HAETAE_FIREHOSE_KEY']) vi.stubEnv(name, '')
   vi.stubEnv('HAETAE_STATE', join(temporary(), 'state'))
-})
-afterAll(async () => {
-  vi.unstubAllEnvs()
-  await s3.stop()
 })
 
 async function lakeFinding(location: string): Promise<{ readonly state: string; readonly detail: string } | undefined> {

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createMetrics } from '../../platform/metrics.ts'
-import type { KafkaTopics } from '../../platform/topics/kafka/kafka.ts'
+import { pause } from '../support/program.ts'
 import { numbered, options, positionsAfter, recordOf, take, topicConfig, valuesOf, watch } from '../topics/support.ts'
 import { type RealKafka, startKafka } from './servers/kafka.ts'
-import { asOthers, type Client, holdable, keptTopic, listeningLog, openTopicsOn } from './servers/kafka-topics.ts'
+import { asOthers, holdable, keptTopic, listeningLog, topicsOfTests } from './servers/kafka-topics.ts'
 
 let kafka: RealKafka
 beforeAll(async () => {
@@ -12,24 +12,8 @@ beforeAll(async () => {
 })
 afterAll(() => kafka?.stop())
 
-const opened: KafkaTopics[] = []
-afterEach(async () => {
-  await Promise.all(opened.splice(0).map(topics => topics.close()))
-})
+const { open, topicOf } = topicsOfTests(() => kafka.brokers)
 
-function open(client: Client, given: Parameters<typeof openTopicsOn>[2] = {}): KafkaTopics {
-  const topics = openTopicsOn(kafka.brokers, client, given)
-  opened.push(topics)
-  return topics
-}
-
-async function topicOf(topics: KafkaTopics, partitions: number): Promise<string> {
-  const config = keptTopic({ partitions })
-  await topics.apply(config)
-  return config.name
-}
-
-const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
 describe.each(['kafkajs', 'platformatic'] as const)('%s', client => {
   test('a commit many sessions after the fetch works: a member keeps its place without polling', async () => {
     const topics = open(client, { times: { sessionMs: 1_500, heartbeatMs: 300 } })

@@ -1,10 +1,11 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createMetrics } from '../../platform/metrics.ts'
 import type { KafkaTopics } from '../../platform/topics/kafka/kafka.ts'
+import { pause } from '../support/program.ts'
 import { numbered, options, positionsAfter, take, valuesOf } from '../topics/support.ts'
 import { type RealKafka, startKafka } from './servers/kafka.ts'
 import { missingFrom, Recorder } from './servers/kafka-oracle.ts'
-import { type Client, keptTopic, openTopicsOn } from './servers/kafka-topics.ts'
+import { keptTopic, topicsOfTests } from './servers/kafka-topics.ts'
 
 let kafka: RealKafka
 beforeAll(async () => {
@@ -12,24 +13,7 @@ beforeAll(async () => {
 })
 afterAll(() => kafka?.stop())
 
-const opened: KafkaTopics[] = []
-afterEach(async () => {
-  await Promise.all(opened.splice(0).map(topics => topics.close()))
-})
-
-function open(client: Client, given: Parameters<typeof openTopicsOn>[2] = {}): KafkaTopics {
-  const topics = openTopicsOn(kafka.brokers, client, { replication: 3, ...given })
-  opened.push(topics)
-  return topics
-}
-
-async function topicOf(topics: KafkaTopics, partitions: number): Promise<string> {
-  const config = keptTopic({ partitions })
-  await topics.apply(config)
-  return config.name
-}
-
-const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
+const { open, topicOf } = topicsOfTests(() => kafka.brokers, { replication: 3 })
 
 /** Appends until all is durable, as the topic sink does. */
 async function appendAll(topics: KafkaTopics, topic: string, count: number, from: number): Promise<Set<string>> {

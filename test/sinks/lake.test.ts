@@ -1,29 +1,21 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
 import { lake } from '../../sinks/lake.ts'
 import { FakeClock } from '../support/clock.ts'
 import { testDeps } from '../support/deps.ts'
 import { objectsIn, rowsOf } from '../support/lake.ts'
 import { FakePositions, recordOf, records } from '../support/lake-sink.ts'
 import { lakeSinkSuite } from '../support/lake-sink-suite.ts'
-import { type FakeS3, startFakeS3 } from '../support/s3-server.ts'
+import { fakeS3OfTests } from '../support/s3-server.ts'
 
 const never = new AbortController().signal
 const root = mkdtempSync(join(tmpdir(), 'haetae-lakes-'))
-let s3: FakeS3
+const s3 = await fakeS3OfTests()
 let count = 0
 
-beforeAll(async () => {
-  s3 = await startFakeS3()
-  for (const [name, value] of Object.entries(s3.env)) vi.stubEnv(name, value)
-})
-afterAll(async () => {
-  vi.unstubAllEnvs()
-  await s3.stop()
-  rmSync(root, { recursive: true, force: true })
-})
+afterAll(() => rmSync(root, { recursive: true, force: true }))
 afterEach(() => {
   s3.refuse = () => undefined
 })

@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { createConnection, createServer } from 'node:net'
+import { createConnection } from 'node:net'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { connectOwner } from '../../platform/topics/client.ts'
+import { freePorts } from './free-ports.ts'
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
 const START_MS_MAX = 60_000
@@ -39,7 +40,7 @@ export class Program {
   }
 
   static async start({ stateFolder, lakeFolder, env = {} }: ProgramOptions): Promise<Program> {
-    const [ingestPort, statusPort] = await freePorts()
+    const [ingestPort = 0, statusPort = 0] = await freePorts(2)
     const child = spawn(process.execPath, [join(ROOT, 'pipelines', 'haetae.mjs'), 'up', '--no-sample'], {
       cwd: ROOT,
       detached: true,
@@ -127,18 +128,6 @@ export class Program {
 }
 
 export const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
-
-async function freePorts(): Promise<[number, number]> {
-  const servers = [createServer(), createServer()]
-  const ports: number[] = []
-  for (const server of servers) {
-    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-    const address = server.address()
-    ports.push(typeof address === 'object' && address ? address.port : 0)
-  }
-  for (const server of servers) await new Promise(resolve => server.close(resolve))
-  return [ports[0]!, ports[1]!]
-}
 
 function listens(port: number): Promise<boolean> {
   return new Promise(resolve => {

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { afterAll, vi } from 'vitest'
 
 /** What a test makes the server answer instead, by status and S3 error code. */
 interface S3Refusal {
@@ -46,6 +47,17 @@ export async function startFakeS3(bucket = 'haetae-lake'): Promise<FakeS3> {
   })
   server.on('request', (request, response) => void fake.answer(request, response))
   return fake
+}
+
+/** For the tests of one file: found by whoever looks for AWS in the environment, and stopped after the last of them. */
+export async function fakeS3OfTests(): Promise<FakeS3> {
+  const s3 = await startFakeS3()
+  for (const [name, value] of Object.entries(s3.env)) vi.stubEnv(name, value)
+  afterAll(async () => {
+    vi.unstubAllEnvs()
+    await s3.stop()
+  })
+  return s3
 }
 
 class FakeServer implements FakeS3 {

@@ -1,7 +1,7 @@
 import type { Fetched, FetchedRecord } from '../contract.ts'
+import { placeOf } from '../place.ts'
 import { decodeBatch, type RawBatch, splitBatches } from './batch.ts'
 import type { PartitionRef } from './messages/message.ts'
-import { placeOf } from './offsets.ts'
 
 /** Fetched bytes, compressed, that wait to be polled: of all partitions, and the least that each may have. */
 const BYTES_MAX = 8 * 1024 * 1024

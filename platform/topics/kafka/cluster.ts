@@ -1,4 +1,5 @@
 import type { Clock } from '../../clock.ts'
+import { placeOf } from '../place.ts'
 import { Reader, Writer } from './bytes.ts'
 import { check, connectionFailure, KafkaFailure } from './failures.ts'
 import { type BrokerInfo, metadata, type TopicInfo } from './messages/cluster.ts'
@@ -62,7 +63,7 @@ export class Cluster {
 
   /** Throws `again` while there is none, or no such topic. */
   leader(topic: string, partition: number): number {
-    const place = `${topic}/${partition}`
+    const place = placeOf({ topic, partition })
     const known = this.#topics.get(topic)?.partitions[partition]
     if (!known) throw new KafkaFailure('UNKNOWN_TOPIC_OR_PARTITION', 'again', place)
     if (known.leader < 0) throw new KafkaFailure('LEADER_NOT_AVAILABLE', 'again', place)

@@ -1,5 +1,6 @@
 import type { Clock } from '../../clock.ts'
 import type { FetchedRecord } from '../contract.ts'
+import { placeOf } from '../place.ts'
 import { decodeBatch, splitBatches } from './batch.ts'
 import type { Cluster } from './cluster.ts'
 import { check } from './failures.ts'
@@ -18,8 +19,9 @@ export async function* newestRecords(
   const refs = Array.from({ length: partitions }, (_, partition) => ({ topic, partition }))
   const ends = await patiently(clock, () => offsetsAt(cluster, LATEST, refs))
   const starts = await patiently(clock, () => offsetsAt(cluster, EARLIEST, refs))
-  for (const { partition } of refs) {
-    const place = `${topic}/${partition}`
+  for (const ref of refs) {
+    const { partition } = ref
+    const place = placeOf(ref)
     const newest = new Map<string, FetchedRecord>()
     const end = ends.get(place)!
     for (let offset = starts.get(place)!; offset < end; ) {
@@ -50,6 +52,6 @@ async function fetchFrom(cluster: Cluster, topic: string, partition: number, off
   const { code, partitions } = await cluster.send(node, 'compacted', fetch, request)
   check(code)
   const [answer] = partitions
-  check(answer?.code ?? -1, `${topic}/${partition}`)
+  check(answer?.code ?? -1, placeOf({ topic, partition }))
   return answer!.batches
 }

@@ -1,4 +1,5 @@
 import type { Clock } from '../../clock.ts'
+import { placeOf } from '../place.ts'
 import type { Buffers, PartitionBuffer } from './buffers.ts'
 import { ANSWER_MS_MAX, type Requests } from './cluster.ts'
 import { asFailure, check, failureOf, type KafkaFailure } from './failures.ts'
@@ -115,7 +116,7 @@ export class Fetcher {
   #take(answer: FetchedPartition, asked: ReadonlyMap<PartitionBuffer, bigint>): void {
     const buffer = this.#options.buffers.get(answer)
     if (!buffer || asked.get(buffer) !== buffer.fetchOffset) return
-    const failure = failureOf(answer.code, `${answer.topic}/${answer.partition}`)
+    const failure = failureOf(answer.code, placeOf(answer))
     if (!failure) {
       if (buffer.failures > 0) this.#options.recovered()
       buffer.failures = 0

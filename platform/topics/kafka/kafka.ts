@@ -13,6 +13,7 @@ import type {
   TopicRecord,
   Topics,
 } from '../contract.ts'
+import { placeOf } from '../place.ts'
 import {
   applyTopic,
   assertAsWanted,
@@ -32,7 +33,7 @@ import type { MemberTimes } from './member.ts'
 import { deleteGroups, listGroups, offsetCommit } from './messages/groups.ts'
 import type { PartitionRef } from './messages/message.ts'
 import { EARLIEST, LATEST, produce } from './messages/records.ts'
-import { committedBy, offsetsAt, patiently, placeOf } from './offsets.ts'
+import { committedBy, offsetsAt, patiently } from './offsets.ts'
 import { Producer } from './producer.ts'
 import { KafkaSubscription } from './subscription.ts'
 import type { Address, Transport } from './transport.ts'
@@ -175,7 +176,7 @@ export class KafkaTopics implements Topics {
       // Of no member: a broker takes it only while the group has none.
       const asked = { group, generation: -1, member: '', positions: [{ topic, partition, offset, note: undefined }] }
       const [answer] = await this.#cluster.send(node, 'lookup', offsetCommit, asked)
-      const failure = failureOf(answer?.code ?? -1, `${group} ${topic}/${partition}`)
+      const failure = failureOf(answer?.code ?? -1, `${group} ${placeOf({ topic, partition })}`)
       if (failure?.cure === 'rejoin') throw new KafkaFailure('NON_EMPTY_GROUP', 'fatal', 'stop its consumers first')
       if (failure) throw failure
     })

@@ -1,4 +1,5 @@
 import type { Clock } from '../../clock.ts'
+import { placeOf } from '../place.ts'
 import { decodeAssignment, encodeAssignment, encodeSubscription, protocolName, shareOut } from './assignment.ts'
 import { ANSWER_MS_MAX, type Requests } from './cluster.ts'
 import { asFailure, check, KafkaFailure } from './failures.ts'
@@ -99,7 +100,7 @@ export class Member {
     if (!membership) throw new KafkaFailure('REBALANCE_IN_PROGRESS', 'rejoin')
     try {
       const answers = await this.#ask(offsetCommit, { ...membership, positions })
-      for (const { code, topic, partition } of answers) check(code, `${topic}/${partition}`)
+      for (const { code, topic, partition } of answers) check(code, placeOf({ topic, partition }))
     } catch (thrown) {
       const failure = asFailure(thrown)
       if (failure.cure === 'rejoin' && membership === this.#membership) this.again()

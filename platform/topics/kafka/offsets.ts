@@ -1,4 +1,5 @@
 import type { Clock } from '../../clock.ts'
+import { placeOf } from '../place.ts'
 import type { Requests } from './cluster.ts'
 import { asFailure, check } from './failures.ts'
 import { offsetFetch } from './messages/groups.ts'
@@ -20,11 +21,6 @@ export async function patiently<T>(clock: Clock, work: () => Promise<T>, limitMs
       await clock.wait(wait)
     }
   }
-}
-
-/** Name of a partition as it is written everywhere: topic/partition. */
-export function placeOf({ topic, partition }: PartitionRef): string {
-  return `${topic}/${partition}`
 }
 
 /** The first offset (EARLIEST) or the one after the last (LATEST), by place. */
@@ -68,7 +64,7 @@ export async function committedBy(
   check(code, group)
   const found = new Map<string, Committed & PartitionRef>()
   for (const { code: own, topic, partition, offset, note } of positions) {
-    check(own, `${group} ${topic}/${partition}`)
+    check(own, `${group} ${placeOf({ topic, partition })}`)
     if (offset >= 0n) found.set(placeOf({ topic, partition }), { topic, partition, offset, note })
   }
   return found

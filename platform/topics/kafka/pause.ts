@@ -1,7 +1,9 @@
-const PAUSE_MS = 100
-const PAUSE_MS_MAX = 2_000
+import { type Backoff, backoffMs } from '../../backoff.ts'
 
-/** How long to wait before try number `attempt` (from 0) is repeated: doubling, with jitter. */
-export function pauseMs(attempt: number, random: () => number = Math.random): number {
-  return Math.min(PAUSE_MS_MAX, PAUSE_MS * 2 ** Math.min(attempt, 10)) * (0.5 + random() / 2)
+/** A leader or coordinator is chosen anew within seconds. */
+const BROKER_BACKOFF: Backoff = { firstMs: 100, maxMs: 2_000 }
+
+/** How long to wait before try number `attempt` (from 0) is repeated. */
+export function pauseMs(attempt: number): number {
+  return backoffMs(BROKER_BACKOFF, attempt, Math.random)
 }

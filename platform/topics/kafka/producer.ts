@@ -2,6 +2,7 @@ import type { Clock } from '../../clock.ts'
 import type { Log } from '../../log.ts'
 import type { Appended, Refused, TopicRecord } from '../contract.ts'
 import { partitionOf } from '../partition.ts'
+import { placeOf } from '../place.ts'
 import { recordBytes } from './batch.ts'
 import type { KafkaFailure } from './failures.ts'
 import { asFailure } from './failures.ts'
@@ -61,7 +62,7 @@ export class Producer {
   async append(topic: string, partitions: number, records: readonly TopicRecord[]): Promise<Appended> {
     const settled: Promise<Undone>[] = []
     for (const [partition, pieces] of this.#pieces(partitions, records, settled)) {
-      const name = `${topic}/${partition}`
+      const name = placeOf({ topic, partition })
       let lane = this.#lanes.get(name)
       if (!lane) {
         lane = new Lane(topic, partition, this.#options)

@@ -1,7 +1,9 @@
 import type { Clock } from '../../clock.ts'
 import { HaetaeError } from '../../errors.ts'
 import type { Log } from '../../log.ts'
+import { Bell } from '../bell.ts'
 import type { Fetched, GroupLag, Position, SubscribeOptions, Subscription } from '../contract.ts'
+import { placeOf } from '../place.ts'
 import { Buffers, PartitionBuffer } from './buffers.ts'
 import type { Requests } from './cluster.ts'
 import { explained } from './explain.ts'
@@ -11,7 +13,7 @@ import type { KafkaMetrics } from './measures.ts'
 import { Member, type MemberTimes, type Share } from './member.ts'
 import type { PartitionRef } from './messages/message.ts'
 import { EARLIEST, LATEST } from './messages/records.ts'
-import { committedBy, offsetsAt, patiently, placeOf } from './offsets.ts'
+import { committedBy, offsetsAt, patiently } from './offsets.ts'
 
 /** What a broker keeps with an offset by default (offset.metadata.max.bytes). */
 const NOTE_BYTES_MAX = 4096
@@ -39,7 +41,7 @@ export class KafkaSubscription implements Subscription {
   #suspended = true
   #failure: HaetaeError | undefined
   #closing: Promise<void> | undefined
-  #wake: (() => void) | undefined
+  readonly #bell = new Bell()
   #missingSinceMs: number | undefined
   /** Reasons that were said and are not said again before it works. */
   readonly #said = new Set<string>()
@@ -71,7 +73,7 @@ export class KafkaSubscription implements Subscription {
       lane: `fetch ${lanes++}`,
       topics,
       buffers: this.#buffers,
-      arrived: () => this.#wake?.(),
+      arrived: () => this.#bell.ring(),
       recovered: () => this.#recovered(),
       troubled: (_buffer, failure) => this.#troubled(failure),
       outOfRange: buffer => this.#outOfRange(buffer),
@@ -92,7 +94,7 @@ export class KafkaSubscription implements Subscription {
       if (this.#failure) throw this.#failure
       const fetched = this.#take()
       if (fetched) return fetched
-      await this.#bell(signal)
+      await this.#bell.wait(signal)
     }
   }
 
@@ -123,7 +125,7 @@ export class KafkaSubscription implements Subscription {
   close(): Promise<void> {
     this.#closing ??= (async () => {
       this.#keep([])
-      this.#wake?.()
+      this.#bell.ring()
       await this.#fetcher.close()
       await this.#member.close()
       this.#begun.reject(new HaetaeError('TOPIC_CLOSED', `group ${this.#options.group}: closed before it began`))
@@ -154,7 +156,7 @@ export class KafkaSubscription implements Subscription {
     this.#suspended = false
     this.#begun.resolve()
     this.#fetcher.pump()
-    this.#wake?.()
+    this.#bell.ring()
   }
 
   /** Everything else is taken from us. */
@@ -281,18 +283,6 @@ export class KafkaSubscription implements Subscription {
     this.#failure = error
     this.#parts.log.error(error.message, { code: error.code, group: this.#options.group })
     this.#begun.reject(error)
-    this.#wake?.()
-  }
-
-  #bell(signal: AbortSignal): Promise<void> {
-    return new Promise(resolve => {
-      const wake = (): void => {
-        signal.removeEventListener('abort', wake)
-        this.#wake = undefined
-        resolve()
-      }
-      this.#wake = wake
-      signal.addEventListener('abort', wake, { once: true })
-    })
+    this.#bell.ring()
   }
 }

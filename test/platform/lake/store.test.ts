@@ -1,24 +1,16 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import { afterAll, expect, it } from 'vitest'
 import { openLakeStore } from '../../../platform/lake/store.ts'
 import { lakeStoreSuite } from '../../support/lake-store-suite.ts'
-import { type FakeS3, startFakeS3 } from '../../support/s3-server.ts'
+import { fakeS3OfTests } from '../../support/s3-server.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'haetae-stores-'))
-let s3: FakeS3
+const s3 = await fakeS3OfTests()
 let count = 0
 
-beforeAll(async () => {
-  s3 = await startFakeS3()
-  for (const [name, value] of Object.entries(s3.env)) vi.stubEnv(name, value)
-})
-afterAll(async () => {
-  vi.unstubAllEnvs()
-  await s3.stop()
-  rmSync(root, { recursive: true, force: true })
-})
+afterAll(() => rmSync(root, { recursive: true, force: true }))
 
 lakeStoreSuite('a folder', () => join(root, `lake-${++count}`))
 lakeStoreSuite('S3', () => `s3://${s3.bucket}/lakes/${++count}`)

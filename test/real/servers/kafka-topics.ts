@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module'
 import { zstdDecompressSync } from 'node:zlib'
+import { afterEach } from 'vitest'
 import { systemClock } from '../../../platform/clock.ts'
 import { hasCode } from '../../../platform/errors.ts'
 import { type Log, silentLog } from '../../../platform/log.ts'
@@ -49,6 +50,27 @@ export function openTopicsOn(brokers: string, client: Client, options: TopicsOpt
     times: { ...TIMES, ...times },
     upkeepMs: 500,
   })
+}
+
+/** What tests on a cluster open, until the end of each test. Call it beside the hooks of the file. */
+export function topicsOfTests(brokers: () => string, given: TopicsOptions = {}) {
+  const opened: KafkaTopics[] = []
+  afterEach(async () => {
+    await Promise.all(opened.splice(0).map(topics => topics.close()))
+  })
+  return {
+    open(client: Client, options: TopicsOptions = {}): KafkaTopics {
+      const topics = openTopicsOn(brokers(), client, { ...given, ...options })
+      opened.push(topics)
+      return topics
+    },
+    /** Name of a new topic. */
+    async topicOf(topics: KafkaTopics, partitions: number): Promise<string> {
+      const config = keptTopic({ partitions })
+      await topics.apply(config)
+      return config.name
+    },
+  }
 }
 
 /** For the contract, which makes its topics by ensure(): Kafka's never makes any. */

@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { hash, randomInt } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { once } from 'node:events'
 import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { freePorts } from '../../support/free-ports.ts'
 import { cached, runProgram } from './cache.ts'
 import { findJava } from './java.ts'
 
@@ -242,25 +242,4 @@ class Node implements KafkaNode {
     await once(child, 'exit')
     clearTimeout(killer)
   }
-}
-
-/**
- * Ports that were free a moment ago, all different. Below those that the system gives to connections: a node that was
- * killed must find its port free when it comes back.
- */
-async function freePorts(count: number): Promise<readonly number[]> {
-  const ports = new Set<number>()
-  while (ports.size < count) {
-    const port = randomInt(20_000, 32_000)
-    if (await isFree(port)) ports.add(port)
-  }
-  return [...ports]
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise(resolve => {
-    const server = createServer()
-    server.once('error', () => resolve(false))
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
-  })
 }

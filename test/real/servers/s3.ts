@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { freePorts } from '../../support/free-ports.ts'
 import { cached, runProgram } from './cache.ts'
 
 const VERSION = 'v1.8.0'
@@ -38,7 +38,7 @@ export async function startS3(): Promise<RealS3> {
   const data = join(home, 'data')
   const bucket = 'haetae-lake'
   mkdirSync(join(data, bucket), { recursive: true })
-  const port = await freePort()
+  const [port = 0] = await freePorts(1)
   const program = join(folder, 'versitygw')
   let child = await start(program, port, data)
   const url = `http://127.0.0.1:${port}`
@@ -104,13 +104,4 @@ async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   const ended = once(child, 'exit')
   child.kill(signal)
   await ended
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  await new Promise(resolve => server.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { backoffMs, writeBackoff } from '../../engine/backoff.ts'
+import { backoffMs, writeBackoff } from '../../platform/backoff.ts'
 
 const attempt = fc.nat({ max: 100_000 })
 const random = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })
