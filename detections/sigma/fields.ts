@@ -1,8 +1,10 @@
 import type { HttpRequest, OcsfEvent } from '../../platform/ocsf/event.ts'
-import { parsePath, someValue } from '../../platform/ocsf/path.ts'
+import { parsePath } from '../../platform/ocsf/path.ts'
 import type { RequestBytes } from '../../platform/ocsf/request-bytes.ts'
 import { httpActivity } from '../../platform/ocsf/schema.ts'
 import { decodings } from './decode.ts'
+import { resolveFindingField, scalarsAt } from './finding-fields.ts'
+import type { LogKind } from './log-kind.ts'
 
 /** What a rule can look at. One object for all names of one thing, so that it is read once an event. */
 export interface Field {
@@ -177,8 +179,14 @@ const native = new Map<string, Field>([
   ['src_endpoint.ip', address],
 ])
 
-/** A field by the name a rule gives it: Sigma's, or a dotted OCSF path. */
-export function resolveField(name: string): Field | { readonly absent: string } | { readonly unknown: string } {
+type Resolved = Field | { readonly absent: string } | { readonly unknown: string }
+
+/** A field by the name a rule gives it. Of web requests: Sigma's, or a dotted OCSF path. Of findings: an OCSF path. */
+export function resolveField(name: string, log: LogKind = 'waf'): Resolved {
+  return log === 'waf' ? webField(name) : resolveFindingField(name)
+}
+
+function webField(name: string): Resolved {
   const known = Object.hasOwn(taxonomy, name) ? taxonomy[name] : native.get(name)
   if (known) return known
   if (absent.includes(name)) return { absent: name }
@@ -194,15 +202,6 @@ export function resolveField(name: string): Field | { readonly absent: string } 
   }
   native.set(name, made)
   return made
-}
-
-function scalarsAt(body: OcsfEvent, segments: readonly string[]): string[] {
-  const values: string[] = []
-  someValue(body, segments, value => {
-    if (typeof value !== 'object') values.push(String(value))
-    return false
-  })
-  return values
 }
 
 export function fieldNames(): { readonly known: readonly string[]; readonly absent: readonly string[] } {

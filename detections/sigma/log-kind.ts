@@ -1,0 +1,17 @@
+/** Logs that rules can be about, by the kind of their events. */
+export const ruleLogs = ['waf', 'guardduty', 'falco'] as const
+export type LogKind = (typeof ruleLogs)[number]
+
+interface Logsource {
+  readonly category?: string | undefined
+  readonly product?: string | undefined
+  readonly service?: string | undefined
+}
+
+/** Sigma's category webserver or the product itself; undefined for a log that Haetae does not read. */
+export function logOf({ category, product, service }: Logsource): LogKind | undefined {
+  if (category === 'webserver' && product === undefined && service === undefined) return 'waf'
+  if (category !== undefined) return undefined
+  if (product === 'aws' && (service === 'waf' || service === 'guardduty')) return service
+  return product === 'falco' && service === undefined ? 'falco' : undefined
+}
