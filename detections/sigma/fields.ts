@@ -1,10 +1,10 @@
+import type { LogKind } from '../../engine/contract.ts'
 import type { HttpRequest, OcsfEvent } from '../../platform/ocsf/event.ts'
 import { parsePath } from '../../platform/ocsf/path.ts'
 import type { RequestBytes } from '../../platform/ocsf/request-bytes.ts'
 import { httpActivity } from '../../platform/ocsf/schema.ts'
 import { decodings } from './decode.ts'
 import { resolveFindingField, scalarsAt } from './finding-fields.ts'
-import type { LogKind } from './log-kind.ts'
 
 /** What a rule can look at. One object for all names of one thing, so that it is read once an event. */
 export interface Field {

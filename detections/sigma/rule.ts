@@ -1,9 +1,9 @@
 import { z } from 'zod'
-import type { Severity } from '../../engine/contract.ts'
+import type { LogKind, Severity } from '../../engine/contract.ts'
 import { about, checked, checkStatus, severityOf } from './about.ts'
 import { parseCondition } from './condition.ts'
 import { anyOf, certain, type Formula, unknowns } from './formula.ts'
-import { type LogKind, logOf } from './log-kind.ts'
+import { logOf } from './logsource.ts'
 import { Refused } from './refusal.ts'
 import { SelectionReader } from './selection.ts'
 

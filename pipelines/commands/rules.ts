@@ -42,7 +42,7 @@ const broken: readonly string[] = ['unreadable', 'invalid', 'duplicate']
 
 async function test(folders: readonly string[]): Promise<number> {
   const set = await readFolders(folders)
-  const results = await runRuleTests(set.rules, offlineDeps('rules', readSettings()))
+  const results = await runRuleTests(set, offlineDeps('rules', readSettings()))
   for (const { file, name, failure } of results) {
     console.log(`${failure === undefined ? 'ok  ' : 'FAIL'} ${relative('.', file)}: ${name}`)
     if (failure !== undefined) console.log(`       ${failure}`)
@@ -50,7 +50,7 @@ async function test(folders: readonly string[]): Promise<number> {
   const wrong = set.refused.filter(({ reason }) => broken.includes(reason))
   for (const { where, message } of wrong) console.log(`FAIL ${where}: ${message}`)
   const failed = results.filter(({ failure }) => failure !== undefined).length + wrong.length
-  const untested = set.rules.filter(({ tests }) => tests.length === 0).length
+  const untested = [...set.rules, ...set.correlations].filter(({ tests }) => tests.length === 0).length
   console.log(`${results.length + wrong.length - failed} passed, ${failed} failed, ${untested} rules carry no tests`)
   return failed > 0 ? 1 : 0
 }

@@ -15,7 +15,7 @@ describe('our own rules', () => {
   })
 
   test.each(own.rules)('$title: its own tests pass', async rule => {
-    const results = await runRuleTests([rule], testDeps())
+    const results = await runRuleTests({ rules: [rule], correlations: [] }, testDeps())
     expect(results.filter(({ failure }) => failure !== undefined)).toEqual([])
   })
 

@@ -64,7 +64,7 @@ describe('docs/detections.md', () => {
     const [text] = [...read('docs/detections.md').matchAll(/^```yaml\n(.*?)^```$/gms)].map(([, yaml]) => yaml!)
     const { rules, refused } = readRules('docs.yml', text!)
     expect(refused).toEqual([])
-    const results = await runRuleTests(rules, testDeps())
+    const results = await runRuleTests({ rules, correlations: [] }, testDeps())
     expect(results.map(({ failure }) => failure)).toEqual([undefined, undefined])
   })
 

@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto'
-import type { OcsfEvent } from '../../../platform/ocsf/event.ts'
+import type { LogKind } from '../../../engine/contract.ts'
 import { clientPrefix, formatAddress, networkOf, parseAddress } from '../../../platform/address.ts'
+import type { JsonObject, OcsfEvent } from '../../../platform/ocsf/event.ts'
 import { readField, resolveField } from '../fields.ts'
-import type { LogKind } from '../log-kind.ts'
 import { Refused } from '../refusal.ts'
 
 export const actorTypes = ['address', 'network', 'asn', 'ja3', 'ja4', 'resource', 'access_key', 'user'] as const
@@ -26,6 +26,7 @@ const VALUE_CHARS_MAX = 256
 
 /** Fields of our own: derived from the client's address, or shorter names. */
 const own: Readonly<Record<string, string>> = {
+  'haetae.remote': 'src_endpoint.ip',
   'haetae.client': 'src_endpoint.ip',
   'haetae.network24': 'src_endpoint.ip',
   'haetae.asn': 'src_endpoint.autonomous_system.number',
@@ -37,6 +38,7 @@ export const groupFieldNames: readonly string[] = Object.keys(own)
 
 /** Throws Refused for a name that no event of this log has. */
 export function groupField(name: string, log: LogKind): GroupField {
+  if (log !== 'waf' && name === 'haetae.remote') return remoteOfFinding
   const source = Object.hasOwn(own, name) ? own[name]! : name
   const field = resolveField(source, log)
   if ('unknown' in field) throw new Refused('field', field.unknown)
@@ -60,6 +62,25 @@ export function groupField(name: string, log: LogKind): GroupField {
   }
 }
 const clientField = 'c-ip'
+
+/** The far end of what a finding saw: where a connection went to, else where it came from. */
+const remoteOfFinding: GroupField = { actor: 'address', withKey: false, read: remoteAddresses }
+
+export function remoteAddresses({ evidences = [] }: OcsfEvent): readonly string[] {
+  const found = new Set<string>()
+  for (const { src_endpoint, dst_endpoint, connection_info } of evidences) {
+    const far = at(connection_info, 'direction_id') === 2 ? dst_endpoint : src_endpoint
+    const ip = at(far, 'ip')
+    const address = typeof ip === 'string' ? withAddress(ip, formatAddress) : undefined
+    if (address !== undefined) found.add(address)
+    if (found.size >= VALUES_MAX) break
+  }
+  return [...found]
+}
+
+function at(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null && name in value ? (value as JsonObject)[name] : undefined
+}
 
 function normaliserOf(name: string, source: string): (text: string) => string | undefined {
   if (name === 'haetae.network24') return text => withAddress(text, networkOf)

@@ -12,14 +12,21 @@ const GROUP_BY_MAX = 8
 const countMax = { event_count: 5_000, value_count: 1_000, temporal: 20, temporal_ordered: 20 } as const
 const TIMESPAN_MS_MAX = 86_400_000
 
+const offset = z
+  .string()
+  .regex(/^(0s|[1-9]\d{0,5}[smhd])$/, 'a time like 90s or 5m')
+  .default('0s')
+
 const step = z.strictObject({
   /** Which log it is from, and thereby through which parse stage it goes. */
   log: z.enum(['waf', 'guardduty', 'falco']).default('waf'),
   /** When, after the first moment: `90s`. */
-  at: z.string().default('0s'),
-  /** So many such events, one each `every`. */
+  at: offset,
+  /** So many such events, one each `every`; `{n}` in request and record stands for the number of each. */
   times: z.int().min(1).max(20_000).default(1),
-  every: z.string().default('0s'),
+  every: offset,
+  /** What the stage geoip would add. */
+  asn: z.int().min(0).optional(),
   request: testRequest.default({}),
   record: z.record(z.string(), z.unknown()).default({}),
 })

@@ -1,6 +1,4 @@
-/** Logs that rules can be about, by the kind of their events. */
-export const ruleLogs = ['waf', 'guardduty', 'falco'] as const
-export type LogKind = (typeof ruleLogs)[number]
+import type { LogKind } from '../../engine/contract.ts'
 
 interface Logsource {
   readonly category?: string | undefined
