@@ -116,11 +116,15 @@ export function together(files: readonly FileRules[], except: readonly string[] 
     const { file, id, name } = rule
     const known = [id, name].find(each => each !== undefined && taken.has(each))
     if (known === undefined) for (const each of [id, name]) if (each !== undefined) taken.set(each, file)
-    if (known !== undefined) refused.push(refusalOf(rule, 'duplicate', `${taken.get(known)} has a rule ${known} already`))
+    if (known !== undefined)
+      refused.push(refusalOf(rule, 'duplicate', `${taken.get(known)} has a rule ${known} already`))
     return known === undefined
   }
   const wanted = ({ id }: Rule | Correlation): boolean => !except.includes(id)
-  const rules = files.flatMap(file => file.rules).filter(isFirst).filter(wanted)
+  const rules = files
+    .flatMap(file => file.rules)
+    .filter(isFirst)
+    .filter(wanted)
   const all = files.flatMap(file => file.correlations).filter(isFirst)
   const correlations: RunningCorrelation[] = []
   for (const correlation of all.filter(wanted)) {
