@@ -1,14 +1,18 @@
 import type { OcsfEvent } from '../ocsf/event.ts'
-import { type Fields, httpActivity } from '../ocsf/schema.ts'
+import type { Fields } from '../ocsf/schema.ts'
+import { type SchemaName, schemas } from '../ocsf/schemas.ts'
 
 /** One OCSF class in the lake: the value of `class=` in its paths, and its columns. */
 export interface LakeTable {
-  readonly name: string
+  readonly name: SchemaName
   readonly classUid: number
   readonly fields: Fields
 }
 
-export const lakeTables: readonly LakeTable[] = [{ name: 'http_activity', classUid: 4002, fields: httpActivity }]
+export const lakeTables: readonly LakeTable[] = [
+  { name: 'http_activity', classUid: 4002, fields: schemas.http_activity },
+  { name: 'detection_finding', classUid: 2004, fields: schemas.detection_finding },
+]
 
 /** What decides the folder of an event. */
 export interface Partition {
