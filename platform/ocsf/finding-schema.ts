@@ -37,16 +37,9 @@ const file = object({
   hashes: list(object({ algorithm_id: 'integer', algorithm: 'keyword', value: 'keyword' })),
 })
 
-const process: Fields = {
-  name: 'text',
-  cmd_line: 'text',
-  path: 'text',
-  pid: 'long',
-  uid: 'text',
-  working_directory: 'text',
-  user,
-  file,
-}
+const parentProcess: Fields = { name: 'text', cmd_line: 'text', path: 'text', pid: 'long', uid: 'text' }
+
+const process: Fields = { ...parentProcess, working_directory: 'text', user, file }
 
 const evidence = object({
   uid: 'keyword',
@@ -61,7 +54,7 @@ const evidence = object({
   }),
   http_request: object(httpRequest),
   actor: object({ user }),
-  process: object({ ...process, parent_process: object(process) }),
+  process: object({ ...process, parent_process: object(parentProcess) }),
   container: object({
     uid: 'keyword',
     name: 'text',
