@@ -65,7 +65,7 @@ function greeting(
   return `
 Haetae runs: ${writes}
   status page   ${running.status.url}/
-  ingest        ${url}/firehose/waf (Firehose), ${url}/ingest/waf (NDJSON)
+  ingest        ${url}/firehose/waf (Firehose), ${url}/ingest/waf (NDJSON), /ingest/guardduty, /ingest/falco
 ${key === undefined ? '  key           from HAETAE_FIREHOSE_KEY' : `  key           ${key}  (kept in ${settings.stateFolder}/ingest.key)`}
   state         ${settings.stateFolder}
   lake          ${settings.lake}
