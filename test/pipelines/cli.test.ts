@@ -1,7 +1,8 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, test, vi } from 'vitest'
-import { DeadLetterFile, deadLetterOf } from '../../engine/dead-letter.ts'
+import { deadLetterOf } from '../../engine/dead-letter.ts'
+import { DeadLetterFile } from '../../engine/dead-letter-store.ts'
 import { main } from '../../pipelines/cli.ts'
 import { readSettings } from '../../pipelines/settings.ts'
 import { openTopics } from '../../pipelines/topics.ts'
@@ -183,8 +184,8 @@ test('a pipeline that requires what is not set is refused by its name', async ()
 describe('deadletter', () => {
   beforeEach(async () => {
     const nowMs = Date.UTC(2026, 10, 24)
-    const options = { folder: readSettings().deadLetterFolder, pipeline: 'waf', now: () => nowMs }
-    const file = new DeadLetterFile(options)
+    const folder = join(readSettings().deadLetterFolder, 'waf')
+    const file = new DeadLetterFile({ folder, bytesMax: 1024 ** 3, now: () => nowMs })
     const event = eventOf('{"cookie":"\u001b[2Jx"')
     await file.write([deadLetterOf(event, 'waf', 'parse-waf', 'not_json: \u001b[31m', nowMs)])
     await file.close()

@@ -2,8 +2,9 @@ import { appendFileSync, readdirSync, readFileSync, statSync, symlinkSync, trunc
 import { join } from 'node:path'
 import { beforeEach, describe, expect, test } from 'vitest'
 import type { DeadLetter } from '../../engine/contract.ts'
-import { DeadLetterFile, deadLetterOf } from '../../engine/dead-letter.ts'
+import { deadLetterOf } from '../../engine/dead-letter.ts'
 import { keepRetention } from '../../engine/dead-letter-files.ts'
+import { DeadLetterFile } from '../../engine/dead-letter-store.ts'
 import { findDeadLetters, replayDeadLetters, type Selection } from '../../pipelines/dead-letters.ts'
 import { silentLog } from '../../platform/log.ts'
 import type { TopicRecord } from '../../platform/topics/contract.ts'
@@ -21,13 +22,17 @@ beforeEach(() => {
   clock = new FakeClock()
 })
 
+function storeOf(pipeline: string): DeadLetterFile {
+  return new DeadLetterFile({ folder: join(folder, pipeline), bytesMax: 1024 ** 3, now: () => clock.now() })
+}
+
 async function reject(
   record: unknown,
   reason: string,
   pipeline = 'waf',
   kind: DeadLetter['kind'] = 'waf',
 ): Promise<string> {
-  const file = new DeadLetterFile({ folder, pipeline, now: () => clock.now() })
+  const file = storeOf(pipeline)
   const letter = deadLetterOf(eventOf(record, kind), pipeline, 'parse-waf', reason, clock.now())
   await file.write([letter])
   await file.close()
@@ -226,7 +231,7 @@ describe('the marks', () => {
     const letters = Array.from({ length: count }, (_, n) =>
       deadLetterOf(eventOf(`record ${n}`), 'waf', 'parse-waf', n % 3 === 0 ? 'not_waf' : 'not_json', clock.now()),
     )
-    const file = new DeadLetterFile({ folder, pipeline: 'waf', now: () => clock.now() })
+    const file = storeOf('waf')
     await file.write(letters)
     await file.close()
     expect(await replay({ ...all, reason: 'not_waf' }, new Log())).toEqual({ sent: count / 3, skipped: 0 })

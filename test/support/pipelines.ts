@@ -44,6 +44,7 @@ export function configOf(parts: Parts): PipelineConfig {
     deliveriesMax: 4,
     residentBytesMax: 1024 * 1024,
     deadLetterRetentionDays: 30,
+    deadLetterBytesMax: 1024 ** 3,
     detectors: [],
     alertSinks: [],
     tests: [],
