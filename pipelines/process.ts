@@ -12,7 +12,7 @@ import { type PipelineConfig, writtenTopics } from './load.ts'
 import { RecentEvents } from './recent.ts'
 import { makeStateFolder, type Settings } from './settings.ts'
 import { type StatusServer, serveStatus } from './status.ts'
-import { openTopics } from './topics.ts'
+import { openTopics } from './topics/open.ts'
 
 /** Resident bytes per raw byte being written: the record, its parsed form, its encoding, and what V8 has not collected. */
 const MEMORY_FACTOR = 4

@@ -7,7 +7,7 @@ import { type Found, findDeadLetters, replayDeadLetters, type Selection } from '
 import { offlineDeps } from '../offline.ts'
 import { readSettings } from '../settings.ts'
 import { formatOf, type Row, render } from '../terminal.ts'
-import { withTopics } from '../topics.ts'
+import { withTopics } from '../topics/ask.ts'
 
 const LISTED_MAX = 10_000
 

@@ -15,7 +15,7 @@ import { loadPipeline, requirementsOf } from '../load.ts'
 import { offlineDeps } from '../offline.ts'
 import { pipelineVariables, readSettings, type Settings } from '../settings.ts'
 import { formatOf, render } from '../terminal.ts'
-import { topicsOwner } from '../topics.ts'
+import { topicsOwner } from '../topics/standing.ts'
 
 type State = 'ok' | 'warn' | 'fail'
 interface Finding {
