@@ -27,7 +27,7 @@ import { topicMetrics } from './measures.ts'
 import { type OwnerServer, serveOwner } from './owner.ts'
 import { GroupPositions } from './positions.ts'
 import { LogRetention } from './retention.ts'
-import { Room } from './room.ts'
+import { LogRoom } from './room.ts'
 import { Space } from './space.ts'
 import { LOG_FILE, Store } from './store.ts'
 
@@ -93,7 +93,7 @@ export class EmbeddedTopics implements Topics {
   readonly #catalog: Catalog
   readonly #positions: GroupPositions
   readonly #space: Space
-  readonly #room: Room
+  readonly #room: LogRoom
   readonly #markers: Markers
   readonly #groups: Groups
   readonly #retention: LogRetention
@@ -112,7 +112,7 @@ export class EmbeddedTopics implements Topics {
     this.#lock = lock
     this.#space = new Space({ folder, bytesMax, clock })
     this.#store = new Store({ folder, mapBytes: Math.ceil(bytesMax * 1.25) + 64 * 1024 ** 2, unsafeNoSync })
-    this.#room = new Room({
+    this.#room = new LogRoom({
       folder,
       file: LOG_FILE,
       usedBytes: () => this.#store.usedBytes,
