@@ -141,6 +141,8 @@ export interface Spec<Config extends ZodType, Component> {
   readonly config: Config
   /** YAML; parsed with `config` by the test suite and printed in docs/components.md. */
   readonly example: string
+  /** The most bytes of memory that the component takes besides the batches it is given; nothing worth counting when absent. */
+  heldBytesMax?(config: output<Config>): number
   /** Config is already valid. Connects or throws; the engine retries with backoff. */
   open(config: output<Config>, deps: Deps): Promise<Component>
 }

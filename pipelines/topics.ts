@@ -14,7 +14,7 @@ import { loadWithStandIns } from './offline.ts'
 import type { Settings } from './settings.ts'
 
 /** The topics of this process: Kafka when its brokers are named, else the embedded log in the state folder. */
-export function openTopics(settings: Settings, log: Log, metrics: Metrics): Promise<Topics> {
+export function openTopics(settings: Settings, log: Log, metrics: Metrics): Promise<EmbeddedTopics | KafkaTopics> {
   return settings.kafka ? openKafkaTopics(settings.kafka, log, metrics) : openLog(settings, log, metrics)
 }
 

@@ -2,8 +2,9 @@ import { parseArgs } from 'node:util'
 import { HaetaeError } from '../../platform/errors.ts'
 import type { Command } from '../cli.ts'
 import { loadPipeline } from '../load.ts'
-import { demand, startProcess, stopOnSignals } from '../process.ts'
+import { demand, startProcess } from '../process.ts'
 import { ingestKey, makeStateFolder, pipelineVariables, readSettings } from '../settings.ts'
+import { stopOnSignals } from '../signals.ts'
 
 /** One pipeline as one process, as each Deployment on Kubernetes runs it. */
 export const run: Command = {

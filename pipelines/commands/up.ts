@@ -3,9 +3,10 @@ import type { Command } from '../cli.ts'
 import { shippedPipelines } from '../files.ts'
 import { keepCompact } from '../lake-upkeep.ts'
 import { loadPipeline, type PipelineConfig, requirementsOf } from '../load.ts'
-import { type Running, startProcess, stopOnSignals } from '../process.ts'
+import { type Running, startProcess } from '../process.ts'
 import { feedSample, hasData } from '../replay-sample.ts'
 import { ingestKey, makeStateFolder, pipelineVariables, readSettings, type Settings } from '../settings.ts'
+import { stopOnSignals } from '../signals.ts'
 
 /** The whole system in one process: what `npm start` calls. */
 export const up: Command = {
