@@ -17,7 +17,8 @@ export function offlineDeps(pipeline: string, settings: Settings): Deps {
     Promise.reject(new HaetaeError('USAGE', `this command has no ${what}`))
   return {
     pipeline,
-    log: createLog(settings.logLevel === 'info' ? 'warn' : settings.logLevel),
+    // A warning is for whoever runs pipelines, and says nothing of the records at hand: `doctor` and the status page have it.
+    log: createLog(settings.logLevel === 'info' ? 'error' : settings.logLevel),
     metrics: createMetrics(),
     clock: systemClock,
     stateFolder,

@@ -71,13 +71,16 @@ export function makeStateFolder({ stateFolder }: Settings): void {
  * The key of the ingest routes: given in HAETAE_FIREHOSE_KEY, else made once and kept 0600 in the state folder. The
  * variable is set for this process, as ingest.yaml names it.
  */
-export function ingestKey(settings: Settings, env: NodeJS.ProcessEnv = process.env): { key: string; made: boolean } {
+export function ingestKey(
+  settings: Settings,
+  env: NodeJS.ProcessEnv = process.env,
+): { readonly key: string; readonly made: boolean; readonly path: string } {
   const given = env['HAETAE_FIREHOSE_KEY']
-  if (given) return { key: given, made: false }
   const path = join(settings.stateFolder, 'ingest.key')
+  if (given) return { key: given, made: false, path }
   const key = keptKey(path) ?? makeKey(path)
   env['HAETAE_FIREHOSE_KEY'] = key
-  return { key, made: true }
+  return { key, made: true, path }
 }
 
 function keptKey(path: string): string | undefined {
