@@ -10,7 +10,10 @@ import { freePorts } from '../support/free-ports.ts'
 import { type FakeOpenSearch, startFakeOpenSearch } from '../support/opensearch-server.ts'
 import { temporary } from '../support/pipelines.ts'
 
-const FORBIDDEN = { status: 403, body: { error: { type: 'security_exception', reason: 'no permissions' }, status: 403 } }
+const FORBIDDEN = {
+  status: 403,
+  body: { error: { type: 'security_exception', reason: 'no permissions' }, status: 403 },
+}
 
 let folder: string
 let search: FakeOpenSearch
