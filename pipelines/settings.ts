@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { accessSync, chmodSync, constants, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { accessSync, chmodSync, constants, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 import { asError, HaetaeError } from '../platform/errors.ts'
 import { type LogLevel, logLevels } from '../platform/log.ts'
 import { isS3Location, parseS3 } from '../platform/s3.ts'
@@ -29,7 +29,7 @@ export interface Settings {
 const GIB = 1024 ** 3
 
 export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
-  const stateFolder = resolve(env['HAETAE_STATE'] || 'var')
+  const stateFolder = stateFolderOf(env['HAETAE_STATE'] || 'var')
   const kafka = readKafkaSettings(env)
   return {
     stateFolder,
@@ -59,12 +59,27 @@ export function makeStateFolder({ stateFolder }: Settings): void {
     chmodSync(stateFolder, 0o700)
     accessSync(stateFolder, constants.R_OK | constants.W_OK | constants.X_OK)
   } catch (cause) {
-    throw new HaetaeError(
-      'CONFIG_INVALID',
-      `the state folder ${stateFolder} cannot be used: ${asError(cause).message}: name another with HAETAE_STATE, or make this user its owner`,
-      { cause },
-    )
+    throw unusable(stateFolder, asError(cause).message)
   }
+}
+
+/** Made absolute. It need not be there yet; what is there must be a folder that can be read. */
+function stateFolderOf(given: string): string {
+  const folder = resolve(given)
+  let there = folder
+  while (!existsSync(there) && there !== dirname(there)) there = dirname(there)
+  if (!statSync(there).isDirectory()) throw unusable(folder, `${there} is no folder`)
+  try {
+    accessSync(there, there === folder ? constants.R_OK | constants.X_OK : constants.X_OK)
+  } catch (cause) {
+    throw unusable(folder, asError(cause).message)
+  }
+  return folder
+}
+
+function unusable(stateFolder: string, why: string): HaetaeError {
+  const fix = 'name another with HAETAE_STATE, or make this user its owner'
+  return new HaetaeError('CONFIG_INVALID', `the state folder ${stateFolder} cannot be used: ${why}: ${fix}`)
 }
 
 /**

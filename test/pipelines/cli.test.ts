@@ -200,6 +200,16 @@ describe('test', () => {
   })
 })
 
+test.each([['check'], ['test'], ['doctor'], ['topics', 'list'], ['deadletter', 'list'], ['lake', 'compact']])(
+  '%s %s with a state folder that cannot be one: a line without a stack, and exit code 2',
+  async (...args) => {
+    vi.stubEnv('HAETAE_STATE', join(write('file', ''), 'state'))
+    const { code, out, err } = await run(...args)
+    expect([code, out]).toEqual([2, ''])
+    expect(err).toMatch(/^haetae \w+: CONFIG_INVALID: the state folder \S+ cannot be used: [^\n]*$/)
+  },
+)
+
 test('a pipeline that requires what is not set is refused by its name', async () => {
   const file = write('mine.yaml', `pipeline: mine\nrequires: [HAETAE_TEST_NOWHERE]\n${GOOD}`)
   const { code, err } = await run('run', file)

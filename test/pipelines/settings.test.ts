@@ -65,10 +65,11 @@ test('a state folder that cannot be made or used is refused with its path and wh
   const file = join(folder, 'file')
   writeFileSync(file, '')
   for (const stateFolder of [file, join(file, 'below')]) {
-    const settings = readSettings({ HAETAE_STATE: stateFolder })
-    const made = (): void => makeStateFolder(settings)
-    expect(made).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }))
-    expect(made).toThrow(new RegExp(`the state folder ${stateFolder} cannot be used: .*HAETAE_STATE`))
+    const settings = { ...readSettings({ HAETAE_STATE: join(folder, 'state') }), stateFolder }
+    for (const refused of [() => readSettings({ HAETAE_STATE: stateFolder }), () => makeStateFolder(settings)]) {
+      expect(refused).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }))
+      expect(refused).toThrow(new RegExp(`the state folder ${stateFolder} cannot be used: .*HAETAE_STATE`))
+    }
   }
 })
 
