@@ -13,7 +13,10 @@ export interface Document {
   locate(path: Path, key?: string): string
 }
 
-/** Parses YAML 1.2 and fills in the environment (left as written when `env` is undefined). Throws CONFIG_UNREADABLE with the place of the first error. */
+/**
+ * Parses YAML 1.2 and fills in the environment (left as written when `env` is undefined). Throws CONFIG_UNREADABLE with the place of
+ * the first error.
+ */
 export function readDocument(file: string, text: string, env: NodeJS.ProcessEnv | undefined): Document {
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, prettyErrors: false })
