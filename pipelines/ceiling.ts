@@ -19,7 +19,13 @@ export interface Ceiling {
 export function ceilingOf(pipelines: readonly PipelineConfig[]): Ceiling {
   const residentBytesMax = pipelines.reduce((sum, pipeline) => sum + pipeline.residentBytesMax + BATCH_BYTES_MAX, 0)
   const heldBytesMax = pipelines
-    .flatMap(({ source, stages, sinks }) => [source, ...stages, ...sinks])
+    .flatMap(({ source, stages, detectors, sinks, alertSinks }) => [
+      source,
+      ...stages,
+      ...detectors,
+      ...sinks,
+      ...alertSinks,
+    ])
     .reduce((sum, { spec, config }) => sum + (spec.heldBytesMax?.(config) ?? 0), 0)
   return {
     residentBytesMax,

@@ -8,11 +8,11 @@ import { sayCeiling } from './ceiling.ts'
 import { openPipeline, type Runtime } from './compose.ts'
 import { Health } from './health.ts'
 import type { PipelineConfig } from './load.ts'
+import { makeTopics, usesTopics } from './make-topics.ts'
 import { RecentEvents } from './recent.ts'
 import { makeStateFolder, type Settings } from './settings.ts'
 import { SharedTopics } from './shared-topics.ts'
 import { type StatusServer, serveStatus } from './status.ts'
-import { demandTopics, topicsMade, usesTopics, writesTopic } from './topic-order.ts'
 import { openTopics } from './topics.ts'
 
 /** One running process: its pipelines, its topic log, its status page. */
@@ -56,11 +56,11 @@ export async function startProcess(pipelines: readonly PipelineConfig[], setting
       now: () => systemClock.now(),
     })
   try {
-    // The embedded log is taken before anything listens: a second process must fail at once, not after it took the ports. Kafka may
-    // be away; it is waited for by whoever needs it.
+    // The embedded log is taken before anything listens: a second process must fail at once, not after it took the ports. In Kafka
+    // only a person makes topics, and it may be away: whoever needs it waits for it.
     if (!settings.kafka && pipelines.some(usesTopics)) {
       const opened = await topics.get()
-      if ('describe' in opened) demandTopics(pipelines, opened)
+      if ('describe' in opened) await makeTopics(pipelines, opened)
     }
     const status = await listen()
     return running(pipelines, { runtime, health, recent, status, topics })
@@ -104,17 +104,14 @@ async function runAll(
   stop: AbortController,
   opened: (plan: Plan) => void,
 ): Promise<void> {
-  const watched = pipelines.find(({ sinks }) => sinks.some(({ spec }) => spec.type !== 'topic'))
+  const redacted = pipelines.filter(({ stages }) => stages.some(({ spec }) => spec.type === 'redact'))
+  const watched = redacted.find(({ kind }) => kind === 'waf') ?? redacted[0]
   const observer: NamedSink = { name: 'status-page', sink: recent }
-  const made = topicsMade(pipelines, stop.signal)
   const results = await Promise.allSettled(
     pipelines.map(async pipeline => {
       try {
-        // Who reads a topic starts after who makes it: on the first start there is none yet.
-        if (!writesTopic(pipeline)) await made.all
         const open = await openPipeline(pipeline, runtime, stop.signal, pipeline === watched ? [observer] : [])
         if (open) {
-          if (writesTopic(pipeline)) made.by(pipeline)
           opened(open.plan)
           health.set(pipeline.name, 'running')
           try {

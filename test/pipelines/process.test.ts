@@ -99,6 +99,15 @@ describe('a start that cannot be', () => {
     expect(await isOwned()).toBe(false)
   })
 
+  test('a topic that nobody makes keeps the others from being made, and one that waits for its own is no reason', async () => {
+    const chain = pipeline('chain', fromTopic, '{ type: topic, topic: further }')
+    await expect(start([chain])).rejects.toMatchObject({ code: 'TOPIC_UNKNOWN' })
+    const further = pipeline('further', '{ type: topic, topic: further, kind: waf }', '{ type: drop }')
+    await expect(start([further])).rejects.toMatchObject({ code: 'TOPIC_UNKNOWN' })
+    const running = await start([further, chain, maker()])
+    await expect.poll(() => ready(running)).toEqual({ ready: true })
+  })
+
   test('a second process with the same state is told who owns the log, and the first goes on', async () => {
     const first = await start([maker()])
     await first.listening
@@ -108,7 +117,7 @@ describe('a start that cannot be', () => {
 })
 
 describe('who reads a topic starts', () => {
-  test('after who makes it, in whatever order they are given', async () => {
+  test('with who writes it, in whatever order they are given', async () => {
     const running = await start([reader(), maker()])
     await expect.poll(() => ready(running)).toEqual({ ready: true })
   })
@@ -143,11 +152,10 @@ describe('a destination that refuses at the start', () => {
     expect(await isOwned()).toBe(false)
   })
 
-  test('keeps nobody who waits for its topic from stopping', async () => {
+  test('keeps nobody waiting who reads what its pipeline writes', async () => {
     search.everything = { status: 503, body: {} }
-    const both = pipeline('both', fromFile(), toTopic, toSearch)
-    const running = await start([both, reader()])
-    expect(states(running)).toEqual({ both: 'starting', reader: 'starting' })
+    const running = await start([pipeline('both', fromFile(), toTopic, toSearch), reader()])
+    await expect.poll(() => states(running)).toEqual({ both: 'starting', reader: 'running' })
     running.stop()
     await running.done
     expect(states(running)).toEqual({ both: 'stopped', reader: 'stopped' })
