@@ -9,6 +9,8 @@ import { fakeRuntime, temporary } from '../support/pipelines.ts'
 import { fakeS3OfTests } from '../support/s3-server.ts'
 
 const s3 = await fakeS3OfTests()
+/** A loaded machine may take long; it says nothing of the promise. */
+const PATIENT = { timeout: 50_000 }
 const never = new AbortController().signal
 
 /** Opens a pipeline into `sink`, which refuses until `mend`; the clock is ours, the server a real one. */
@@ -23,7 +25,7 @@ async function refusedThenMended(sink: string, mend: () => void, why: RegExp): P
     paused: (_: string, __: string, reason: string | undefined) => void told.push(reason),
   }
   const opening = openPipeline(loadPipeline(file, {}), runtime, never)
-  await expect.poll(() => told.at(-1)).toMatch(why)
+  await expect.poll(() => told.at(-1), PATIENT).toMatch(why)
   mend()
   await runtime.clock.advance(PERSON_WAIT_MS)
   const open = await opening

@@ -15,6 +15,9 @@ const FORBIDDEN = {
   body: { error: { type: 'security_exception', reason: 'no permissions' }, status: 403 },
 }
 
+/** A loaded machine may take long; it says nothing of the promise. */
+const PATIENT = { timeout: 50_000 }
+
 let folder: string
 let search: FakeOpenSearch
 const started: Running[] = []
@@ -105,7 +108,7 @@ describe('a start that cannot be', () => {
     const further = pipeline('further', '{ type: topic, topic: further, kind: waf }', '{ type: drop }')
     await expect(start([further])).rejects.toMatchObject({ code: 'TOPIC_UNKNOWN' })
     const running = await start([further, chain, maker()])
-    await expect.poll(() => ready(running)).toEqual({ ready: true })
+    await expect.poll(() => ready(running), PATIENT).toEqual({ ready: true })
   })
 
   test('a second process with the same state is told who owns the log, and the first goes on', async () => {
@@ -119,7 +122,7 @@ describe('a start that cannot be', () => {
 describe('who reads a topic starts', () => {
   test('with who writes it, in whatever order they are given', async () => {
     const running = await start([reader(), maker()])
-    await expect.poll(() => ready(running)).toEqual({ ready: true })
+    await expect.poll(() => ready(running), PATIENT).toEqual({ ready: true })
   })
 
   test('alone, when a process before has made the topic', async () => {
@@ -128,7 +131,7 @@ describe('who reads a topic starts', () => {
     before.stop()
     await before.done
     const running = await start([reader()])
-    await expect.poll(() => ready(running)).toEqual({ ready: true })
+    await expect.poll(() => ready(running), PATIENT).toEqual({ ready: true })
   })
 })
 
@@ -137,7 +140,7 @@ describe('a destination that refuses at the start', () => {
     search.everything = FORBIDDEN
     const running = await start([maker(), reader(), pipeline('search', fromTopic, toSearch)])
     const missing = [expect.stringMatching(/^pipeline search is paused: opensearch: SINK_UNAUTHORISED: .*403/)]
-    await expect.poll(() => ready(running)).toEqual({ ready: false, missing })
+    await expect.poll(() => ready(running), PATIENT).toEqual({ ready: false, missing })
     expect((await fetch(`${running.status.url}/healthz`)).status).toBe(200)
     expect(states(running)).toEqual({ maker: 'running', reader: 'running', search: 'paused' })
   })
@@ -145,7 +148,7 @@ describe('a destination that refuses at the start', () => {
   test('is no failure when the process is stopped meanwhile', async () => {
     search.everything = FORBIDDEN
     const running = await start([maker(), pipeline('search', fromTopic, toSearch)])
-    await expect.poll(() => states(running)).toEqual({ maker: 'running', search: 'paused' })
+    await expect.poll(() => states(running), PATIENT).toEqual({ maker: 'running', search: 'paused' })
     running.stop()
     await running.done
     expect(states(running)).toEqual({ maker: 'stopped', search: 'stopped' })
@@ -155,7 +158,7 @@ describe('a destination that refuses at the start', () => {
   test('keeps nobody waiting who reads what its pipeline writes', async () => {
     search.everything = { status: 503, body: {} }
     const running = await start([pipeline('both', fromFile(), toTopic, toSearch), reader()])
-    await expect.poll(() => states(running)).toEqual({ both: 'starting', reader: 'running' })
+    await expect.poll(() => states(running), PATIENT).toEqual({ both: 'starting', reader: 'running' })
     running.stop()
     await running.done
     expect(states(running)).toEqual({ both: 'stopped', reader: 'stopped' })
