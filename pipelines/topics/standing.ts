@@ -4,6 +4,7 @@ import type { GroupLag, TopicConfig } from '../../platform/topics/contract.ts'
 import type { PlannedChange } from '../../platform/topics/kafka/administration.ts'
 import type { KafkaTopics } from '../../platform/topics/kafka/kafka.ts'
 import type { Settings } from '../settings.ts'
+import { counted } from '../terminal.ts'
 import { withKafka } from './ask.ts'
 import { configuredTopics } from './configured.ts'
 
@@ -28,8 +29,8 @@ export async function topicsOwner(settings: Settings): Promise<string | undefine
   try {
     const { pid, full, partitions } = await owner.describe()
     const bytes = partitions.reduce((sum, partition) => sum + partition.bytes, 0)
-    const waiting = waitingOf(await owner.lag())
-    return `process ${pid} owns the log: ${Math.round(bytes / 1024 ** 2)} MiB${full ? ', FULL' : ''}, ${waiting} records wait`
+    const waiting = counted(waitingOf(await owner.lag()), 'record')
+    return `process ${pid} owns the log: ${Math.round(bytes / 1024 ** 2)} MiB${full ? ', FULL' : ''}, ${waiting} waiting`
   } finally {
     owner.close()
   }
@@ -39,9 +40,9 @@ async function kafkaStanding(settings: Settings, kafka: KafkaTopics): Promise<st
   const plans = await Promise.all(configuredTopics(settings).map(config => kafka.plan(config)))
   const open = plans.filter(({ action }) => action !== 'none').map(({ topic, action }) => `${topic}: ${action}`)
   const there = plans.filter(({ action }) => action !== 'create').map(({ topic }) => topic)
-  const waiting = waitingOf(await kafka.lagOf(there))
+  const waiting = counted(waitingOf(await kafka.lagOf(there)), 'record')
   const todo = open.length === 0 ? '' : `; haetae topics apply would do: ${open.join(', ')}`
-  return `Kafka answers: ${waiting} records wait${todo}`
+  return `Kafka answers: ${waiting} waiting${todo}`
 }
 
 function waitingOf(lags: readonly GroupLag[]): number {
