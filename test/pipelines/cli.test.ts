@@ -242,12 +242,9 @@ describe('deadletter', () => {
   })
 
   test('show says when and by whom it was rejected, not when it was received', async () => {
-    const { out: listed } = await run('deadletter', 'list', '-o', 'ndjson')
-    const { id } = JSON.parse(listed) as { id: string }
+    const { id } = JSON.parse((await run('deadletter', 'list', '-o', 'ndjson')).out) as { id: string }
     const { err } = await run('deadletter', 'show', id.slice(0, 8))
-    expect(err).toContain('rejected  2026-11-24T00:00:00.000Z by parse-waf in waf')
-    expect(err).toContain('record    waf')
-    expect(err).not.toContain('received')
+    expect(err).toMatch(/record {4}waf\nrejected {2}2026-11-24T00:00:00\.000Z by parse-waf in waf/)
   })
 
   test('show of an id that is not there: exit code 1', async () => {
