@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { type Batch, defineStage, type Event, type Stage } from '../engine/contract.ts'
-import { type Answer, answerKinds, type GeoIp } from '../platform/geoip/geoip.ts'
+import { answerKinds, type GeoIp, type GeoIpAnswer } from '../platform/geoip/geoip.ts'
 import { embeddedDatabases, shareGeoIp } from '../platform/geoip/shared.ts'
 import type { Counter } from '../platform/metrics.ts'
 import type { JsonObject, Location, NetworkEndpoint } from '../platform/ocsf/event.ts'
@@ -63,8 +63,8 @@ checkMs: 10000
 })
 
 function enrichBatch(batch: Batch, geoIp: GeoIp, events: Counter, pipeline: string): Batch {
-  const counts: Record<Answer['kind'], number> = { found: 0, unknown: 0, special: 0, invalid: 0, failed: 0 }
-  const lookup = (ip: string): Answer => {
+  const counts: Record<GeoIpAnswer['kind'], number> = { found: 0, unknown: 0, special: 0, invalid: 0, failed: 0 }
+  const lookup = (ip: string): GeoIpAnswer => {
     const answer = geoIp.lookup(ip)
     counts[answer.kind]++
     return answer
@@ -78,7 +78,7 @@ function enrichBatch(batch: Batch, geoIp: GeoIp, events: Counter, pipeline: stri
   return batch
 }
 
-function place(event: Event, endpoint: NetworkEndpoint, answer: Answer): void {
+function place(event: Event, endpoint: NetworkEndpoint, answer: GeoIpAnswer): void {
   const { location, autonomousSystem, scope } = answer
   if (!(location || autonomousSystem || scope)) return
   const placed = { ...endpoint }

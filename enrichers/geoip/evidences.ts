@@ -1,4 +1,4 @@
-import type { Answer } from '../../platform/geoip/geoip.ts'
+import type { GeoIpAnswer } from '../../platform/geoip/geoip.ts'
 import { isObject } from '../../platform/json/residue.ts'
 import type { JsonObject } from '../../platform/ocsf/event.ts'
 
@@ -10,7 +10,7 @@ export const NETWORK_SCOPE_OTHER = 99
  * country, city, coordinates and network, as of the time it saw them) stays; the databases add what it does not say. The place
  * of a finding gets the point that OpenSearch can put on a map.
  */
-export function placedEvidence(evidence: JsonObject, lookup: (ip: string) => Answer): JsonObject {
+export function placedEvidence(evidence: JsonObject, lookup: (ip: string) => GeoIpAnswer): JsonObject {
   const placed = { ...evidence }
   for (const end of ['src_endpoint', 'dst_endpoint'] as const) {
     const endpoint = evidence[end]
@@ -20,7 +20,7 @@ export function placedEvidence(evidence: JsonObject, lookup: (ip: string) => Ans
   return placed
 }
 
-function placedEndpoint(endpoint: JsonObject, { location, autonomousSystem, scope }: Answer): JsonObject {
+function placedEndpoint(endpoint: JsonObject, { location, autonomousSystem, scope }: GeoIpAnswer): JsonObject {
   const placed = { ...endpoint }
   const said = endpoint['location']
   if (isObject(said)) placed['location'] = ownPlace(said, location && { ...location })
