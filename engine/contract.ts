@@ -134,6 +134,8 @@ export interface Verdict {
   readonly later?: Promise<void>
   /** The destination asks for at least this long before the next try. */
   readonly retryAfterMs?: number
+  /** No use in waiting longer: the destination is near, and asking it costs nothing. */
+  readonly retryWithinMs?: number
 }
 export interface Rejection {
   readonly index: number
