@@ -34,11 +34,12 @@ const own: Readonly<Record<string, string>> = {
   'haetae.ja4': 'ja4_fingerprint_list.value',
 }
 /** Their names, for the documentation. */
-export const groupFieldNames: readonly string[] = Object.keys(own)
+export const groupFieldNames: readonly string[] = [...Object.keys(own), 'haetae.would_block']
 
 /** Throws Refused for a name that no event of this log has. */
 export function groupField(name: string, log: LogKind): GroupField {
   if (log !== 'waf' && name === 'haetae.remote') return remoteOfFinding
+  if (log === 'waf' && name === 'haetae.would_block') return wouldBlock
   const source = Object.hasOwn(own, name) ? own[name]! : name
   const field = resolveField(source, log)
   if ('unknown' in field) throw new Refused('field', field.unknown)
@@ -62,6 +63,19 @@ export function groupField(name: string, log: LogKind): GroupField {
   }
 }
 const clientField = 'c-ip'
+
+const WOULD_BLOCK = 'haetae:would-block:'
+
+/** The web ACL's rules that only counted the request and would have blocked it. */
+const wouldBlock: GroupField = {
+  actor: 'resource',
+  withKey: false,
+  read: ({ metadata }) =>
+    (metadata?.labels ?? [])
+      .filter(label => label.startsWith(WOULD_BLOCK))
+      .slice(0, VALUES_MAX)
+      .map(label => bounded(label.slice(WOULD_BLOCK.length))),
+}
 
 /** The far end of what a finding saw: where a connection went to, else where it came from. */
 const remoteOfFinding: GroupField = { actor: 'address', withKey: false, read: remoteAddresses }
