@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import type { LogKind } from '../../../engine/contract.ts'
 import { clientPrefix, formatAddress, networkOf, parseAddress } from '../../../platform/address.ts'
 import type { JsonObject, OcsfEvent } from '../../../platform/ocsf/event.ts'
-import { readField, resolveField } from '../fields.ts'
+import { readFieldOf, resolveField } from '../fields.ts'
 import { Refused } from '../refusal.ts'
 
 export const actorTypes = ['address', 'network', 'asn', 'ja3', 'ja4', 'resource', 'access_key', 'user'] as const
@@ -51,7 +51,7 @@ export function groupField(name: string, log: LogKind): GroupField {
     withKey: isClient,
     read(body) {
       const values = new Set<string>()
-      const texts = readField(field, body)
+      const texts = readFieldOf(field, body)
       // The first of a request's texts is as it stands there; the others are the same, decoded.
       for (const text of field.inRequest ? texts.slice(0, 1) : texts) {
         const value = normal(text)
