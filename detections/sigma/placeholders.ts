@@ -15,15 +15,20 @@ export const defaultPlaceholders: Placeholders = {
 const VALUES_MAX = 1_000
 const PLACEHOLDER = /%([A-Za-z0-9_]{1,64})%/
 
-/** The value with each placeholder replaced by each of its texts. */
+/** The value with each placeholder replaced by each of its texts, which are taken as they are. */
 export function expanded(value: string, placeholders: Placeholders): readonly string[] {
-  let values = [value]
-  for (;;) {
-    const name = PLACEHOLDER.exec(values[0] ?? '')?.[1]
-    if (name === undefined) return values
-    const texts = Object.hasOwn(placeholders, name) ? placeholders[name]! : []
-    if (texts.length === 0) throw new Refused('modifier', `expand: there are no values for %${name}%`)
-    values = values.flatMap(each => texts.map(text => each.replace(`%${name}%`, () => text)))
+  let values = ['']
+  // Every second piece is a name.
+  for (const [at, piece] of value.split(PLACEHOLDER).entries()) {
+    const texts = at % 2 === 0 ? [piece] : textsOf(piece, placeholders)
+    values = values.flatMap(start => texts.map(text => start + text))
     if (values.length > VALUES_MAX) throw new Refused('bounds', `expand makes more than ${VALUES_MAX} values`)
   }
+  return values
+}
+
+function textsOf(name: string, placeholders: Placeholders): readonly string[] {
+  const texts = Object.hasOwn(placeholders, name) ? placeholders[name]! : []
+  if (texts.length === 0) throw new Refused('modifier', `expand: there are no values for %${name}%`)
+  return texts
 }

@@ -5,8 +5,7 @@ import type { JsonObject, OcsfEvent } from '../../../platform/ocsf/event.ts'
 import { readFieldOf, resolveField } from '../fields.ts'
 import { Refused } from '../refusal.ts'
 
-export const actorTypes = ['address', 'network', 'asn', 'ja3', 'ja4', 'resource', 'access_key', 'user'] as const
-export type ActorType = (typeof actorTypes)[number]
+export type ActorType = 'address' | 'network' | 'asn' | 'ja3' | 'ja4' | 'resource' | 'access_key' | 'user'
 
 /** Something of an event by which correlations group, or whose values they count. */
 export interface GroupField {

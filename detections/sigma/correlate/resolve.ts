@@ -46,7 +46,10 @@ export function resolveCorrelation(
 
 const PATH = ['correlation', 'rules']
 
-export function isCalled({ id, name }: { readonly id: string; readonly name?: string | undefined }, by: string): boolean {
+export function isCalled(
+  { id, name }: { readonly id: string; readonly name?: string | undefined },
+  by: string,
+): boolean {
   return id === by || name === by
 }
 
