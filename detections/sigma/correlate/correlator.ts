@@ -18,8 +18,8 @@ const EVIDENCES_MAX = 10
 
 /** Asked for only when it is kept or said. */
 interface Shown {
-  evidence(): string
-  sample(): boolean
+  readonly evidence: () => string
+  readonly sample: () => boolean
 }
 
 interface Feed {
