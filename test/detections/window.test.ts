@@ -114,7 +114,8 @@ describe('windows', () => {
         expect(window.trim(timeMs - 600_000)).toBe(0)
       }
       expect(window.entries.length).toBeLessThan(1_000)
-      if (type === 'temporal') expect(window.add({ timeMs: 1_100_000, uid: 'late', rule: 2, value: '' })).not.toEqual([])
+      if (type === 'temporal')
+        expect(window.add({ timeMs: 1_100_000, uid: 'late', rule: 2, value: '' })).not.toEqual([])
     }
   })
 
