@@ -1,13 +1,5 @@
 import { z } from 'zod'
-import {
-  type Alert,
-  type Deps,
-  type Detector,
-  defineDetector,
-  type Event,
-  type LogKind,
-  logKinds,
-} from '../engine/contract.ts'
+import { type Alert, type Deps, defineDetector, type Event, type LogKind, logKinds } from '../engine/contract.ts'
 import { HaetaeError } from '../platform/errors.ts'
 import { NAME_CHARS_MAX } from '../platform/redaction/name-table.ts'
 import { SecretNames } from '../platform/redaction/names.ts'
@@ -15,6 +7,7 @@ import { alertOf } from './sigma/alert.ts'
 import { Correlator, streamOf } from './sigma/correlate/correlator.ts'
 import { loadRules, shippedRules } from './sigma/load.ts'
 import { Matcher } from './sigma/matcher.ts'
+import { defaultPlaceholders } from './sigma/placeholders.ts'
 import type { RuleSet } from './sigma/read.ts'
 import type { Rule } from './sigma/rule.ts'
 
@@ -26,6 +19,10 @@ const config = z.strictObject({
     .describe('Folders of Sigma rules of your own, read at start with everything below them'),
   shipped: z.boolean().default(true).describe('Whether the rules that come with Haetae run too'),
   except: z.array(z.uuid()).max(1000).default([]).describe('Ids of rules that shall not run'),
+  placeholders: z
+    .record(z.string().regex(/^[A-Za-z0-9_]{1,64}$/), z.array(z.string().min(1)).min(1).max(1_000))
+    .default({})
+    .describe('Values for placeholders in rules (`expand`), in place of those that come with Haetae: login_paths …'),
   blockRulePrefix: z
     .string()
     .min(1)
@@ -65,14 +62,16 @@ export const sigma = defineDetector({
 rules: [my-rules]
 shipped: true
 except: [953b895e-5cc9-454b-b183-7f3db555452e]
+placeholders: { login_paths: [/login, /api/session] }
 blockRulePrefix: haetae-block
 names: [x-shop-session]
 latenessMs: 600000
 groupsMax: 1000000
 groupBytesMax: 268435456
 `,
-  async open({ rules: folders, shipped, except, blockRulePrefix, names, ...bounds }, deps): Promise<Detector> {
-    const set = await loadRules([...(shipped ? [shippedRules] : []), ...folders], except)
+  async open({ rules: folders, shipped, except, blockRulePrefix, names, placeholders, ...bounds }, deps) {
+    const values = { ...defaultPlaceholders, ...placeholders }
+    const set = await loadRules([...(shipped ? [shippedRules] : []), ...folders], except, values)
     if (set.rules.length === 0) throw new HaetaeError('CONFIG_INVALID', 'sigma: of the rules none runs: name a folder')
     tell(set, deps)
     const { pipeline, metrics } = deps

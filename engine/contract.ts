@@ -14,6 +14,8 @@ export const EVENT_BYTES_MAX = 1024 * 1024
 export const logKinds = ['waf', 'guardduty', 'falco'] as const
 export type LogKind = (typeof logKinds)[number]
 
+export const isLogKind = (kind: Kind): kind is LogKind => logKinds.some(each => each === kind)
+
 /** What a record is; decides its topic, its key and how it is parsed. Those that are no logs Haetae itself writes. */
 export const kinds = [...logKinds, 'alert', 'match', 'decision', 'incident', 'audit'] as const
 export type Kind = (typeof kinds)[number]
@@ -152,6 +154,8 @@ export interface Verdict {
   readonly later?: Promise<void>
   /** The destination asks for at least this long before the next try. */
   readonly retryAfterMs?: number
+  /** No use in waiting longer: the destination is near, and asking it costs nothing. */
+  readonly retryWithinMs?: number
 }
 export interface Rejection {
   readonly index: number
@@ -167,6 +171,8 @@ export interface Spec<Config extends ZodType, Component> {
   readonly config: Config
   /** YAML; parsed with `config` by the test suite and printed in docs/components.md. */
   readonly example: string
+  /** The most bytes of memory that the component takes besides the batches it is given; nothing worth counting when absent. */
+  readonly heldBytesMax?: (config: output<Config>) => number
   /** The topics it writes: the embedded log makes them before anything opens, `haetae topics apply` in Kafka. */
   readonly topicsWritten?: (config: output<Config>) => readonly TopicConfig[]
   /** Config is already valid. Connects or throws; the engine retries with backoff. */
@@ -210,6 +216,7 @@ export interface DeadLetter {
   /** Component that refused it. */
   readonly stage: string
   readonly reason: string
+  /** When it was refused, not when it arrived. */
   readonly timeMs: number
   readonly origin: Origin | undefined
   readonly raw: Buffer

@@ -44,7 +44,9 @@ export async function writeAll(
     context.retries.add({ component: context.name }, verdict.retry.length)
     if (verdict.retry.length < pending.length) attempt = 0
     pending = verdict.retry.map(index => pending[index]!)
-    const waitMs = Math.max(verdict.retryAfterMs ?? 0, backoffMs(context.backoff, attempt, context.random))
+    const { retryAfterMs = 0, retryWithinMs = Number.POSITIVE_INFINITY } = verdict
+    const backoff = backoffMs(context.backoff, attempt, context.random)
+    const waitMs = Math.max(retryAfterMs, Math.min(backoff, retryWithinMs))
     await context.clock.wait(waitMs, context.signal)
   }
 }
@@ -109,7 +111,7 @@ export async function writeDeadLetters(
     } catch (thrown) {
       if (attempt === 0) {
         context.log.error('the dead letter cannot be written: reading stops until it can', {
-          code: 'DEADLETTER_UNWRITABLE',
+          code: hasCode(thrown, 'DEADLETTER_FULL') ? 'DEADLETTER_FULL' : 'DEADLETTER_UNWRITABLE',
           error: asError(thrown).message,
         })
       }

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import type { Alert, Event, Origin } from '../../engine/contract.ts'
 import { clientPrefix, parseAddress } from '../../platform/address.ts'
 import { tacticNamed } from '../../platform/ocsf/attack.ts'
-import type { Json, JsonObject, OcsfEvent } from '../../platform/ocsf/event.ts'
+import type { Cloud, Json, JsonObject, OcsfEvent } from '../../platform/ocsf/event.ts'
 import { classification, type SeverityId } from '../../platform/ocsf/finding.ts'
 import type { SecretNames } from '../../platform/redaction/names.ts'
 import { redactValue } from '../../platform/redaction/plain.ts'
@@ -36,6 +36,8 @@ export interface Seen {
   /** At most 20. */
   readonly related: readonly { readonly uid: string; readonly type_uid: number }[]
   readonly sources: readonly string[]
+  /** Account and Region of the one event. */
+  readonly cloud?: Cloud
   /** Correlations: the group, and how many events, values or rules there were. */
   readonly group?: Readonly<Record<string, string>>
   readonly count?: number
@@ -55,6 +57,7 @@ export function alertOf(rule: Rule, event: Event, names: SecretNames): Alert {
     evidences: [redactValue(evidenceOf(event), names) as JsonObject],
     related: [{ uid: event.id, type_uid: event.body.type_uid ?? 0 }],
     sources: [event.body.metadata?.log_name ?? event.kind],
+    ...(event.body.cloud ? { cloud: event.body.cloud } : {}),
   })
 }
 
@@ -70,18 +73,20 @@ export function isSample({ metadata }: OcsfEvent): boolean {
 
 export function alert(about: About, seen: Seen): Alert {
   const body = bodyOf(about, seen)
+  const raw = Buffer.from(JSON.stringify(body))
   return {
     id: seen.id,
     kind: 'alert',
     origin: seen.origin,
-    raw: Buffer.from(JSON.stringify(body)),
+    raw,
     marker: undefined,
     replayed: seen.replayed,
     key: keyOf(seen.actor),
     receivedMs: seen.receivedMs,
     timeMs: seen.timeMs,
     body,
-    encode: undefined,
+    // Made once: no stage changes an alert.
+    encode: () => raw,
     rule: about.id,
     severity: about.severity,
   }
@@ -102,8 +107,10 @@ function bodyOf(about: About, seen: Seen): OcsfEvent {
     status_id: 1,
     status: 'New',
     ...(seen.count === undefined ? {} : { count: seen.count }),
+    ...(seen.cloud ? { cloud: seen.cloud } : {}),
     metadata: {
       version: '1.8.0',
+      ...(seen.cloud ? { profiles: ['cloud'] } : {}),
       uid: seen.id,
       log_name: 'sigma',
       ...(tags.length > 0 ? { labels: [...tags] } : {}),

@@ -2,6 +2,7 @@ import { isMap, isSeq, LineCounter, type Node, parseAllDocuments, type Document 
 import { asError } from '../../platform/errors.ts'
 import { type Correlation, isCorrelation, parseCorrelation } from './correlate/read.ts'
 import { isCalled, type RunningCorrelation, resolveCorrelation } from './correlate/resolve.ts'
+import type { Placeholders } from './placeholders.ts'
 import { type RefusalReason, Refused } from './refusal.ts'
 import { parseRule, type Rule } from './rule.ts'
 
@@ -36,7 +37,7 @@ const FILE_CHARS_MAX = 262_144
 const ALIASES_MAX = 100
 
 /** Reads the text of one rule file, which may hold several documents. Nothing of it is dropped: a rule runs, or is refused with a reason. */
-export function readRules(file: string, text: string): FileRules {
+export function readRules(file: string, text: string, placeholders?: Placeholders): FileRules {
   const rules: Rule[] = []
   const correlations: Correlation[] = []
   const refused: RefusedRule[] = []
@@ -62,7 +63,7 @@ export function readRules(file: string, text: string): FileRules {
       if (broken) throw new Refused('unreadable', broken.message)
       value = asJson(document)
       if (isCorrelation(value)) correlations.push(parseCorrelation(file, value))
-      else if (value !== null) rules.push(parseRule(file, value))
+      else if (value !== null) rules.push(parseRule(file, value, placeholders))
     } catch (thrown) {
       const { reason, message, path } = thrown instanceof Refused ? thrown : unforeseen(thrown)
       const offset = broken ? broken.pos[0] : offsetOf(document.contents, path)

@@ -4,6 +4,7 @@ import { about, checked, checkStatus, severityOf } from './about.ts'
 import { parseCondition } from './condition.ts'
 import { anyOf, certain, type Formula, unknowns } from './formula.ts'
 import { logOf } from './logsource.ts'
+import type { Placeholders } from './placeholders.ts'
 import { Refused } from './refusal.ts'
 import { SelectionReader } from './selection.ts'
 
@@ -51,7 +52,7 @@ export interface Rule extends Metadata {
 }
 
 /** Reads one YAML document. Throws Refused. */
-export function parseRule(file: string, value: unknown): Rule {
+export function parseRule(file: string, value: unknown, placeholders?: Placeholders): Rule {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new Refused('invalid', 'a rule is a map with title, id, logsource and detection')
   for (const key of ['filter', 'action'])
@@ -60,7 +61,7 @@ export function parseRule(file: string, value: unknown): Rule {
   checkStatus(rest.status)
   const log = logOf(rest.logsource)
   if (!log) throw new Refused('logsource', otherLog(rest.logsource), ['logsource'])
-  const formula = detectionFormula(detection, log)
+  const formula = detectionFormula(detection, log, placeholders)
   const sure = certain(formula)
   const without = unknowns(formula)
   if (sure.is === 'constant') {
@@ -77,11 +78,15 @@ function otherLog({ category, product, service }: Metadata['logsource']): string
   return `it is about ${said || 'no log'}, not category webserver, product aws with service waf or guardduty, or product falco`
 }
 
-function detectionFormula(detection: Readonly<Record<string, unknown>>, log: LogKind): Formula {
+function detectionFormula(
+  detection: Readonly<Record<string, unknown>>,
+  log: LogKind,
+  placeholders: Placeholders | undefined,
+): Formula {
   const { condition, timeframe, ...selections } = detection
   if (timeframe !== undefined)
     throw new Refused('condition', 'timeframe: write a correlation instead', ['detection', 'timeframe'])
-  const reader = new SelectionReader(log)
+  const reader = new SelectionReader(log, placeholders)
   const made = new Map<string, Formula>()
   const named = {
     names: Object.keys(selections),

@@ -6,6 +6,7 @@ import { allOf, anyOf, type Formula, not, type Place, type Test } from './formul
 import { ANY, type Glob, joined, parseGlob, plainText } from './glob.ts'
 import { type Modifiers, readModifiers } from './modifiers.ts'
 import { Pattern } from './pattern.ts'
+import { defaultPlaceholders, expanded, type Placeholders } from './placeholders.ts'
 import { Refused } from './refusal.ts'
 
 type Path = readonly PropertyKey[]
@@ -18,10 +19,12 @@ const VALUE_CHARS_MAX = 4_096
 /** Reads selections of one rule; counts their values, of which a rule has at most VALUES_MAX. */
 export class SelectionReader {
   readonly #log: LogKind
+  readonly #placeholders: Placeholders
   #values = 0
 
-  constructor(log: LogKind = 'waf') {
+  constructor(log: LogKind = 'waf', placeholders: Placeholders = defaultPlaceholders) {
     this.#log = log
+    this.#placeholders = placeholders
   }
 
   /** A map (all of its items), a list of maps (any), or keywords. */
@@ -53,7 +56,8 @@ export class SelectionReader {
       const field = name === '' ? this.#keywords() : resolveField(name, this.#log)
       if ('unknown' in field) throw new Refused('field', `${name}: ${field.unknown}`)
       const target: Target = 'absent' in field ? { absent: field.absent } : { field }
-      const tests = values.map(each => {
+      const all = modifiers.expand ? values.flatMap(each => this.#expanded(each)) : values
+      const tests = all.map(each => {
         if (!isPlain(each)) throw new Refused('invalid', 'a value is a text, a number, true, false or null')
         return valueFormula(target, name === '' ? inside(modifiers) : modifiers, each, this.#log)
       })
@@ -62,6 +66,11 @@ export class SelectionReader {
     } catch (thrown) {
       throw thrown instanceof Refused ? new Refused(thrown.reason, thrown.message, path) : thrown
     }
+  }
+
+  #expanded(value: unknown): readonly string[] {
+    if (typeof value !== 'string') throw new Refused('invalid', 'expand needs a text')
+    return expanded(value, this.#placeholders)
   }
 
   #keywords(): Field {

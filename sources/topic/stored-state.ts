@@ -3,10 +3,10 @@ import type { StatePart } from '../../engine/contract.ts'
 import type { TopicRecord, Topics } from '../../platform/topics/contract.ts'
 
 /** Of one record: with its key and headers it stays below what Kafka takes by default (1 MiB). */
-export const CHUNK_BYTES_MAX = 800 * 1024
+const CHUNK_BYTES_MAX = 800 * 1024
 
 /** Which snapshot goes with a committed position. It stands in the note of the position, and so is fenced as that is. */
-export const stateNote = z.object({
+const stateNote = z.object({
   /** The position that the snapshot includes everything before; the committed one, unless somebody moved the group. */
   position: z.string().regex(/^\d{1,20}$/),
   /** Everything before it is settled: what is read again up to here is muted. */

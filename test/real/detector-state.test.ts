@@ -21,7 +21,7 @@ beforeAll(async () => {
 })
 afterAll(() => kafka?.stop())
 
-const { open } = topicsOfTests(() => kafka.brokers)
+const tested = topicsOfTests(() => kafka.brokers)
 const running: ChildProcess[] = []
 let output = ''
 afterEach(() => {
@@ -74,7 +74,7 @@ async function undisturbed(topics: Topics, events: string): Promise<ReadonlyMap<
 test.each(['kafkajs', 'platformatic'] as const)(
   'by %s, two consumers of which one is killed again and again give the alerts of a single undisturbed one',
   async client => {
-    const topics = open(client)
+    const topics = tested.open(client)
     const configs = [
       keptTopic({ partitions: 4 }),
       keptTopic({ partitions: 2, compacted: true }),

@@ -2,7 +2,7 @@
 
 import { run } from '../../engine/pipeline.ts'
 import { readSettings } from '../../pipelines/settings.ts'
-import { openTopics } from '../../pipelines/topics.ts'
+import { openTopics } from '../../pipelines/topics/open.ts'
 import { systemClock } from '../../platform/clock.ts'
 import { createLog } from '../../platform/log.ts'
 import { createMetrics } from '../../platform/metrics.ts'

@@ -4,7 +4,7 @@ import type { Json } from '../../../platform/ocsf/event.ts'
 import type { SecretNames } from '../../../platform/redaction/names.ts'
 import { redactValue } from '../../../platform/redaction/plain.ts'
 import type { Actor } from '../actor.ts'
-import { alert, alertId } from '../alert.ts'
+import { alert, alertId, isSample } from '../alert.ts'
 import { shortEvidenceOf } from '../evidence.ts'
 import type { Rule } from '../rule.ts'
 import { groupsOf } from './group.ts'
@@ -15,6 +15,12 @@ import { restored, snapshotOf } from './snapshot.ts'
 
 const RELATED_MAX = 20
 const EVIDENCES_MAX = 10
+
+/** Asked for only when it is kept or said. */
+interface Shown {
+  readonly evidence: () => string
+  readonly sample: () => boolean
+}
 
 interface Feed {
   readonly correlation: RunningCorrelation
@@ -70,7 +76,8 @@ export class Correlator {
       const evidence = (): string => (shown ??= this.#evidence(event))
       for (const group of groupsOf(base.group, event.body)) {
         const match = matchOf(event, correlation, base, group, value)
-        if (correlation.inPlace) this.#count(event, correlation, match, evidence, emit)
+        if (correlation.inPlace)
+          this.#count(event, correlation, match, { evidence, sample: () => isSample(event.body) }, emit)
         else emit(matchRecord(match, evidence(), event))
       }
     }
@@ -82,7 +89,8 @@ export class Correlator {
     const correlation = read && this.#byId.get(read.match.correlation)
     if (!read || !correlation || read.match.group.length !== correlation.groupBy.length) return false
     this.#groups.advance(streamOf(event), read.match.timeMs)
-    return this.#count(event, correlation, read.match, () => JSON.stringify(read.evidence), emit)
+    const shown = { evidence: () => JSON.stringify(read.evidence), sample: () => read.sample }
+    return this.#count(event, correlation, read.match, shown, emit)
   }
 
   /** To be called once a batch. */
@@ -98,7 +106,7 @@ export class Correlator {
     event: Event,
     correlation: RunningCorrelation,
     match: Match,
-    evidence: () => string,
+    { evidence, sample }: Shown,
     emit: (alert: Alert) => void,
   ): boolean {
     const rule = correlation.bases.findIndex(({ rule: { id } }) => id === match.base)
@@ -107,7 +115,7 @@ export class Correlator {
     const key = JSON.stringify(group)
     const entry = { timeMs, uid, rule, value }
     for (const completed of this.#groups.add(streamOf(event), correlation, key, entry, evidence))
-      emit(alertOfGroup(correlation, match, completed, event))
+      emit(alertOfGroup(correlation, match, completed, event, sample()))
     return true
   }
 }
@@ -121,6 +129,7 @@ function alertOfGroup(
   match: Match,
   { trigger, entries, evidences }: Completed,
   event: Event,
+  sample: boolean,
 ): Alert {
   const related = entries.slice(-RELATED_MAX)
   return alert(correlation, {
@@ -129,7 +138,7 @@ function alertOfGroup(
     receivedMs: match.receivedMs,
     origin: event.origin,
     replayed: event.replayed,
-    sample: match.sample,
+    sample,
     firstMs: entries[0]?.timeMs ?? trigger.endMs,
     actor: actorOf(correlation, match.group),
     evidences: evidences.slice(-EVIDENCES_MAX).map(({ json }) => JSON.parse(json) as Json),

@@ -2,11 +2,10 @@ import { hash } from 'node:crypto'
 import type { LogKind } from '../../../engine/contract.ts'
 import { clientPrefix, formatAddress, networkOf, parseAddress } from '../../../platform/address.ts'
 import type { JsonObject, OcsfEvent } from '../../../platform/ocsf/event.ts'
-import { readField, resolveField } from '../fields.ts'
+import { readFieldOf, resolveField } from '../fields.ts'
 import { Refused } from '../refusal.ts'
 
-export const actorTypes = ['address', 'network', 'asn', 'ja3', 'ja4', 'resource', 'access_key', 'user'] as const
-export type ActorType = (typeof actorTypes)[number]
+export type ActorType = 'address' | 'network' | 'asn' | 'ja3' | 'ja4' | 'resource' | 'access_key' | 'user'
 
 /** Something of an event by which correlations group, or whose values they count. */
 export interface GroupField {
@@ -34,11 +33,12 @@ const own: Readonly<Record<string, string>> = {
   'haetae.ja4': 'ja4_fingerprint_list.value',
 }
 /** Their names, for the documentation. */
-export const groupFieldNames: readonly string[] = Object.keys(own)
+export const groupFieldNames: readonly string[] = [...Object.keys(own), 'haetae.would_block']
 
 /** Throws Refused for a name that no event of this log has. */
 export function groupField(name: string, log: LogKind): GroupField {
   if (log !== 'waf' && name === 'haetae.remote') return remoteOfFinding
+  if (log === 'waf' && name === 'haetae.would_block') return wouldBlock
   const source = Object.hasOwn(own, name) ? own[name]! : name
   const field = resolveField(source, log)
   if ('unknown' in field) throw new Refused('field', field.unknown)
@@ -50,7 +50,7 @@ export function groupField(name: string, log: LogKind): GroupField {
     withKey: isClient,
     read(body) {
       const values = new Set<string>()
-      const texts = readField(field, body)
+      const texts = readFieldOf(field, body)
       // The first of a request's texts is as it stands there; the others are the same, decoded.
       for (const text of field.inRequest ? texts.slice(0, 1) : texts) {
         const value = normal(text)
@@ -62,6 +62,19 @@ export function groupField(name: string, log: LogKind): GroupField {
   }
 }
 const clientField = 'c-ip'
+
+const WOULD_BLOCK = 'haetae:would-block:'
+
+/** The web ACL's rules that only counted the request and would have blocked it. */
+const wouldBlock: GroupField = {
+  actor: 'resource',
+  withKey: false,
+  read: ({ metadata }) =>
+    (metadata?.labels ?? [])
+      .filter(label => label.startsWith(WOULD_BLOCK))
+      .slice(0, VALUES_MAX)
+      .map(label => bounded(label.slice(WOULD_BLOCK.length))),
+}
 
 /** The far end of what a finding saw: where a connection went to, else where it came from. */
 const remoteOfFinding: GroupField = { actor: 'address', withKey: false, read: remoteAddresses }

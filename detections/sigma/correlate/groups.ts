@@ -4,7 +4,7 @@ import type { RunningCorrelation } from './resolve.ts'
 import { type Counting, type Entry, type Trigger, Window } from './window.ts'
 
 /** What an alert shows of an event, already redacted: one JSON object. */
-export interface Evidence {
+interface Evidence {
   readonly timeMs: number
   readonly uid: string
   readonly json: string
@@ -73,7 +73,7 @@ export function partOf(correlation: string, group: string): number {
   return (murmur2(Buffer.from(`${correlation}\n${group}`)) >>> 0) % PARTS
 }
 
-export function bytesOf({ window, evidences }: Group, key: string): number {
+function bytesOf({ window, evidences }: Group, key: string): number {
   const shown = evidences.reduce((sum, { json }) => sum + json.length, 0)
   return GROUP_BYTES + key.length * 2 + window.entries.length * ENTRY_BYTES + shown
 }
@@ -129,7 +129,7 @@ export class Groups {
     const group = this.#used(stream, correlation, key)
     const triggers = group.window.add(entry)
     if (triggers === undefined) return []
-    this.#keep(group, entry, correlation.timespanMs, evidence, triggers.length > 0)
+    this.#keep(group, entry, correlation, evidence, triggers.length > 0)
     const completed = triggers.map(trigger => this.#completed(group, trigger, correlation.timespanMs))
     const shed = group.window.trim(horizonMs)
     if (shed > 0) this.#measures.shed.add({}, shed)
@@ -180,9 +180,11 @@ export class Groups {
     return group
   }
 
-  /** The first of each time span, and always the one that completes. */
-  #keep(group: Group, entry: Entry, timespanMs: number, evidence: () => string, completes: boolean): void {
-    const { evidences } = group
+  /** The one that completes, and of those before it the first of each time span, once there are nearly enough of them. */
+  #keep(group: Group, entry: Entry, correlation: RunningCorrelation, evidence: () => string, completes: boolean): void {
+    const { evidences, window } = group
+    const { timespanMs, atLeast } = correlation
+    if (!completes && window.entries.length + EVIDENCES_MAX <= atLeast) return
     const oldest = evidences[0]
     const isFull = evidences.length >= EVIDENCES_MAX
     if (isFull && !completes && oldest && entry.timeMs - oldest.timeMs < timespanMs) return

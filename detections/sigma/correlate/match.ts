@@ -14,10 +14,7 @@ export interface Match {
   readonly group: readonly string[]
   /** value_count: the value; else empty. */
   readonly value: string
-  readonly typeUid: number
   readonly receivedMs: number
-  readonly source: string
-  readonly sample: boolean
 }
 
 const GROUP_CHARS_MAX = 300
@@ -28,6 +25,7 @@ export function happenedMs({ timeMs, receivedMs }: Pick<Event, 'timeMs' | 'recei
   return Math.min(timeMs, receivedMs)
 }
 
+/** Looks at nothing of the body: what nobody asks for is not made. */
 export function matchOf(
   event: Event,
   { id }: RunningCorrelation,
@@ -35,36 +33,15 @@ export function matchOf(
   group: readonly string[],
   value: string,
 ): Match {
-  const { body, kind } = event
-  return {
-    uid: event.id,
-    timeMs: happenedMs(event),
-    correlation: id,
-    base: rule.id,
-    group,
-    value,
-    typeUid: body.type_uid ?? 0,
-    receivedMs: event.receivedMs,
-    source: body.metadata?.log_name ?? kind,
-    sample: isSample(body),
-  }
+  const { id: uid, receivedMs } = event
+  return { uid, timeMs: happenedMs(event), correlation: id, base: rule.id, group, value, receivedMs }
 }
 
 /** The match as a record of the topic `matches`: all of a group meet in one partition. The same match is always the same bytes. */
 export function matchRecord(match: Match, evidence: string, event: Event): Alert {
-  const { uid, timeMs, correlation, base, group, value, typeUid, receivedMs, source, sample } = match
-  const fields = {
-    uid,
-    time: timeMs,
-    rule: correlation,
-    base,
-    group,
-    value,
-    type_uid: typeUid,
-    received: receivedMs,
-    source,
-    sample,
-  }
+  const { uid, timeMs, correlation, base, group, value, receivedMs } = match
+  const sample = isSample(event.body)
+  const fields = { uid, time: timeMs, rule: correlation, base, group, value, received: receivedMs, sample }
   const raw = Buffer.from(`${JSON.stringify(fields).slice(0, -1)},"evidence":${evidence}}`)
   return {
     id: alertId(correlation, base, uid, ...group),
@@ -83,15 +60,19 @@ export function matchRecord(match: Match, evidence: string, event: Event): Alert
   }
 }
 
+interface ReadMatch {
+  readonly match: Match
+  readonly sample: boolean
+  readonly evidence: JsonObject
+}
+
 /** Reads such a record; undefined when it is none. Others may be able to write to the topic. */
-export function readMatch(body: OcsfEvent): { readonly match: Match; readonly evidence: JsonObject } | undefined {
+export function readMatch(body: OcsfEvent): ReadMatch | undefined {
   const record = body as JsonObject
-  const { uid, time, rule, base, group, value, type_uid, received, source, sample, evidence } = record
-  if (![uid, rule, base, value, source].every(text => typeof text === 'string' && text.length <= GROUP_CHARS_MAX))
-    return undefined
-  if (![time, type_uid, received].every(Number.isSafeInteger) || typeof sample !== 'boolean') return undefined
-  if (!Array.isArray(group) || group.length > GROUP_FIELDS_MAX || !isJsonObject(evidence)) return undefined
-  if (!group.every(text => typeof text === 'string' && text.length <= GROUP_CHARS_MAX)) return undefined
+  const { uid, time, rule, base, group, value, received, sample, evidence } = record
+  if (![uid, rule, base, value].every(isText) || !Array.isArray(group) || !group.every(isText)) return undefined
+  if (![time, received].every(Number.isSafeInteger) || typeof sample !== 'boolean') return undefined
+  if (group.length > GROUP_FIELDS_MAX || !isJsonObject(evidence)) return undefined
   const match = {
     uid: uid as string,
     timeMs: time as number,
@@ -99,10 +80,11 @@ export function readMatch(body: OcsfEvent): { readonly match: Match; readonly ev
     base: base as string,
     group: group as string[],
     value: value as string,
-    typeUid: type_uid as number,
     receivedMs: received as number,
-    source: source as string,
-    sample,
   }
-  return { match, evidence }
+  return { match, sample, evidence }
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === 'string' && value.length <= GROUP_CHARS_MAX
 }
