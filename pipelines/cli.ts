@@ -2,6 +2,7 @@ import { asError, HaetaeError } from '../platform/errors.ts'
 import { check } from './commands/check.ts'
 import { deadletter } from './commands/deadletter.ts'
 import { doctor } from './commands/doctor.ts'
+import { explain } from './commands/explain.ts'
 import { lake } from './commands/lake.ts'
 import { map } from './commands/map.ts'
 import { rules } from './commands/rules.ts'
@@ -19,7 +20,7 @@ export interface Command {
   run(args: readonly string[]): Promise<number>
 }
 
-const commands: readonly Command[] = [up, run, check, test, map, deadletter, lake, topics, rules, doctor]
+const commands: readonly Command[] = [up, run, check, test, map, deadletter, lake, topics, rules, explain, doctor]
 
 /** The command line. Events go to stdout, notices to stderr. */
 export async function main(args: readonly string[]): Promise<number> {
@@ -38,11 +39,11 @@ export async function main(args: readonly string[]): Promise<number> {
   try {
     return await command.run(rest)
   } catch (thrown) {
-    return explain(command, thrown)
+    return tell(command, thrown)
   }
 }
 
-function explain(command: Command, thrown: unknown): number {
+function tell(command: Command, thrown: unknown): number {
   const error = asError(thrown)
   if (isUsage(error)) {
     console.error(`haetae ${command.name}: ${error.message}\n${usageOf(command)}`)
