@@ -52,6 +52,7 @@ openMax: 1000
 closedHours: 168
 closedMax: 1000
 `,
+  topicsWritten: incidentTopics,
   async open(given, deps) {
     const topics = await deps.topics()
     for (const each of incidentTopics(given)) await topics.ensure(each)
@@ -59,7 +60,7 @@ closedMax: 1000
   },
 })
 
-export function incidentTopics({ topic, stateTopic }: Pick<Config, 'topic' | 'stateTopic'>): readonly TopicConfig[] {
+function incidentTopics({ topic, stateTopic }: Pick<Config, 'topic' | 'stateTopic'>): readonly TopicConfig[] {
   const retention = { ageMsMax: 7 * 24 * HOUR_MS, bytesMax: 1024 ** 3 }
   return [topic, stateTopic].map(name => ({ name, partitions: 1, compacted: true, retention }))
 }
@@ -88,7 +89,7 @@ class IncidentSink implements Sink {
     this.#store = store
     this.#meters = metersOf(deps)
     const owner = `${given.alerts}/0`
-    deps.positions.onAssigned?.(streams => {
+    deps.positions.onAssigned(streams => {
       if (streams.includes(owner)) void this.#inTurn(() => this.#own()).catch(thrown => this.#failed(thrown))
     })
     deps.positions.onRevoked(streams => {
