@@ -32,7 +32,12 @@ const config = z.strictObject({
     .max(20)
     .default(5)
     .describe('So many actors who do the same become one incident, the campaign'),
-  openMax: z.int().min(10).max(5_000).default(1_000).describe('Open at once; what would open one more is counted in one for the rest'),
+  openMax: z
+    .int()
+    .min(10)
+    .max(5_000)
+    .default(1_000)
+    .describe('Open at once; what would open one more is counted in one for the rest'),
   closedHours: z.number().positive().default(168).describe('Closed ones stay on the topic for so long'),
   closedMax: z.int().min(10).max(5_000).default(1_000).describe('And at most so many'),
 })
@@ -40,7 +45,8 @@ type Config = z.output<typeof config>
 
 export const incidents = defineSink({
   type: 'incidents',
-  summary: 'Groups alerts to incidents, each alert counted once, and keeps them on a compacted topic; reads audit records too',
+  summary:
+    'Groups alerts to incidents, each alert counted once, and keeps them on a compacted topic; reads audit records too',
   config,
   example: `topic: incidents
 stateTopic: incidents.state
@@ -105,7 +111,8 @@ class IncidentSink implements Sink {
         // Only who was given the partition is given records.
         const owned = await this.#own()
         for (const [index, record] of records.entries()) {
-          if (!this.#take(owned, record)) reject.push({ index, reason: 'not_alert: neither an alert nor an audit record' })
+          if (!this.#take(owned, record))
+            reject.push({ index, reason: 'not_alert: neither an alert nor an audit record' })
           if (owned.book.changedBytes > SLICE_BYTES) await this.#commit(owned)
         }
         await this.#commit(owned)

@@ -152,5 +152,8 @@ export function idOf(uid: string): string {
 /** At most so many characters on one line; never in the middle of a surrogate pair. */
 export function cut(text: string, charsMax: number): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what this is about
-  return text.slice(0, charsMax).replace(/[\u0000-\u001f]/g, ' ').toWellFormed()
+  return text
+    .slice(0, charsMax)
+    .replace(/[\u0000-\u001f]/g, ' ')
+    .toWellFormed()
 }

@@ -32,7 +32,7 @@ const ALERT_BYTES_MAX = 2_048
 
 /**
  * Groups alerts: each is counted in exactly one incident. One actor is one incident, whatever he does; once several actors do
- * the same, a campaign opens, takes in the incidents of those who did nothing else, and counts what follows of that class.
+ * the same, a campaign opens, takes in their incidents as they are, and counts what follows of that class.
  * Time is handed in; nothing here waits or writes.
  */
 export class IncidentBook {
@@ -178,8 +178,7 @@ export class IncidentBook {
 
   #openCampaign(alert: AlertFacts, actors: ReadonlySet<Case>, nowMs: number): void {
     const campaign = this.#openOne('campaign', `class:${alert.class}`, alert, nowMs)
-    for (const one of actors) {
-      if (one.record.classes.length > 1) continue
+    for (const one of [...actors]) {
       merge(campaign, one, nowMs)
       this.#change(one)
       this.#forgetOpen(one)
