@@ -14,14 +14,20 @@ import { languages, wordsOf } from './slack/words.ts'
 
 const RETRY_AFTER_MS = 1_000
 const channelId = z.string().regex(/^[CG][A-Z0-9]{5,20}$/, 'the id of a channel, such as C0123456789, not its name')
-const groupId = z.union([z.literal(''), z.string().regex(/^S[A-Z0-9]{5,20}$/, 'the id of a user group, such as S0123456789')])
+const groupId = z.union([
+  z.literal(''),
+  z.string().regex(/^S[A-Z0-9]{5,20}$/, 'the id of a user group, such as S0123456789'),
+])
 
 const config = z.strictObject({
   token: secretRef.describe('Bot token, xoxb-…; what it must be allowed is in docs/slack.md'),
   channels: z
     .strictObject({
       alerts: channelId.describe('Where incidents of high and medium severity go'),
-      critical: z.union([z.literal(''), channelId]).default('').describe('Where critical ones go; empty: to `alerts`'),
+      critical: z
+        .union([z.literal(''), channelId])
+        .default('')
+        .describe('Where critical ones go; empty: to `alerts`'),
     })
     .describe('Channel ids; the bot must be a member'),
   language: z.enum(languages).default('ko').describe('Of everything Haetae says'),
@@ -39,9 +45,20 @@ const config = z.strictObject({
     .max(2)
     .default([])
     .describe('User groups mentioned when a critical incident is not acknowledged for 5, and 15 minutes'),
-  consoleUrl: z.union([z.literal(''), z.url()]).default('').describe('Base of the button to the evidence; empty: no button'),
-  topic: z.string().min(1).default('incidents').describe('Read whole at start; who reads its partition 0 writes to Slack'),
-  notifiedTopic: z.string().min(1).default('notified').describe('Compacted; which message in Slack belongs to which incident'),
+  consoleUrl: z
+    .union([z.literal(''), z.url()])
+    .default('')
+    .describe('Base of the button to the evidence; empty: no button'),
+  topic: z
+    .string()
+    .min(1)
+    .default('incidents')
+    .describe('Read whole at start; who reads its partition 0 writes to Slack'),
+  notifiedTopic: z
+    .string()
+    .min(1)
+    .default('notified')
+    .describe('Compacted; which message in Slack belongs to which incident'),
   apiUrl: z.url().default('https://slack.com/api/').describe('Of Slack, or of a proxy'),
   timeoutMs: z.int().min(100).max(60_000).default(10_000).describe('For one call'),
 })
@@ -49,7 +66,8 @@ type Config = z.output<typeof config>
 
 export const slack = defineSink({
   type: 'slack',
-  summary: 'Keeps one Slack message for each incident, edited in place, within a budget for each channel; floods become one message',
+  summary:
+    'Keeps one Slack message for each incident, edited in place, within a budget for each channel; floods become one message',
   config,
   example: `token: { env: SLACK_BOT_TOKEN }
 channels: { alerts: C0123456789, critical: C9876543210 }
@@ -71,10 +89,20 @@ timeoutMs: 10000
 export async function openSlack(given: Config, deps: Deps, fetch?: SlackOptions['fetch']): Promise<Sink> {
   const topics = await deps.topics()
   await topics.ensure(notifiedConfig(given.notifiedTopic))
-  return new SlackSink(given, deps, { token: readSecret(given.token), apiUrl: given.apiUrl, timeoutMs: given.timeoutMs, fetch })
+  return new SlackSink(given, deps, {
+    token: readSecret(given.token),
+    apiUrl: given.apiUrl,
+    timeoutMs: given.timeoutMs,
+    fetch,
+  })
 }
 
-export function voiceOf({ language, timeZone, quietHours, consoleUrl }: Pick<Config, 'language' | 'timeZone' | 'quietHours' | 'consoleUrl'>): Voice {
+export function voiceOf({
+  language,
+  timeZone,
+  quietHours,
+  consoleUrl,
+}: Pick<Config, 'language' | 'timeZone' | 'quietHours' | 'consoleUrl'>): Voice {
   const numbers = new Intl.NumberFormat(language)
   return {
     words: wordsOf[language],
@@ -202,7 +230,8 @@ class SlackSink implements Sink {
 
   async #keep(key: string, value: unknown, lost: AbortSignal): Promise<void> {
     const { notifiedTopic, topic } = this.#config
-    if (lost.aborted) throw new HaetaeError('STREAM_REVOKED', `${topic} belongs to another process now: it writes to Slack`)
+    if (lost.aborted)
+      throw new HaetaeError('STREAM_REVOKED', `${topic} belongs to another process now: it writes to Slack`)
     const bytes = value === null ? null : Buffer.from(JSON.stringify(value))
     const topics = await this.#deps.topics()
     const { retry } = await topics.append(notifiedTopic, [{ key, value: bytes, timeMs: this.#deps.clock.now() }])

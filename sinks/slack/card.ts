@@ -43,7 +43,11 @@ export function card(incident: Incident, voice: Voice, nowMs: number): Message {
   const example = exampleLine(incident)
   if (example !== '') blocks.push(preformatted(example))
   blocks.push(...actions(incident, voice))
-  const footer = [`INC-${incident.number}`, words.alerts(voice.number(incident.count)), words.edited(voice.time.second(nowMs))]
+  const footer = [
+    `INC-${incident.number}`,
+    words.alerts(voice.number(incident.count)),
+    words.edited(voice.time.second(nowMs)),
+  ]
   blocks.push({ type: 'context', elements: [{ type: 'plain_text', text: footer.join(' · '), emoji: false }] })
   const target = incident.targets[0]
   const line = [
@@ -77,7 +81,9 @@ function summary(incident: Incident, voice: Voice, nowMs: number): string {
 
 function blocked({ holds }: Incident, { words, number, time }: Voice, nowMs: number): string {
   if (holds.active > 0) {
-    return escapeMarkup(words.blocking(number(holds.active), holds.until === undefined ? undefined : time.minute(holds.until, nowMs)))
+    return escapeMarkup(
+      words.blocking(number(holds.active), holds.until === undefined ? undefined : time.minute(holds.until, nowMs)),
+    )
   }
   return holds.total > 0 ? words.blockedBefore(number(holds.total)) : words.notBlocking
 }
@@ -96,7 +102,15 @@ function fields(incident: Incident, { words, time, number }: Voice, nowMs: numbe
     [words.target, listed(targets, 3, words, number)],
     [words.from, from.join(' · ')],
     [words.times, `${time.minute(first_seen_time, nowMs)} / ${time.minute(last_seen_time, nowMs)}`],
-    [words.rules, listed(rules.toSorted((a, b) => b.count - a.count).map(({ title }) => title), 3, words, number)],
+    [
+      words.rules,
+      listed(
+        rules.toSorted((a, b) => b.count - a.count).map(({ title }) => title),
+        3,
+        words,
+        number,
+      ),
+    ],
   ]
   return rows.map(([label, value]) => {
     return { type: 'plain_text' as const, text: `${label}\n${plain(value === '' ? '–' : value, 400)}`, emoji: false }
@@ -148,12 +162,23 @@ function actions(incident: Incident, { words, consoleUrl }: Voice): KnownBlock[]
   }
   if (holds.active > 0) {
     const value = buttonValue(incident, VALUE_CHARS)
-    elements.push({ type: 'button' as const, action_id: 'unblock', style: 'danger' as const, text: plainText(words.unblock), value })
+    elements.push({
+      type: 'button' as const,
+      action_id: 'unblock',
+      style: 'danger' as const,
+      text: plainText(words.unblock),
+      value,
+    })
     elements.push({ type: 'button' as const, action_id: 'extend', text: plainText(words.more.extend), value })
   }
   if (!incident.false_positive) {
     const value = buttonValue(incident, 0)
-    elements.push({ type: 'button' as const, action_id: 'false_positive', text: plainText(words.more.falsePositive), value })
+    elements.push({
+      type: 'button' as const,
+      action_id: 'false_positive',
+      text: plainText(words.more.falsePositive),
+      value,
+    })
   }
   return elements.length === 0 ? [] : [{ type: 'actions', elements }]
 }

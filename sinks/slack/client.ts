@@ -125,7 +125,8 @@ export class SlackCalls {
       if (thrown instanceof WebAPIPlatformError) {
         const { error } = thrown.data
         // Slack's own trouble: it may have done it all the same.
-        if (/^(internal_error|fatal_error|service_unavailable|request_timeout)$/.test(error)) return { kind: 'unknown', error }
+        if (/^(internal_error|fatal_error|service_unavailable|request_timeout)$/.test(error))
+          return { kind: 'unknown', error }
         return error === 'ratelimited' ? { kind: 'limited', afterMs: 30_000 } : { kind: 'refused', error }
       }
       if (thrown instanceof WebAPIHTTPError) return { kind: 'unknown', error: `HTTP ${thrown.statusCode}` }
@@ -139,7 +140,10 @@ const NO_LINKS = { parse: 'none', link_names: false }
 
 function tsOf(messages: unknown, key: string): string | undefined {
   if (!Array.isArray(messages)) return undefined
-  for (const message of messages as { ts?: unknown; metadata?: { event_type?: unknown; event_payload?: { key?: unknown } } }[]) {
+  for (const message of messages as {
+    ts?: unknown
+    metadata?: { event_type?: unknown; event_payload?: { key?: unknown } }
+  }[]) {
     const { metadata, ts } = message
     if (metadata?.event_type === EVENT_TYPE && metadata.event_payload?.key === key && typeof ts === 'string') return ts
   }

@@ -36,6 +36,10 @@ export class Lane {
   readonly #voice: Voice
   readonly #onCall: readonly string[]
   readonly #pace = new Pace()
+  /** What messages would say, by the incident as it was when that was worked out. */
+  readonly #hashes = new WeakMap<Incident, string>()
+  /** Incidents whose changes are all told; only the clock can bring news of them. */
+  readonly #told = new WeakMap<Incident, Notice>()
 
   constructor(channel: string, voice: Voice, onCall: readonly string[]) {
     this.channel = channel
@@ -62,7 +66,8 @@ export class Lane {
   /** Incidents that this message speaks of. */
   rowsOf({ kind, fromMs, endMs = Number.POSITIVE_INFINITY }: Round): Incident[] {
     return [...this.incidents.values()].filter(each => {
-      if (this.notices.has(each.uid) || each.merged_into !== undefined || each.severity_id < SEVERITY_SINGLE) return false
+      if (this.notices.has(each.uid) || each.merged_into !== undefined || each.severity_id < SEVERITY_SINGLE)
+        return false
       if (kind === 'quiet' && each.severity_id > SEVERITY_SINGLE) return false
       return each.opened_time >= fromMs && each.opened_time <= endMs
     })
@@ -70,7 +75,9 @@ export class Lane {
 
   /** The most urgent thing that may be done now; undefined when there is none. */
   next(nowMs: number): Step | undefined {
-    return this.#unknown(nowMs) ?? this.#round(nowMs) ?? this.#parent(nowMs) ?? this.#change(nowMs) ?? this.#forgotten(nowMs)
+    return (
+      this.#unknown(nowMs) ?? this.#round(nowMs) ?? this.#parent(nowMs) ?? this.#change(nowMs) ?? this.#forgotten(nowMs)
+    )
   }
 
   /** A step was tried: it counts, whatever became of it. */
@@ -78,7 +85,8 @@ export class Lane {
     if (step.what === 'post') {
       const critical = this.incidents.get(step.uid)?.severity_id === 5
       this.#pace[critical ? 'criticals' : 'parents'].take(nowMs)
-    } else if (step.what === 'edit' || step.what === 'reply' || step.what === 'edit-round') this.#pace.changes.take(nowMs)
+    } else if (step.what === 'edit' || step.what === 'reply' || step.what === 'edit-round')
+      this.#pace.changes.take(nowMs)
   }
 
   #unknown(nowMs: number): Step | undefined {
@@ -86,7 +94,9 @@ export class Lane {
       if (state === 'posting' && nowMs - sinceMs >= FIND_AFTER_MS) return { what: 'find', uid }
       if (replying && nowMs - replying.sinceMs >= FIND_AFTER_MS) return { what: 'find-reply', uid }
     }
-    const round = this.rounds.find(each => each.state === 'posting' && each.ts === undefined && nowMs - each.sinceMs >= FIND_AFTER_MS)
+    const round = this.rounds.find(
+      each => each.state === 'posting' && each.ts === undefined && nowMs - each.sinceMs >= FIND_AFTER_MS,
+    )
     return round && { what: 'find-round', round }
   }
 
@@ -136,7 +146,9 @@ export class Lane {
     const recent = [...this.incidents.values()].filter(({ opened_time, merged_into, severity_id }) => {
       return nowMs - opened_time <= STORM_WINDOW_MS && merged_into === undefined && severity_id >= SEVERITY_SINGLE
     })
-    const oldestMs = Math.min(...waiting.map(({ opened_time, severity_id }) => opened_time + (severity_id > 3 ? 0 : GATHER_MS)))
+    const oldestMs = Math.min(
+      ...waiting.map(({ opened_time, severity_id }) => opened_time + (severity_id > 3 ? 0 : GATHER_MS)),
+    )
     if (recent.length <= STORM_NEW && nowMs - oldestMs <= STORM_WAIT_MS) return
     // A single one that waits, for Slack to come back, is no storm.
     if (waiting.length === 1) return
@@ -153,7 +165,8 @@ export class Lane {
 
   #endNight(nowMs: number): void {
     const slept = [...this.incidents.values()].filter(each => {
-      if (each.severity_id !== SEVERITY_SINGLE || each.merged_into !== undefined || this.notices.has(each.uid)) return false
+      if (each.severity_id !== SEVERITY_SINGLE || each.merged_into !== undefined || this.notices.has(each.uid))
+        return false
       const night = this.#voice.time.quiet(each.opened_time)
       return night !== undefined && nowMs >= night.endMs && nowMs - night.endMs < POST_AGE_MS
     })
@@ -176,7 +189,7 @@ export class Lane {
       const incident = this.incidents.get(uid)
       if (!incident || notice.state !== 'posted' || notice.ts === undefined || notice.replying) continue
       if (marksOf(incident) !== notice.marks) return { what: 'edit', uid }
-      const reply = replyFor(incident, notice, this.#voice, this.#onCall, nowMs)
+      const reply = this.#replyFor(incident, notice, nowMs)
       if (reply) late.push({ step: { what: 'reply', uid, reply }, sinceMs: 0 })
       else if (this.#isDue(notice, nowMs) && this.hashOf(incident) !== notice.hash) {
         late.push({ step: { what: 'edit', uid }, sinceMs: notice.editedMs ?? 0 })
@@ -189,9 +202,17 @@ export class Lane {
     return late.sort((a, b) => a.sinceMs - b.sinceMs)[0]?.step
   }
 
+  #replyFor(incident: Incident, notice: Notice, nowMs: number): Reply | undefined {
+    if (this.#told.get(incident) === notice && incident.severity_id < 5) return undefined
+    const reply = replyFor(incident, notice, this.#voice, this.#onCall, nowMs)
+    if (!reply) this.#told.set(incident, notice)
+    return reply
+  }
+
   #isDue({ postedMs = 0, editedMs = postedMs }: Notice | Round, nowMs: number, over = false): boolean {
     // While there is a storm its own message tells how it goes.
-    const everyMs = this.#storm || over ? editEveryMs(over ? 0 : Number.POSITIVE_INFINITY) : editEveryMs(nowMs - postedMs)
+    const everyMs =
+      this.#storm || over ? editEveryMs(over ? 0 : Number.POSITIVE_INFINITY) : editEveryMs(nowMs - postedMs)
     return nowMs - editedMs >= everyMs
   }
 
@@ -206,7 +227,9 @@ export class Lane {
 
   /** Without the time of editing, so that an edit that would change nothing else is not made. */
   hashOf(incident: Incident): string {
-    return hashed(card(incident, this.#voice, 0))
+    const known = this.#hashes.get(incident) ?? hashed(card(incident, this.#voice, 0))
+    this.#hashes.set(incident, known)
+    return known
   }
 
   hashOfRound(round: Round): string {
@@ -215,7 +238,14 @@ export class Lane {
 }
 
 export function marksOf({ state, severity_id, acknowledged, false_positive, holds, merged_into }: Incident): string {
-  return [state, severity_id, acknowledged?.by ?? '', false_positive?.by ?? '', holds.active > 0, merged_into ?? ''].join('/')
+  return [
+    state,
+    severity_id,
+    acknowledged?.by ?? '',
+    false_positive?.by ?? '',
+    holds.active > 0,
+    merged_into ?? '',
+  ].join('/')
 }
 
 function hashed(message: Message): string {

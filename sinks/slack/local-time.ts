@@ -9,6 +9,7 @@ export interface LocalTime {
 }
 
 const MINUTE_MS = 60_000
+const REMEMBERED_MAX = 2_000
 const DAY_MINUTES = 24 * 60
 
 /** `quietHours`: `22:00-08:00`, empty for none. `timeZone`: a name that Intl knows. */
@@ -39,7 +40,7 @@ export function localTime(timeZone: string, quietHours: string): LocalTime {
       const { hour, minute, second } = parts(timeMs)
       return `${hour}:${minute}:${second}`
     },
-    quiet(timeMs) {
+    quiet: remembered(timeMs => {
       if (from === undefined || to === undefined || from === to) return undefined
       const { hour, minute } = parts(timeMs)
       const at = Number(hour) * 60 + Number(minute)
@@ -48,7 +49,20 @@ export function localTime(timeZone: string, quietHours: string): LocalTime {
       if (past >= length) return undefined
       const sinceMs = Math.floor(timeMs / MINUTE_MS) * MINUTE_MS - past * MINUTE_MS
       return { sinceMs, endMs: sinceMs + length * MINUTE_MS }
-    },
+    }),
+  }
+}
+
+/** By the minute: the same times are asked for again and again, and Intl is slow. */
+function remembered(quiet: LocalTime['quiet']): LocalTime['quiet'] {
+  const known = new Map<number, ReturnType<LocalTime['quiet']>>()
+  return timeMs => {
+    const minute = Math.floor(timeMs / MINUTE_MS)
+    if (!known.has(minute)) {
+      if (known.size === REMEMBERED_MAX) known.clear()
+      known.set(minute, quiet(timeMs))
+    }
+    return known.get(minute)
   }
 }
 

@@ -6,7 +6,12 @@ import { markup } from './text.ts'
 
 const REPLIES_MAX = 12
 /** Of these the first few are news, the rest is in the message. */
-const ONCE: Partial<Record<TimelineEntry['what'], number>> = { hold_created: 1, target: 3, waf_failed: 3, hold_suspended: 3 }
+const ONCE: Partial<Record<TimelineEntry['what'], number>> = {
+  hold_created: 1,
+  target: 3,
+  waf_failed: 3,
+  hold_suspended: 3,
+}
 const MINUTE_MS = 60_000
 /** Minutes after which a critical incident that nobody acknowledged is said again, to the first and the second on call. */
 const UNANSWERED_MINUTES = [5, 15]
@@ -17,7 +22,13 @@ export interface Reply {
 }
 
 /** What a thread is told next; undefined when there is nothing new. Several changes are one reply. */
-export function replyFor(incident: Incident, notice: Notice, voice: Voice, onCall: readonly string[], nowMs: number): Reply | undefined {
+export function replyFor(
+  incident: Incident,
+  notice: Notice,
+  voice: Voice,
+  onCall: readonly string[],
+  nowMs: number,
+): Reply | undefined {
   const lines: string[] = []
   const ids: string[] = []
   const said = new Set(notice.said)
@@ -50,14 +61,24 @@ export function saidAtFirst({ timeline }: Incident): string[] {
 }
 
 function isUnanswered(incident: Incident, { postedMs }: Notice, minutes: number, nowMs: number): boolean {
-  if (incident.severity_id < 5 || incident.state === 'closed' || incident.acknowledged || postedMs === undefined) return false
+  if (incident.severity_id < 5 || incident.state === 'closed' || incident.acknowledged || postedMs === undefined)
+    return false
   return nowMs - postedMs >= minutes * MINUTE_MS
 }
 
 function isNews({ what, who }: TimelineEntry): boolean {
   // What the system lets go by itself is no news.
   if (what === 'hold_released' || what === 'hold_extended') return who !== undefined && who !== 'haetae'
-  return ['severity', 'target', 'hold_created', 'hold_suspended', 'waf_failed', 'acknowledged', 'false_positive', 'closed'].includes(what)
+  return [
+    'severity',
+    'target',
+    'hold_created',
+    'hold_suspended',
+    'waf_failed',
+    'acknowledged',
+    'false_positive',
+    'closed',
+  ].includes(what)
 }
 
 function idOf({ time, what, detail }: TimelineEntry): string {

@@ -9,15 +9,29 @@ import { saidAtFirst } from './replies.ts'
 
 /** Slack takes one message a second for a channel. */
 const CALL_MS = 1_100
-const IDLE_MS = 500
+const IDLE_MS = 1_000
 /** How soon Slack is asked again after it refused us for what only a person can mend. */
 const PAUSE_MS = 60_000
 const backoff: Backoff = { firstMs: 1_000, maxMs: 60_000 }
 
 /** The incident's message is gone or cannot be edited any more: nobody wants it back. */
-const GONE = ['message_not_found', 'cant_update_message', 'edit_window_closed', 'thread_not_found', 'cannot_reply_to_message']
+const GONE = [
+  'message_not_found',
+  'cant_update_message',
+  'edit_window_closed',
+  'thread_not_found',
+  'cannot_reply_to_message',
+]
 /** Something is wrong with this one message; it is sent again as plain text. */
-const MESSAGE = ['msg_too_long', 'invalid_blocks', 'invalid_blocks_format', 'invalid_attachments', 'msg_blocks_too_long', 'no_text', 'metadata_too_large']
+const MESSAGE = [
+  'msg_too_long',
+  'invalid_blocks',
+  'invalid_blocks_format',
+  'invalid_attachments',
+  'msg_blocks_too_long',
+  'no_text',
+  'metadata_too_large',
+]
 
 export interface RunnerParts {
   readonly lane: Lane
@@ -105,7 +119,11 @@ export class Runner {
       lane.notices.delete(uid)
       return
     }
-    Object.assign(notice, posted(outcome.ts, clock.now()), { hash: lane.hashOf(incident), marks: marksOf(incident), said: saidAtFirst(incident) })
+    Object.assign(notice, posted(outcome.ts, clock.now()), {
+      hash: lane.hashOf(incident),
+      marks: marksOf(incident),
+      said: saidAtFirst(incident),
+    })
     await this.#keep(notice)
   }
 
@@ -117,7 +135,8 @@ export class Runner {
     const hash = lane.hashOf(incident)
     const marks = marksOf(incident)
     const outcome = await this.#message(message, each => calls.edit(lane.channel, notice.ts!, each))
-    if (outcome.kind === 'refused' && (GONE.includes(outcome.error) || MESSAGE.includes(outcome.error))) notice.state = 'refused'
+    if (outcome.kind === 'refused' && (GONE.includes(outcome.error) || MESSAGE.includes(outcome.error)))
+      notice.state = 'refused'
     else if (outcome.kind !== 'ok') return
     Object.assign(notice, { hash, marks, editedMs: clock.now() })
     await this.#keep(notice)
@@ -130,7 +149,10 @@ export class Runner {
     await this.#keep(notice)
     const outcome = this.#settle(await calls.post(lane.channel, { text, attachments: [] }, replyKey(notice), notice.ts))
     if (outcome.kind === 'unknown') return
-    if (outcome.kind === 'ok' || (outcome.kind === 'refused' && (GONE.includes(outcome.error) || MESSAGE.includes(outcome.error)))) {
+    if (
+      outcome.kind === 'ok' ||
+      (outcome.kind === 'refused' && (GONE.includes(outcome.error) || MESSAGE.includes(outcome.error)))
+    ) {
       return this.#replied(notice)
     }
     delete notice.replying
@@ -194,8 +216,11 @@ export class Runner {
   async #editRound(round: Round): Promise<void> {
     const { lane, clock, calls } = this.#parts
     const hash = lane.hashOfRound(round)
-    const outcome = await this.#message(lane.roundMessage(round, clock.now()), each => calls.edit(lane.channel, round.ts!, each))
-    if (outcome.kind === 'refused' && (GONE.includes(outcome.error) || MESSAGE.includes(outcome.error))) round.state = 'refused'
+    const outcome = await this.#message(lane.roundMessage(round, clock.now()), each =>
+      calls.edit(lane.channel, round.ts!, each),
+    )
+    if (outcome.kind === 'refused' && (GONE.includes(outcome.error) || MESSAGE.includes(outcome.error)))
+      round.state = 'refused'
     else if (outcome.kind !== 'ok') return
     Object.assign(round, { hash, editedMs: clock.now() })
     await this.#keepRounds()
@@ -206,6 +231,7 @@ export class Runner {
     const outcome = this.#settle(await send(message))
     if (outcome.kind !== 'refused' || !MESSAGE.includes(outcome.error)) return outcome
     this.#parts.log.error('Slack refuses a message: it is sent as text alone', { error: outcome.error })
+    await this.#parts.clock.wait(CALL_MS)
     return this.#settle(await send({ text: message.text.slice(0, 3_000), attachments: [] }))
   }
 
@@ -221,10 +247,12 @@ export class Runner {
     } else if (outcome.kind === 'limited') {
       this.#freeMs = nowMs + Math.max(CALL_MS, outcome.afterMs)
     } else if (outcome.kind === 'unknown') {
-      if (this.#failures === 0) log.warn('Slack does not answer as it should', { channel: lane.channel, error: outcome.error })
+      if (this.#failures === 0)
+        log.warn('Slack does not answer as it should', { channel: lane.channel, error: outcome.error })
       this.#freeMs = nowMs + Math.max(CALL_MS, backoffMs(backoff, this.#failures++, random))
     } else if (!GONE.includes(outcome.error) && !MESSAGE.includes(outcome.error)) {
-      if (!this.#paused) log.error('Slack refuses us until somebody acts', { channel: lane.channel, error: outcome.error })
+      if (!this.#paused)
+        log.error('Slack refuses us until somebody acts', { channel: lane.channel, error: outcome.error })
       this.#pause(`Slack refuses ${lane.channel}: ${outcome.error}; see docs/slack.md`)
       this.#freeMs = nowMs + PAUSE_MS
     }

@@ -5,7 +5,9 @@ import { untrusted } from '../../platform/untrusted.ts'
  * to `charsMax`. Slack reads no markup there; all the same no `<` is left that could begin a mention if it ever did.
  */
 export function plain(text: string, charsMax: number): string {
-  const shown = untrusted(text).replaceAll('://', '[:]//').replace(/[@<>]/g, character => SHOWN[character] ?? character)
+  const shown = untrusted(text)
+    .replaceAll('://', '[:]//')
+    .replace(/[@<>]/g, character => SHOWN[character] ?? character)
   return cut(shown, charsMax)
 }
 

@@ -88,8 +88,12 @@ describe('the sink incidents', () => {
     } = {}
     const positions: Positions = {
       ...noPositions,
-      onAssigned: listener => void (listeners.assigned = listener),
-      onRevoked: listener => void (listeners.revoked = listener),
+      onAssigned: listener => {
+        listeners.assigned = listener
+      },
+      onRevoked: listener => {
+        listeners.revoked = listener
+      },
     }
     const owner = await opened(topics, { clock })
     const standby = await opened(topics, { clock, positions })

@@ -16,7 +16,10 @@ export function blockKitProblems(message: Given): string[] {
   const { text, attachments = [], blocks: plain = [] } = message
   check(typeof text === 'string' && text.length > 0 && text.length <= 4_000, 'text: 1 to 4,000 characters')
   check(Array.isArray(attachments) && attachments.length <= 20, 'attachments: at most 20')
-  const blocks = [...(plain as unknown[]), ...(attachments as { blocks?: unknown[] }[]).flatMap(each => each.blocks ?? [])]
+  const blocks = [
+    ...(plain as unknown[]),
+    ...(attachments as { blocks?: unknown[] }[]).flatMap(each => each.blocks ?? []),
+  ]
   check(blocks.length <= 50, 'blocks: at most 50')
   let chars = 0
   const textOf = (object: unknown, type: string | undefined, max: number, where: string): void => {

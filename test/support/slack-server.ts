@@ -29,7 +29,12 @@ export type Fate =
 /** The part of Slack that Haetae uses, with its rates: one message a second for a channel, 50 edits and 50 searches a minute. */
 export class FakeSlack {
   readonly posted: Posted[] = []
-  readonly calls: { readonly method: string; readonly atMs: number; readonly answered: number; readonly params: Record<string, unknown> }[] = []
+  readonly calls: {
+    readonly method: string
+    readonly atMs: number
+    readonly answered: number
+    readonly params: Record<string, unknown>
+  }[] = []
   readonly problems: string[] = []
   fate: (method: string, params: Record<string, unknown>) => Fate = () => 'done'
   readonly #now: () => number
@@ -68,7 +73,9 @@ export class FakeSlack {
 
   /** Messages of a channel that are no replies. */
   parents(channel?: string): Posted[] {
-    return this.posted.filter(each => each.threadTs === undefined && (channel === undefined || each.channel === channel))
+    return this.posted.filter(
+      each => each.threadTs === undefined && (channel === undefined || each.channel === channel),
+    )
   }
 
   replies(ts?: string): Posted[] {
@@ -79,18 +86,27 @@ export class FakeSlack {
     return this.calls.filter(({ answered }) => answered === 429).length
   }
 
-  #answer(url: URL, form: URLSearchParams): { status: number; headers: Record<string, string>; body: string } | undefined {
+  #answer(
+    url: URL,
+    form: URLSearchParams,
+  ): { status: number; headers: Record<string, string>; body: string } | undefined {
     const method = url.pathname.split('/').at(-1)!
     const params: Record<string, unknown> = Object.fromEntries([...form].map(([key, value]) => [key, parsed(value)]))
     const atMs = this.#now()
     const fate = this.fate(method, params)
-    const limited = this.#limit(method, params, atMs) ?? (typeof fate === 'object' && 'retryAfter' in fate ? fate.retryAfter : undefined)
+    const limited =
+      this.#limit(method, params, atMs) ??
+      (typeof fate === 'object' && 'retryAfter' in fate ? fate.retryAfter : undefined)
     const refused = typeof fate === 'object' && 'error' in fate
     const status = limited !== undefined ? 429 : fate === 'fails' ? 500 : 200
     this.calls.push({ method, atMs, answered: status, params })
     const json = { 'content-type': 'application/json' }
     if (limited !== undefined) {
-      return { status, headers: { ...json, 'retry-after': String(limited) }, body: JSON.stringify({ ok: false, error: 'ratelimited' }) }
+      return {
+        status,
+        headers: { ...json, 'retry-after': String(limited) },
+        body: JSON.stringify({ ok: false, error: 'ratelimited' }),
+      }
     }
     if (fate === 'lost') return undefined
     const result = refused ? { ok: false, error: fate.error } : this.#do(method, params, atMs)
@@ -100,8 +116,10 @@ export class FakeSlack {
 
   #limit(method: string, { channel }: Record<string, unknown>, atMs: number): number | undefined {
     const since = (ms: number, same: (each: (typeof this.calls)[number]) => boolean) =>
-      this.calls.filter(each => each.method === method && each.answered !== 429 && atMs - each.atMs < ms && same(each)).length
-    if (method === 'chat.postMessage') return since(1_000, each => each.params['channel'] === channel) >= 1 ? 1 : undefined
+      this.calls.filter(each => each.method === method && each.answered !== 429 && atMs - each.atMs < ms && same(each))
+        .length
+    if (method === 'chat.postMessage')
+      return since(1_000, each => each.params['channel'] === channel) >= 1 ? 1 : undefined
     return since(60_000, () => true) >= 50 ? 10 : undefined
   }
 
@@ -115,7 +133,16 @@ export class FakeSlack {
     if (method === 'chat.postMessage') {
       const given = `${Math.floor(atMs / 1000)}.${String(this.#ts++).padStart(6, '0')}`
       const threadTs = thread_ts === undefined ? undefined : String(thread_ts)
-      this.posted.push({ channel: String(channel), ts: given, threadTs, metadata, atMs, text: String(text), attachments, edits: 0 })
+      this.posted.push({
+        channel: String(channel),
+        ts: given,
+        threadTs,
+        metadata,
+        atMs,
+        text: String(text),
+        attachments,
+        edits: 0,
+      })
       return { ok: true, channel, ts: given }
     }
     if (method === 'chat.update') {
@@ -128,11 +155,22 @@ export class FakeSlack {
       const oldest = Number(params['oldest'] ?? 0)
       const thread = method === 'conversations.replies' ? String(ts) : undefined
       const messages = this.posted
-        .filter(each => each.channel === channel && Number(each.ts) >= oldest && (thread === undefined ? each.threadTs === undefined : each.threadTs === thread || each.ts === thread))
-        .map(each => ({ ts: each.ts, text: each.text, ...(params['include_all_metadata'] ? { metadata: each.metadata } : {}) }))
+        .filter(
+          each =>
+            each.channel === channel &&
+            Number(each.ts) >= oldest &&
+            (thread === undefined ? each.threadTs === undefined : each.threadTs === thread || each.ts === thread),
+        )
+        .map(each => ({
+          ts: each.ts,
+          text: each.text,
+          ...(params['include_all_metadata'] ? { metadata: each.metadata } : {}),
+        }))
       return { ok: true, messages: messages.reverse() }
     }
-    return method === 'views.open' || method === 'chat.postEphemeral' ? { ok: true } : { ok: false, error: 'unknown_method' }
+    return method === 'views.open' || method === 'chat.postEphemeral'
+      ? { ok: true }
+      : { ok: false, error: 'unknown_method' }
   }
 }
 
