@@ -3,9 +3,10 @@ import { type Deps, defineSink, type Encoded, type Rejection, type Sink, type Ve
 import { asError, HaetaeError } from '../platform/errors.ts'
 import { type Incident, readIncident } from '../platform/incident.ts'
 import { readSecret, secretRef } from '../platform/secret.ts'
+import type { SlackAccess } from '../platform/slack.ts'
 import type { TopicConfig } from '../platform/topics/contract.ts'
 import type { Voice } from './slack/card.ts'
-import { SlackCalls, type SlackOptions } from './slack/client.ts'
+import { SlackCalls } from './slack/client.ts'
 import { Lane } from './slack/lane.ts'
 import { localTime } from './slack/local-time.ts'
 import { readNotified } from './slack/notice.ts'
@@ -86,7 +87,7 @@ timeoutMs: 10000
 })
 
 /** `fetch` takes the place of the network in tests. Throws SECRET_MISSING. */
-export async function openSlack(given: Config, deps: Deps, fetch?: SlackOptions['fetch']): Promise<Sink> {
+export async function openSlack(given: Config, deps: Deps, fetch?: SlackAccess['fetch']): Promise<Sink> {
   const topics = await deps.topics()
   await topics.ensure(notifiedConfig(given.notifiedTopic))
   return new SlackSink(given, deps, {
@@ -137,7 +138,7 @@ class SlackSink implements Sink {
   readonly #voice: Voice
   #owned: Promise<Owned> | undefined
 
-  constructor(given: Config, deps: Deps, options: SlackOptions) {
+  constructor(given: Config, deps: Deps, options: SlackAccess) {
     this.#config = given
     this.#deps = deps
     this.#voice = voiceOf(given)

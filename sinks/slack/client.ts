@@ -1,12 +1,6 @@
-import {
-  type FetchFunction,
-  LogLevel,
-  WebAPIHTTPError,
-  WebAPIPlatformError,
-  WebAPIRateLimitedError,
-  WebClient,
-} from '@slack/web-api'
+import { WebAPIHTTPError, WebAPIPlatformError, WebAPIRateLimitedError, type WebClient } from '@slack/web-api'
 import { asError } from '../../platform/errors.ts'
+import { type SlackAccess, slackClient } from '../../platform/slack.ts'
 import type { Message } from './card.ts'
 
 const EVENT_TYPE = 'haetae_message'
@@ -22,34 +16,16 @@ export type Outcome =
   | { readonly kind: 'unknown'; readonly error: string }
   | { readonly kind: 'refused'; readonly error: string }
 
-export interface SlackOptions {
-  readonly token: string
-  readonly apiUrl: string
-  readonly timeoutMs: number
-  readonly fetch?: FetchFunction | undefined
-}
-
 /**
- * The calls that Haetae makes. No retries and no queue of the library's: both would send what is out of date by then.
- * chat.postMessage is not idempotent, and a bot can give a message no id of its own; each is marked with `key` as metadata
+ * The calls that Haetae makes. chat.postMessage is not idempotent, and a bot can give a message no id of its own; each is marked with `key` as metadata
  * (docs.slack.dev, Message metadata), by which one of unknown fate is found again.
  */
 export class SlackCalls {
   readonly #client: WebClient
   readonly #called: (method: string, outcome: Outcome['kind']) => void
 
-  constructor(options: SlackOptions, called: (method: string, outcome: Outcome['kind']) => void) {
-    const { token, apiUrl, timeoutMs, fetch } = options
-    this.#client = new WebClient(token, {
-      slackApiUrl: apiUrl,
-      timeout: timeoutMs,
-      retryConfig: { retries: 0 },
-      rejectRateLimitedCalls: true,
-      allowAbsoluteUrls: false,
-      logLevel: LogLevel.ERROR,
-      logger: quiet,
-      ...(fetch ? { fetch } : {}),
-    })
+  constructor(options: SlackAccess, called: (method: string, outcome: Outcome['kind']) => void) {
+    this.#client = slackClient(options)
     this.#called = called
   }
 
@@ -148,16 +124,4 @@ function tsOf(messages: unknown, key: string): string | undefined {
     if (metadata?.event_type === EVENT_TYPE && metadata.event_payload?.key === key && typeof ts === 'string') return ts
   }
   return undefined
-}
-
-const nothing = (): void => undefined
-/** The library would write to stdout and stderr, tokens included at some levels. */
-const quiet = {
-  debug: nothing,
-  info: nothing,
-  warn: nothing,
-  error: nothing,
-  setLevel: nothing,
-  setName: nothing,
-  getLevel: () => LogLevel.ERROR,
 }
