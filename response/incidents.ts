@@ -10,6 +10,8 @@ import { IncidentStore } from './incidents/store.ts'
 
 const MINUTE_MS = 60_000
 const HOUR_MS = 60 * MINUTE_MS
+const DAY_MS = 24 * HOUR_MS
+const GIB = 1024 ** 3
 const RETRY_AFTER_MS = 1_000
 /** How often quiet incidents are looked for. */
 const PASS_MS = 1_000
@@ -24,6 +26,7 @@ const config = z.strictObject({
     .min(1)
     .default('alerts')
     .describe('Who reads partition 0 of this topic owns the incidents; every other process stands by'),
+  auditTopic: z.string().min(1).default('audit').describe('Made at start too, as it is read beside the alerts'),
   keepAliveMinutes: z.number().positive().default(10).describe('Quiet for so long, and an incident is closed'),
   durationHoursMax: z.number().positive().default(6).describe('Then it is closed, and goes on in a successor'),
   campaignActors: z
@@ -51,6 +54,7 @@ export const incidents = defineSink({
   example: `topic: incidents
 stateTopic: incidents.state
 alerts: alerts
+auditTopic: audit
 keepAliveMinutes: 10
 durationHoursMax: 6
 campaignActors: 5
@@ -66,9 +70,14 @@ closedMax: 1000
   },
 })
 
-function incidentTopics({ topic, stateTopic }: Pick<Config, 'topic' | 'stateTopic'>): readonly TopicConfig[] {
-  const retention = { ageMsMax: 7 * 24 * HOUR_MS, bytesMax: 1024 ** 3 }
-  return [topic, stateTopic].map(name => ({ name, partitions: 1, compacted: true, retention }))
+function incidentTopics({ topic, stateTopic, auditTopic }: Config): readonly TopicConfig[] {
+  const compacted = [topic, stateTopic].map(name => {
+    return { name, partitions: 1, compacted: true, retention: { ageMsMax: 7 * DAY_MS, bytesMax: GIB } }
+  })
+  return [
+    ...compacted,
+    { name: auditTopic, partitions: 1, compacted: false, retention: { ageMsMax: 30 * DAY_MS, bytesMax: GIB } },
+  ]
 }
 
 interface Owned {

@@ -25,10 +25,12 @@ const config = z.strictObject({
     .default([])
     .describe('Who may press'),
   groups: z
-    .array(z.string().regex(/^S[A-Z0-9]{5,20}$/, 'the id of a user group, such as S0123456789'))
+    .array(
+      z.union([z.literal(''), z.string().regex(/^S[A-Z0-9]{5,20}$/, 'the id of a user group, such as S0123456789')]),
+    )
     .max(20)
     .default([])
-    .describe('User groups whose members may press; without users and groups nobody may'),
+    .describe('User groups whose members may press, empty ones left out; without users and groups nobody may'),
   language: z.enum(formLanguages).default('ko').describe('Of forms and refusals'),
   apiUrl: z.url().default('https://slack.com/api/').describe('Of Slack, or of a proxy'),
 })
@@ -57,7 +59,7 @@ apiUrl: https://slack.com/api/
 /** Listens until close(). Errors: SECRET_MISSING, LISTEN_FAILED. */
 export async function openSlackActions(given: z.output<typeof config>, deps: Deps): Promise<SlackActionsSource> {
   const client = slackClient({ token: readSecret(given.token), apiUrl: given.apiUrl, timeoutMs: CALL_MS })
-  const people = new People(given.users, given.groups, client, deps)
+  const people = new People(given.users, given.groups.filter(Boolean), client, deps)
   const queue = new ActionQueue(deps)
   const answered = deps.metrics.counter('haetae_slack_presses_total', 'Requests of Slack, by what became of them', [
     'outcome',
