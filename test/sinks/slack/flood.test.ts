@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { RecordEvent } from '../../../engine/event.ts'
 import { incidentSchema } from '../../../platform/incident.ts'
+import type { OcsfEvent } from '../../../platform/ocsf/event.ts'
 import { incidents } from '../../../response/incidents.ts'
 import { openSlack, slack } from '../../../sinks/slack.ts'
 import { alertBody, NOON, recordOf, uidOf } from '../../support/alerts.ts'
@@ -30,6 +31,18 @@ const shapes: readonly Shape[] = [
   { name: 'twelve techniques', alerts: 20_000, technique: alert => `T${1100 + (alert % 12)}` },
   { name: 'each address something else', alerts: 20_000, technique: (_, actor) => `T${1000 + actor}` },
 ]
+
+function hostileAlert(number: number, actor: number, technique: Shape['technique'], timeMs: number): OcsfEvent {
+  return alertBody({
+    uid: uidOf(`flood ${number}`),
+    timeMs,
+    address: `10.${actor >> 8}.${actor & 255}.1`,
+    technique: technique(number, actor),
+    host: HOSTILE,
+    path: `/${HOSTILE}`,
+    userAgent: HOSTILE,
+  })
+}
 
 describe('a flood from 3,000 addresses in 10 minutes', () => {
   test.each(shapes)(
@@ -66,17 +79,7 @@ describe('a flood from 3,000 addresses in 10 minutes', () => {
         while (sent < until) {
           const batch = []
           for (; sent < until && batch.length < 500; sent++) {
-            const actor = random.int(0, 2_999)
-            const address = `10.${actor >> 8}.${actor & 255}.1`
-            const body = alertBody({
-              uid: uidOf(`flood ${sent}`),
-              timeMs: clock.now(),
-              address,
-              technique: technique(sent, actor),
-              host: HOSTILE,
-              path: `/${HOSTILE}`,
-              userAgent: HOSTILE,
-            })
+            const body = hostileAlert(sent, random.int(0, 2_999), technique, clock.now())
             const event = new RecordEvent('alert', EMPTY, clock.now())
             event.body = body
             batch.push({ event, json: EMPTY })
