@@ -13,7 +13,7 @@ import { RecentEvents } from './recent.ts'
 import { makeStateFolder, type Settings } from './settings.ts'
 import { SharedTopics } from './shared-topics.ts'
 import { type StatusServer, serveStatus } from './status.ts'
-import { openTopics } from './topics.ts'
+import { openTopics } from './topics/open.ts'
 
 /** One running process: its pipelines, its topic log, its status page. */
 export interface Running {
