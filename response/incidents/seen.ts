@@ -1,6 +1,6 @@
 import { FirstSeen } from '../../platform/first-seen.ts'
 
-export const CHUNK_IDS = 2_000
+const CHUNK_IDS = 2_000
 export const CHUNKS = 64
 const ID_BYTES = 16
 

@@ -2,7 +2,7 @@ import type { View } from '@slack/web-api'
 import type { Interaction } from './interaction.ts'
 
 /** More addresses at once, and the number of the incident must be typed. */
-export const TYPED_FROM = 11
+const TYPED_FROM = 11
 
 export const formLanguages = ['ko', 'en'] as const
 export type FormLanguage = (typeof formLanguages)[number]

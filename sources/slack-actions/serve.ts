@@ -11,7 +11,7 @@ import type { ActionQueue } from './queue.ts'
 import { recordsOf } from './records.ts'
 import { signatureProblem } from './signature.ts'
 
-export const ACTIONS_PATH = '/slack/actions'
+const ACTIONS_PATH = '/slack/actions'
 /** A payload carries the whole message that was pressed. */
 const BODY_BYTES_MAX = 256 * 1024
 const RECEIVE_MS = 5_000

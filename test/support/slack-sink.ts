@@ -54,7 +54,7 @@ export async function startSlack(config: object = {}, nowMs = NOON) {
     fake,
     paused,
     lines,
-    async tell(...incidents: Incident[]) {
+    tell: async (...incidents: Incident[]) => {
       // As the sink incidents does it: on the compacted topic, from where a consumer is told.
       for (const each of incidents) {
         await topics.append('incidents', [
@@ -67,7 +67,7 @@ export async function startSlack(config: object = {}, nowMs = NOON) {
       )
     },
     /** The process dies, whatever it is doing; another one reads what was kept. */
-    async again() {
+    again: async (): Promise<void> => {
       await sink.close()
       sink = await process()
       await sink.write([], signal)
