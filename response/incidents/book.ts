@@ -77,6 +77,7 @@ export class IncidentBook {
     addAlert(one, alert, nowMs)
     this.#change(one)
     this.#settleIn(alert.actor.value, one)
+    if (alert.address !== undefined && alert.address !== alert.actor.value) this.#settleIn(alert.address, one)
     if (one.record.kind !== 'actor' || !one.record.classes.includes(alert.class)) return
     const same = this.#ofClass.get(alert.class) ?? new Set()
     this.#ofClass.set(alert.class, same.add(one))
@@ -178,7 +179,7 @@ export class IncidentBook {
 
   #openCampaign(alert: AlertFacts, actors: ReadonlySet<Case>, nowMs: number): void {
     const campaign = this.#openOne('campaign', `class:${alert.class}`, alert, nowMs)
-    for (const one of [...actors]) {
+    for (const one of actors) {
       merge(campaign, one, nowMs)
       this.#change(one)
       this.#forgetOpen(one)

@@ -41,5 +41,5 @@ export function cut(text: string, charsMax: number): string {
 /** The country's flag, for two letters. */
 export function flag(country: string): string {
   if (!/^[A-Z]{2}$/.test(country)) return ''
-  return String.fromCodePoint(...[...country].map(letter => 0x1f1e6 + letter.charCodeAt(0) - 0x41))
+  return String.fromCodePoint(...country.split('').map(letter => 0x1f1e6 + letter.charCodeAt(0) - 0x41))
 }

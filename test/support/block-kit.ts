@@ -34,7 +34,7 @@ export function blockKitProblems(message: Given): string[] {
 
   function checkBlock(block: Record<string, unknown>, where: string): void {
     const { type, block_id } = block
-    check(block_id === undefined || String(block_id).length <= 255, `${where}: block_id`)
+    check(block_id === undefined || (typeof block_id === 'string' && block_id.length <= 255), `${where}: block_id`)
     if (type === 'header') textOf(block['text'], 'plain_text', 150, where)
     else if (type === 'section') {
       const fields = (block['fields'] ?? []) as unknown[]

@@ -47,7 +47,7 @@ export class FakeSlack {
 
   /** For WebClient: no network, so that simulated time never waits for a socket. */
   readonly fetch: FetchFunction = async (url, init) => {
-    const answer = this.#answer(new URL(url), new URLSearchParams(String(init?.body ?? '')))
+    const answer = this.#answer(new URL(url), new URLSearchParams(typeof init?.body === 'string' ? init.body : ''))
     await Promise.resolve()
     if (!answer) throw new DOMException('The operation was aborted due to timeout', 'TimeoutError')
     return new Response(answer.body, { status: answer.status, headers: answer.headers })
@@ -132,7 +132,7 @@ export class FakeSlack {
     }
     if (method === 'chat.postMessage') {
       const given = `${Math.floor(atMs / 1000)}.${String(this.#ts++).padStart(6, '0')}`
-      const threadTs = thread_ts === undefined ? undefined : String(thread_ts)
+      const threadTs = typeof thread_ts === 'string' ? thread_ts : undefined
       this.posted.push({
         channel: String(channel),
         ts: given,
