@@ -208,8 +208,8 @@ function present<T>(parts: readonly (T | undefined)[]): T[] {
   return parts.filter(each => each !== undefined)
 }
 
-/** Sinks that keep the record as it was received, behind the key of the topics, or that read alerts, whose evidence is redacted already. */
-const RAW_SINKS: readonly string[] = ['topic', 'drop', 'incidents']
+/** Sinks that keep the record as it was received, behind the key of the topics; every other one gets it redacted. */
+const RAW_SINKS: readonly string[] = ['topic', 'drop']
 
 /** `redact` comes last, after everything that must see the secrets; left out, it is added with its defaults. */
 function redacted(
