@@ -7,6 +7,7 @@ import { lake } from './commands/lake.ts'
 import { map } from './commands/map.ts'
 import { rules } from './commands/rules.ts'
 import { run } from './commands/run.ts'
+import { slack } from './commands/slack.ts'
 import { test } from './commands/test.ts'
 import { topics } from './commands/topics.ts'
 import { up } from './commands/up.ts'
@@ -20,7 +21,20 @@ export interface Command {
   run(args: readonly string[]): Promise<number>
 }
 
-const commands: readonly Command[] = [up, run, check, test, map, deadletter, lake, topics, rules, explain, doctor]
+const commands: readonly Command[] = [
+  up,
+  run,
+  check,
+  test,
+  map,
+  deadletter,
+  lake,
+  topics,
+  rules,
+  explain,
+  slack,
+  doctor,
+]
 
 /** The command line. Events go to stdout, notices to stderr. */
 export async function main(args: readonly string[]): Promise<number> {

@@ -16,12 +16,14 @@ import {
 import { stages } from '../enrichers/index.ts'
 import { asError, HaetaeError } from '../platform/errors.ts'
 import type { TopicConfig } from '../platform/topics/contract.ts'
-import { sinks } from '../sinks/index.ts'
+import { responseSinks } from '../response/index.ts'
+import { sinks as plainSinks } from '../sinks/index.ts'
 import { sources } from '../sources/index.ts'
 import { type Document, type Problem, problemsOf, readDocument } from './document.ts'
 import { type PipelineTest, pipelineTest } from './tests.ts'
 
 const MIB = 1024 * 1024
+const sinks = [...plainSinks, ...responseSinks]
 
 const component = z.looseObject({ type: z.string() })
 
