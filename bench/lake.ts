@@ -34,6 +34,7 @@ function depsIn(stateFolder: string): Deps {
       note: () => undefined,
       committed: () => undefined,
       setNote: () => Promise.resolve(),
+      onAssigned: () => undefined,
       onRevoked: () => undefined,
     },
     deadLetter: () => Promise.reject(new Error('the benchmark has no bad records')),

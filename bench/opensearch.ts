@@ -32,6 +32,7 @@ const deps: Deps = {
     note: () => undefined,
     committed: () => undefined,
     setNote: () => Promise.resolve(),
+    onAssigned: () => undefined,
     onRevoked: () => undefined,
   },
   deadLetter: () => Promise.reject(new Error('the benchmark has no bad records')),

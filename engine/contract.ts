@@ -178,6 +178,8 @@ export interface Positions {
   committed(stream: string): bigint | undefined
   /** Resolves when durable; rejects with STREAM_REVOKED after the stream was revoked. Kept by later commits until set again. */
   setNote(stream: string, note: string): Promise<void>
+  /** Streams given to us: those that are ours now, at once, and then those that come. One process at a time has a stream. */
+  onAssigned(listener: (streams: readonly string[]) => void): void
   /** Streams taken from us: what is held back for them may be let go, another consumer reads it again. */
   onRevoked(listener: (streams: readonly string[]) => void): void
 }

@@ -169,6 +169,7 @@ function noPositions(pipeline: string): Positions {
       Promise.reject(
         new HaetaeError('CONFIG_INVALID', `${pipeline}: its sink keeps notes with positions and needs a topic source`),
       ),
+    onAssigned: () => undefined,
     onRevoked: () => undefined,
   }
 }

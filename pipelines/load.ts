@@ -16,12 +16,14 @@ import {
 import { stages } from '../enrichers/index.ts'
 import { asError, HaetaeError } from '../platform/errors.ts'
 import type { TopicConfig } from '../platform/topics/contract.ts'
-import { sinks } from '../sinks/index.ts'
+import { responseSinks } from '../response/index.ts'
+import { sinks as plainSinks } from '../sinks/index.ts'
 import { sources } from '../sources/index.ts'
 import { type Document, type Problem, problemsOf, readDocument } from './document.ts'
 import { type PipelineTest, pipelineTest } from './tests.ts'
 
 const MIB = 1024 * 1024
+const sinks = [...plainSinks, ...responseSinks]
 
 const component = z.looseObject({ type: z.string() })
 
@@ -199,8 +201,8 @@ function present<T>(parts: readonly (T | undefined)[]): T[] {
   return parts.filter(each => each !== undefined)
 }
 
-/** Sinks that keep the record as it was received, behind the key of the topics; every other one gets it redacted. */
-const RAW_SINKS: readonly string[] = ['topic', 'drop']
+/** Sinks that keep the record as it was received, behind the key of the topics, or that read alerts, whose evidence is redacted already. */
+const RAW_SINKS: readonly string[] = ['topic', 'drop', 'incidents']
 
 /** `redact` comes last, after everything that must see the secrets; left out, it is added with its defaults. */
 function redacted(

@@ -26,6 +26,7 @@ export function offlineDeps(pipeline: string, settings: Settings): Deps {
       note: () => undefined,
       committed: () => undefined,
       setNote: none('positions'),
+      onAssigned: () => undefined,
       onRevoked: () => undefined,
     },
     deadLetter: none('dead letter'),

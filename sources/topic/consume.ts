@@ -33,6 +33,7 @@ export class TopicSource implements Source {
   readonly #options: ConsumeOptions
   readonly #deps: Deps
   readonly #streams = new Map<string, Stream>()
+  readonly #assignedListeners: ((streams: readonly string[]) => void)[] = []
   readonly #revokedListeners: ((streams: readonly string[]) => void)[] = []
   readonly #stop = new AbortController()
   /** Polled and not handed out yet: the rest of what is read one event at a time. */
@@ -50,6 +51,10 @@ export class TopicSource implements Source {
       note: name => this.#streams.get(name)?.note,
       committed: name => this.#streams.get(name)?.committed,
       setNote: (name, note) => this.#inTurn(() => this.#setNote(name, note)),
+      onAssigned: listener => {
+        this.#assignedListeners.push(listener)
+        if (this.#streams.size > 0) listener([...this.#streams.keys()])
+      },
       onRevoked: listener => void this.#revokedListeners.push(listener),
     }
   }
@@ -66,6 +71,7 @@ export class TopicSource implements Source {
       listener: {
         assigned: positions => {
           for (const position of positions) this.#assigned(position)
+          for (const listener of this.#assignedListeners) listener(positions.map(placeOf))
         },
         revoked: partitions => this.#revoked(partitions.map(placeOf)),
       },

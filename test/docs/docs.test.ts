@@ -135,7 +135,7 @@ function bytesOf(text: string): number {
 
 /** Our own program: TypeScript and YAML of every folder that runs. */
 function sources(): string[] {
-  return ['platform', 'engine', 'sources', 'enrichers', 'sinks', 'pipelines'].flatMap(folder =>
+  return ['platform', 'engine', 'sources', 'enrichers', 'sinks', 'response', 'pipelines'].flatMap(folder =>
     readdirSync(root + folder, { recursive: true, encoding: 'utf8' })
       .filter(name => /\.(ts|yaml|mjs)$/.test(name))
       .map(name => `${folder}/${name}`),

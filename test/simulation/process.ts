@@ -188,6 +188,7 @@ export class SimProcess {
         note: () => undefined,
         committed: () => undefined,
         setNote: () => Promise.reject(new Error('no positions here')),
+        onAssigned: () => undefined,
         onRevoked: () => undefined,
       },
       deadLetter: (letters: readonly DeadLetter[]) =>

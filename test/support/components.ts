@@ -4,6 +4,7 @@ import { type ZodType, z } from 'zod'
 import { detectors } from '../../detections/index.ts'
 import type { Spec } from '../../engine/contract.ts'
 import { stages } from '../../enrichers/index.ts'
+import { responseSinks } from '../../response/index.ts'
 import { sinks } from '../../sinks/index.ts'
 import { sources } from '../../sources/index.ts'
 
@@ -18,6 +19,7 @@ export const roles: readonly Role[] = [
   { title: 'Stages', folder: 'enrichers', specs: stages },
   { title: 'Detectors', folder: 'detections', specs: detectors },
   { title: 'Sinks', folder: 'sinks', specs: sinks },
+  { title: 'Sinks that respond', folder: 'response', specs: responseSinks },
 ]
 
 /** The part of JSON Schema that zod writes. */

@@ -13,6 +13,7 @@ export const noPositions: Positions = {
   note: () => undefined,
   committed: () => undefined,
   setNote: () => Promise.resolve(),
+  onAssigned: () => undefined,
   onRevoked: () => undefined,
 }
 

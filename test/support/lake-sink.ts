@@ -75,6 +75,8 @@ export class FakePositions implements Positions {
     return Promise.resolve()
   }
 
+  onAssigned(): void {}
+
   onRevoked(listener: (streams: readonly string[]) => void): void {
     this.#listeners.push(listener)
   }

@@ -1,0 +1,268 @@
+import { hash } from 'node:crypto'
+import type { Incident } from '../../platform/incident.ts'
+import type { AlertFacts } from './alert.ts'
+import type { AuditFacts } from './audit.ts'
+import { addAlert, type Case, close, merge, note, openCase, reopened } from './fold.ts'
+
+export interface Grouping {
+  /** An incident without an alert for this long is closed. */
+  readonly keepAliveMs: number
+  /** An incident that lasts longer is closed, and goes on in a successor. */
+  readonly durationMsMax: number
+  /** So many actors with an open incident of one class are a campaign. */
+  readonly campaignActors: number
+  /** Open at once; past it every alert that would open one more goes to the one incident `*`. */
+  readonly openMax: number
+  /** Closed ones stay on the topic for this long, and so many of them. */
+  readonly closedKeepMs: number
+  readonly closedMax: number
+}
+
+/** What the outside must be told: in this order, each as a whole. A tombstone where `record` is undefined. */
+export interface Change {
+  readonly uid: string
+  readonly record: Incident | undefined
+}
+
+const EVERYTHING = '*'
+/** Where an address was last counted; for holds that name no incident. */
+const PLACES_MAX = 20_000
+/** By how much one alert makes an incident larger at most; the sketch once is as much. */
+const ALERT_BYTES_MAX = 2_048
+
+/**
+ * Groups alerts: each is counted in exactly one incident. One actor is one incident, whatever he does; once several actors do
+ * the same, a campaign opens, takes in the incidents of those who did nothing else, and counts what follows of that class.
+ * Time is handed in; nothing here waits or writes.
+ */
+export class IncidentBook {
+  readonly #grouping: Grouping
+  /** Open ones by key: `address:203.0.113.7`, `class:T1110`, `*`. */
+  readonly #open = new Map<string, Case>()
+  readonly #byUid = new Map<string, Case>()
+  /** Open actor incidents that have alerts of a class. */
+  readonly #ofClass = new Map<string, Set<Case>>()
+  /** The last incident of a key, for its successor's link. Bounded as closed ones are. */
+  readonly #predecessor = new Map<string, string>()
+  /** Closed ones still on the topic, oldest first: holds end and people speak up after an attack is over. */
+  readonly #closed = new Map<string, Case>()
+  readonly #places = new Map<string, string>()
+  readonly #changed = new Set<Case>()
+  #changedBytes = 0
+  readonly #gone: string[] = []
+  #number: number
+
+  constructor(grouping: Grouping, known: Iterable<Incident>, number: number) {
+    this.#grouping = grouping
+    this.#number = number
+    const sorted = [...known].sort((a, b) => (a.closed_time ?? 0) - (b.closed_time ?? 0) || a.number - b.number)
+    for (const record of sorted) {
+      this.#number = Math.max(this.#number, record.number)
+      if (record.state === 'closed') this.#remember(reopened(record))
+    }
+    for (const record of sorted) if (record.state === 'open') this.#adopt(reopened(record))
+  }
+
+  get openCount(): number {
+    return this.#open.size
+  }
+
+  /** The newest number given out. */
+  get number(): number {
+    return this.#number
+  }
+
+  alert(alert: AlertFacts, nowMs: number): void {
+    const one = this.#placeOf(alert, nowMs)
+    addAlert(one, alert, nowMs)
+    this.#change(one)
+    this.#settleIn(alert.actor.value, one)
+    if (one.record.kind !== 'actor' || !one.record.classes.includes(alert.class)) return
+    const same = this.#ofClass.get(alert.class) ?? new Set()
+    this.#ofClass.set(alert.class, same.add(one))
+    if (same.size >= this.#grouping.campaignActors) this.#openCampaign(alert, same, nowMs)
+  }
+
+  /** False when it is about no incident that is known. */
+  audit(fact: AuditFacts, nowMs: number): boolean {
+    const uid = fact.incidentUid ?? (fact.target === undefined ? undefined : this.#places.get(fact.target))
+    const one = uid === undefined ? undefined : this.#named(uid)
+    if (!one) return false
+    const { record } = one
+    applyAudit(record, fact)
+    // Someone's word keeps no incident open: only alerts do.
+    record.time = nowMs
+    this.#change(one)
+    return true
+  }
+
+  /** Closes what was quiet for too long, and forgets what has been closed for long enough. */
+  pass(nowMs: number): void {
+    const { keepAliveMs, closedKeepMs, closedMax } = this.#grouping
+    for (const one of this.#open.values()) {
+      if (nowMs - one.record.updated_time > keepAliveMs) this.#close(one, nowMs)
+    }
+    for (const [uid, { record }] of this.#closed) {
+      if (this.#closed.size <= closedMax && nowMs - (record.closed_time ?? 0) <= closedKeepMs) break
+      this.#closed.delete(uid)
+      this.#gone.push(uid)
+    }
+  }
+
+  /** What changed since the last call, those that count others in first. Versions are given here. */
+  take(): Change[] {
+    const cases = [...this.#changed].sort((a, b) => order(a.record) - order(b.record))
+    this.#changed.clear()
+    this.#changedBytes = 0
+    const changes = cases.map(({ record, distinct }): Change => {
+      record.version++
+      if (distinct) record.address_sketch = distinct.toString()
+      return { uid: record.uid, record: structuredClone(record) }
+    })
+    return [...changes, ...this.#gone.splice(0).map(uid => ({ uid, record: undefined }))]
+  }
+
+  get isChanged(): boolean {
+    return this.#changed.size + this.#gone.length > 0
+  }
+
+  /** No less than what `take` would give takes as JSON. */
+  get changedBytes(): number {
+    return this.#changedBytes
+  }
+
+  #change(one: Case): void {
+    if (this.#changed.has(one)) this.#changedBytes += ALERT_BYTES_MAX
+    else this.#changedBytes += Buffer.byteLength(JSON.stringify(one.record)) + ALERT_BYTES_MAX
+    this.#changed.add(one)
+  }
+
+  /** The incident itself, or the campaign that took it in. */
+  #named(uid: string): Case | undefined {
+    const one = this.#byUid.get(uid) ?? this.#closed.get(uid)
+    const into = one?.record.merged_into
+    return into === undefined ? one : (this.#byUid.get(into) ?? this.#closed.get(into))
+  }
+
+  #placeOf(alert: AlertFacts, nowMs: number): Case {
+    const actor = `${alert.actor.type}:${alert.actor.value}`
+    const running = this.#running(`class:${alert.class}`, alert, nowMs) ?? this.#running(actor, alert, nowMs)
+    if (running) return running
+    if (this.#open.size >= this.#grouping.openMax) {
+      return this.#running(EVERYTHING, alert, nowMs) ?? this.#openOne('campaign', EVERYTHING, alert, nowMs)
+    }
+    return this.#openOne('actor', actor, alert, nowMs)
+  }
+
+  /** The open incident of this key, unless this very alert shows that it is over. */
+  #running(key: string, alert: AlertFacts, nowMs: number): Case | undefined {
+    const one = this.#open.get(key)
+    if (!one) return undefined
+    const { keepAliveMs, durationMsMax } = this.#grouping
+    const { last_seen_time, first_seen_time, updated_time } = one.record
+    const quiet = alert.timeMs - last_seen_time > keepAliveMs || nowMs - updated_time > keepAliveMs
+    if (!quiet && alert.timeMs - first_seen_time <= durationMsMax) return one
+    this.#close(one, nowMs)
+    return undefined
+  }
+
+  #openOne(kind: Incident['kind'], key: string, alert: AlertFacts, nowMs: number): Case {
+    const uid = hash('sha256', `${key}\n${alert.uid}`, 'hex').slice(0, 32)
+    this.#number++
+    const successorOf = this.#predecessor.get(key)
+    const one = openCase({ uid, number: this.#number, kind, key, alert, nowMs, successorOf })
+    this.#adopt(one)
+    this.#change(one)
+    return one
+  }
+
+  #openCampaign(alert: AlertFacts, actors: ReadonlySet<Case>, nowMs: number): void {
+    const campaign = this.#openOne('campaign', `class:${alert.class}`, alert, nowMs)
+    for (const one of actors) {
+      if (one.record.classes.length > 1) continue
+      merge(campaign, one, nowMs)
+      this.#change(one)
+      this.#forgetOpen(one)
+      for (const address of one.record.addresses) this.#settleIn(address, campaign)
+    }
+    this.#ofClass.delete(alert.class)
+  }
+
+  #close(one: Case, nowMs: number): void {
+    close(one, nowMs, 'closed')
+    this.#change(one)
+    this.#forgetOpen(one)
+  }
+
+  #adopt(one: Case): void {
+    const { record } = one
+    this.#open.set(record.key, one)
+    this.#byUid.set(record.uid, one)
+    if (record.kind === 'actor') {
+      for (const each of record.classes) this.#ofClass.set(each, (this.#ofClass.get(each) ?? new Set()).add(one))
+    }
+    for (const address of record.addresses) this.#settleIn(address, one)
+  }
+
+  #forgetOpen(one: Case): void {
+    const { record } = one
+    this.#open.delete(record.key)
+    this.#byUid.delete(record.uid)
+    for (const each of record.classes) {
+      const same = this.#ofClass.get(each)
+      same?.delete(one)
+      if (same?.size === 0) this.#ofClass.delete(each)
+    }
+    this.#remember(one)
+  }
+
+  #remember(one: Case): void {
+    const { uid, key, merged_into } = one.record
+    this.#closed.set(uid, one)
+    if (merged_into !== undefined) return
+    this.#predecessor.delete(key)
+    this.#predecessor.set(key, uid)
+    if (this.#predecessor.size > this.#grouping.closedMax) this.#predecessor.delete(first(this.#predecessor))
+  }
+
+  #settleIn(address: string, { record }: Case): void {
+    this.#places.delete(address)
+    this.#places.set(address, record.uid)
+    if (this.#places.size > PLACES_MAX) this.#places.delete(first(this.#places))
+  }
+}
+
+/** Campaigns before the incidents they took in: whoever reads half of it counts nothing twice. */
+function order(record: Incident): number {
+  return record.merged_into === undefined ? 0 : 1
+}
+
+function first(map: ReadonlyMap<string, unknown>): string {
+  for (const key of map.keys()) return key
+  return ''
+}
+
+function applyAudit(record: Incident, { what, timeMs: time, who, target, reason, untilMs }: AuditFacts): void {
+  const by = who ?? 'unknown'
+  const { holds } = record
+  if (what === 'incident_acknowledged' || what === 'incident_false_positive') {
+    const mark = what === 'incident_acknowledged' ? 'acknowledged' : 'false_positive'
+    // The first word counts: pressing twice changes nothing.
+    if (record[mark]) return
+    record[mark] = { by, time }
+    note(record, { time, what: mark, who: by })
+    return
+  }
+  if (what === 'hold_created') {
+    holds.active++
+    holds.total++
+  }
+  if (what === 'hold_released' || what === 'hold_expired' || what === 'hold_suspended')
+    holds.active = Math.max(0, holds.active - 1)
+  if (untilMs !== undefined && what !== 'hold_refused') holds.until = Math.max(holds.until ?? 0, untilMs)
+  const detail = [target, reason]
+    .filter(each => each !== undefined)
+    .join(': ')
+    .slice(0, 128)
+  note(record, { time, what, ...(detail === '' ? {} : { detail }), ...(who === undefined ? {} : { who }) })
+}
