@@ -1,0 +1,118 @@
+import type { Hold } from '../../platform/response/hold.ts'
+import { auditOfRemoval } from './audits.ts'
+import type { Ledger } from './ledger.ts'
+import type { PlaceOptions } from './place-writer.ts'
+import { type Plan, planOf, type SetChange } from './plan.ts'
+import type { Entry } from './state.ts'
+
+/**
+ * The three moments at which ledger and IP sets meet, each one step of the ledger: what is seen in the sets, what is about to be
+ * written (durable before the request, so that whoever comes after a death knows what may have been done), what was acknowledged.
+ */
+export class Reconciler {
+  readonly #options: Pick<PlaceOptions, 'sets' | 'dryRun' | 'clock' | 'log' | 'meters'>
+
+  constructor(options: Pick<PlaceOptions, 'sets' | 'dryRun' | 'clock' | 'log' | 'meters'>) {
+    this.#options = options
+  }
+
+  /** Notes what is there and what is gone; what is left is to be written. */
+  observe(ledger: Ledger): Plan {
+    const { sets, meters } = this.#options
+    const { place } = sets
+    const plan = this.#plan(ledger)
+    for (const entry of plan.placed) {
+      if (entry.state !== 'placed') ledger.putState({ ...entry, state: 'placed' })
+      this.#applied(ledger, entry.cidr, entry.ipSet)
+    }
+    for (const { cidr, set } of plan.foreign) this.#applied(ledger, cidr, set.name)
+    for (const entry of plan.cleared) this.#cleared(ledger, entry)
+    for (const entry of plan.vanished) this.#vanished(ledger, entry)
+    meters.entries.set(ledger.entriesOf(place).size, { place })
+    const waiting = plan.changes.reduce((sum, { add, remove }) => sum + add.length + remove.length, 0)
+    meters.waiting.set(waiting + plan.homeless.length, { place })
+    // A suspended hold wants its network nowhere: what is to be written is known only now.
+    return plan.vanished.length > 0 ? this.#plan(ledger) : plan
+  }
+
+  /** What to write into this set now, noted as about to be done. */
+  intend(ledger: Ledger, setId: string): SetChange | undefined {
+    const { sets, clock } = this.#options
+    const { place } = sets
+    const change = this.#plan(ledger).changes.find(({ set }) => set.id === setId)
+    if (!change) return undefined
+    const { set, add, remove } = change
+    for (const cidr of add) {
+      const common = { type: 'entry', place, set: set.id, ipSet: set.name, cidr } as const
+      ledger.putState({ ...common, state: 'placing', sinceMs: clock.now() })
+    }
+    for (const cidr of remove) {
+      const entry = ledger.entriesOf(place).get(cidr)
+      if (entry && entry.state !== 'removing') ledger.putState({ ...entry, state: 'removing' })
+    }
+    return change
+  }
+
+  /** The set is as it was to be. */
+  acknowledge(ledger: Ledger, { set, add, remove }: SetChange): void {
+    const { place } = this.#options.sets
+    const entries = ledger.entriesOf(place)
+    for (const cidr of add) {
+      const entry = entries.get(cidr)
+      if (entry) ledger.putState({ ...entry, state: 'placed' })
+      this.#applied(ledger, cidr, set.name)
+    }
+    for (const cidr of remove) {
+      const entry = entries.get(cidr)
+      if (entry) this.#cleared(ledger, entry)
+    }
+  }
+
+  #plan(ledger: Ledger): Plan {
+    const { sets, dryRun } = this.#options
+    return planOf(ledger.wanted(dryRun), ledger.entriesOf(sets.place), sets.sets)
+  }
+
+  /** Every active hold on the network that did not know it yet. */
+  #applied(ledger: Ledger, cidr: string, ipSet: string): void {
+    const { sets, clock, meters } = this.#options
+    const { place } = sets
+    for (const hold of this.#active(ledger, cidr)) {
+      if (hold.applied.some(each => each.place === place)) continue
+      const nowMs = clock.now()
+      if (hold.receivedMs !== undefined) meters.latency.observe(Math.max(0, nowMs - hold.receivedMs), { place })
+      const next = { ...hold, applied: [...hold.applied, { place, ms: nowMs }] }
+      ledger.put(next, { what: 'waf_written', time: nowMs, who: 'haetae', place, ipSet })
+    }
+  }
+
+  #cleared(ledger: Ledger, entry: Entry): void {
+    const { clock, dryRun } = this.#options
+    // One that was only about to be placed, and was not, has left no trace.
+    if (entry.state !== 'placing') ledger.tell(auditOfRemoval(entry, clock.now(), dryRun))
+    ledger.clearEntry(entry)
+    for (const hold of ledger.holdsOn(entry.cidr)) {
+      const applied = hold.applied.filter(each => each.place !== entry.place)
+      if (hold.state === 'active' && applied.length < hold.applied.length) ledger.put({ ...hold, applied })
+    }
+  }
+
+  #vanished(ledger: Ledger, entry: Entry): void {
+    const { clock, log, meters } = this.#options
+    const { place, ipSet, cidr } = entry
+    log.warn('an operator removed a network of ours from an IP set: its holds are suspended', { place, ipSet })
+    ledger.clearEntry(entry)
+    for (const hold of this.#active(ledger, cidr)) {
+      const reason = `removed by an operator from ${ipSet} in ${place}`
+      ledger.put(
+        { ...hold, state: 'suspended' },
+        { what: 'hold_suspended', time: clock.now(), who: 'operator', reason },
+      )
+      meters.suspended.add()
+    }
+  }
+
+  #active(ledger: Ledger, cidr: string): readonly Hold[] {
+    return ledger.holdsOn(cidr).filter(({ state, dryRun }) => state === 'active' && dryRun === this.#options.dryRun)
+  }
+}
