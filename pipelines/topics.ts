@@ -3,7 +3,7 @@ import { HaetaeError } from '../platform/errors.ts'
 import { createLog, type Log } from '../platform/log.ts'
 import { createMetrics, type Metrics } from '../platform/metrics.ts'
 import { connectOwner } from '../platform/topics/client.ts'
-import type { GroupLag, TopicConfig, Topics } from '../platform/topics/contract.ts'
+import type { GroupLag, TopicConfig, TopicRecord, Topics } from '../platform/topics/contract.ts'
 import { type EmbeddedTopics, openEmbedded, type PartitionState } from '../platform/topics/embedded.ts'
 import type { PlannedChange } from '../platform/topics/kafka/administration.ts'
 import type { KafkaTopics } from '../platform/topics/kafka/kafka.ts'
@@ -34,8 +34,10 @@ async function openKafkaTopics(
 }
 
 /** What a command asks of the topics, whoever holds them. */
-interface AskedTopics {
+export interface AskedTopics {
   readonly append: Append
+  /** The newest record of each key; throws TOPIC_UNKNOWN when there is no such topic. */
+  readCompacted(topic: string): AsyncIterable<TopicRecord>
   lag(): Promise<readonly GroupLag[]>
   partitions(): Promise<readonly Pick<PartitionState, 'topic' | 'partition' | 'start' | 'end'>[]>
   forgetGroup(group: string): Promise<void>
@@ -43,12 +45,13 @@ interface AskedTopics {
 }
 
 /** Asks Kafka, or the process that owns the embedded log, or the log itself when no process does. */
-async function withAsked<T>(settings: Settings, work: (asked: AskedTopics) => Promise<T>): Promise<T> {
+export async function withAsked<T>(settings: Settings, work: (asked: AskedTopics) => Promise<T>): Promise<T> {
   if (settings.kafka) {
     const names = configuredTopics(settings).map(({ name }) => name)
     return withKafka(settings, kafka =>
       work({
         append: appendAll(kafka),
+        readCompacted: topic => kafka.readCompacted(topic),
         lag: () => kafka.lagOf(names),
         partitions: () => kafka.rangesOf(names),
         forgetGroup: group => kafka.forgetGroup(group),
@@ -68,6 +71,7 @@ async function withAsked<T>(settings: Settings, work: (asked: AskedTopics) => Pr
   try {
     return await work({
       append: appendAll(own),
+      readCompacted: topic => own.readCompacted(topic),
       lag: () => own.lag(),
       partitions: () => Promise.resolve(own.describe()),
       forgetGroup: group => own.forgetGroup(group),

@@ -1,7 +1,7 @@
 import { type Cidr, cidrsOverlap, clientPrefix, formatCidr, parseCidr } from '../../platform/address.ts'
 import { DECISION_KEYS_MAX, type Decision } from '../../platform/response/decision.ts'
 import type { Hold } from '../../platform/response/hold.ts'
-import { auditOfBudget, auditOfRefusal, targetOf } from './audits.ts'
+import { auditOfAllow, auditOfBudget, auditOfChange, auditOfRefusal, targetOf } from './audits.ts'
 import type { Budget } from './budget.ts'
 import type { Guard } from './guard.ts'
 import type { Ledger } from './ledger.ts'
@@ -49,6 +49,7 @@ export type RefusalReason =
   | 'ledger_full'
   | 'over'
   | 'nothing_held'
+  | 'lasts_longer'
 
 interface Refusal {
   readonly reason: RefusalReason
@@ -78,7 +79,8 @@ export function applyDecision(judge: Judge, decision: Decision): Outcome {
 
 function block(judge: Judge, decision: Decision): Outcome {
   const { ledger, terms, nowMs, dryRun } = judge
-  if (ledger.holds.has(decision.uid)) return 'known'
+  const known = ledger.holds.get(decision.uid)
+  if (known) return again(judge, decision, [known])
   const cidr = networkOf(decision)
   if (!cidr) return refuse(judge, decision, { reason: 'bad_target', detail: 'neither an address nor a network' })
   const text = formatCidr(cidr)
@@ -124,6 +126,17 @@ function block(judge: Judge, decision: Decision): Outcome {
   }
   ledger.put(hold, { what: 'hold_created', time: nowMs, who, reason, untilMs })
   return 'created'
+}
+
+/** Told once more: who applied it first may have died, or lost the ledger, before it was told. A repeat has the same uid. */
+function again({ ledger }: Judge, { uid }: Decision, holds: readonly Hold[]): Outcome {
+  for (const hold of holds) {
+    for (const change of hold.history) {
+      const isCreation = change.what === 'hold_created' && hold.uid === uid
+      if (isCreation || change.decision === uid) ledger.tell(auditOfChange(hold, change))
+    }
+  }
+  return 'known'
 }
 
 /** One more alert of a rule that holds already. The hold lasts no longer for it: whoever comes back after it ended does. */
@@ -201,24 +214,26 @@ function refuse({ ledger, nowMs, dryRun, isNews }: Judge, decision: Decision, re
   return refusal.reason
 }
 
-function onHolds(judge: Judge, decision: Decision, act: (hold: Hold) => void, outcome: Outcome): Outcome {
+function onHolds(judge: Judge, decision: Decision, act: (hold: Hold) => boolean, outcome: Outcome): Outcome {
   const { holdId, uid } = decision
   const cidr = networkOf(decision)
   const one = holdId === undefined ? undefined : judge.ledger.holds.get(holdId)
   const meant = holdId === undefined ? (cidr ? judge.ledger.holdsOn(formatCidr(cidr)) : []) : one ? [one] : []
   // Carried out already, by a process that died before it could say so.
-  if (meant.some(({ history }) => history.some(change => change.decision === uid))) return 'known'
+  const done = meant.filter(({ history }) => history.some(change => change.decision === uid))
+  if (done.length > 0) return again(judge, decision, done)
   const holds = meant.filter(isLive)
   if (holds.length === 0) return refuse(judge, decision, { reason: 'nothing_held', detail: 'no live hold is meant' })
-  for (const hold of holds) act(hold)
-  return outcome
+  const changed = holds.filter(act)
+  if (changed.length > 0) return outcome
+  return refuse(judge, decision, { reason: 'lasts_longer', detail: 'it lasts longer than that already' })
 }
 
 export function release(
   { ledger, nowMs }: Pick<Judge, 'ledger' | 'nowMs'>,
   hold: Hold,
   by: { readonly who: string; readonly reason: string; readonly uid?: string },
-): void {
+): true {
   const { who, reason, uid } = by
   const change = {
     what: 'hold_released',
@@ -228,16 +243,18 @@ export function release(
     ...(uid === undefined ? {} : { decision: uid }),
   } as const
   ledger.put({ ...hold, state: 'released', endedMs: nowMs }, change)
+  return true
 }
 
 /** From when it was asked for, so that a repeat says the same; a suspended hold goes on. */
-function extend({ ledger, terms, nowMs }: Judge, hold: Hold, decision: Decision): void {
+function extend({ ledger, terms, nowMs }: Judge, hold: Hold, decision: Decision): boolean {
   const ttlMs = Math.min(decision.ttlMs ?? terms.ttlMs, terms.personTtlMsMax)
   const untilMs = Math.max(hold.untilMs, Math.min(nowMs, decision.time) + ttlMs)
-  if (untilMs === hold.untilMs && hold.state === 'active') return
+  if (untilMs === hold.untilMs && hold.state === 'active') return false
   const { who, reason, uid } = decision
   const change = { what: 'hold_extended', time: nowMs, who, reason, untilMs, decision: uid } as const
   ledger.put({ ...hold, untilMs, state: 'active' }, change)
+  return true
 }
 
 function allow(judge: Judge, decision: Decision): Outcome {
@@ -246,7 +263,11 @@ function allow(judge: Judge, decision: Decision): Outcome {
   if (!cidr) return refuse(judge, decision, { reason: 'bad_target', detail: 'neither an address nor a network' })
   const text = formatCidr(cidr)
   const { who, reason, uid } = decision
-  if (ledger.allows.get(text)?.decision === uid) return 'known'
+  const allowed = ledger.allows.get(text)
+  if (allowed?.decision === uid) {
+    ledger.tell(auditOfAllow(allowed))
+    return 'known'
+  }
   const untilMs = Math.min(nowMs, decision.time) + Math.min(decision.ttlMs ?? ALLOW_TTL_MS, terms.personTtlMsMax)
   if (untilMs <= nowMs)
     return refuse(judge, decision, { reason: 'over', detail: 'asked for so long ago that it is over' })
@@ -262,7 +283,10 @@ function allow(judge: Judge, decision: Decision): Outcome {
 function resume(judge: Judge, decision: Decision): Outcome {
   const { ledger, budget, nowMs } = judge
   const { who, reason, uid } = decision
-  if (ledger.budget?.resumed?.decision === uid) return 'known'
+  if (ledger.budget?.resumed?.decision === uid) {
+    ledger.tell(auditOfBudget(ledger.budget))
+    return 'known'
+  }
   if (!ledger.budget?.tripped)
     return refuse(judge, decision, { reason: 'nothing_held', detail: 'the budget is not tripped' })
   const record = {

@@ -48,9 +48,18 @@ export function auditOfRefusal(
 
 /** The network is not in the IP set any more. */
 export function auditOfRemoval(entry: Entry, nowMs: number, dryRun: boolean): AuditRecord {
+  return auditOfEntry('waf_removed', entry, nowMs, dryRun)
+}
+
+/** The network is in the IP set, found there later than it was put. */
+export function auditOfPlacing(entry: Entry, nowMs: number, dryRun: boolean): AuditRecord {
+  return auditOfEntry('waf_written', entry, nowMs, dryRun)
+}
+
+function auditOfEntry(what: 'waf_written' | 'waf_removed', entry: Entry, nowMs: number, dryRun: boolean): AuditRecord {
   return auditRecord([entry.place, entry.set, entry.cidr, entry.sinceMs], {
     time: nowMs,
-    what: 'waf_removed',
+    what,
     target: targetOf(entry.cidr),
     who: 'haetae',
     place: entry.place,

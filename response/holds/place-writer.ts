@@ -109,6 +109,7 @@ export class PlaceWriter {
         const { kind } = troubleOf(thrown, '')
         if (kind !== 'lock') throw thrown
         meters.writes.add({ place, outcome: 'lock' })
+        await step(ledger => this.#reconciler.withdraw(ledger, change))
         await sets.reread(change.set, signal)
         continue
       }

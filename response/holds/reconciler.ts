@@ -1,9 +1,13 @@
 import type { Hold } from '../../platform/response/hold.ts'
-import { auditOfRemoval } from './audits.ts'
+import { auditOfPlacing, auditOfRemoval } from './audits.ts'
 import type { Ledger } from './ledger.ts'
 import type { PlaceOptions } from './place-writer.ts'
 import { type Plan, planOf, type SetChange } from './plan.ts'
 import type { Entry } from './state.ts'
+
+export interface Intent extends SetChange {
+  readonly fresh: readonly string[]
+}
 
 /**
  * The three moments at which ledger and IP sets meet, each one step of the ledger: what is seen in the sets, what is about to be
@@ -35,22 +39,35 @@ export class Reconciler {
     return plan.vanished.length > 0 ? this.#plan(ledger) : plan
   }
 
-  /** What to write into this set now, noted as about to be done. */
-  intend(ledger: Ledger, setId: string): SetChange | undefined {
-    const { sets, clock } = this.#options
+  /** What to write into this set now, noted as about to be done; `fresh` of it for the first time. */
+  intend(ledger: Ledger, setId: string): Intent | undefined {
+    const { sets, clock, dryRun } = this.#options
     const { place } = sets
     const change = this.#plan(ledger).changes.find(({ set }) => set.id === setId)
     if (!change) return undefined
     const { set, add, remove } = change
+    const fresh = add.filter(cidr => !ledger.entriesOf(place).has(cidr))
     for (const cidr of add) {
       const common = { type: 'entry', place, set: set.id, ipSet: set.name, cidr } as const
       ledger.putState({ ...common, state: 'placing', sinceMs: clock.now() })
     }
     for (const cidr of remove) {
       const entry = ledger.entriesOf(place).get(cidr)
-      if (entry && entry.state !== 'removing') ledger.putState({ ...entry, state: 'removing' })
+      if (!entry || entry.state === 'removing') continue
+      // Put there by a request whose answer nobody heard, for a hold that has ended since.
+      if (entry.state === 'placing') ledger.tell(auditOfPlacing(entry, clock.now(), dryRun))
+      ledger.putState({ ...entry, state: 'removing' })
     }
-    return change
+    return { ...change, fresh }
+  }
+
+  /** Nothing was written: whatever of the new ones is in the set by now, somebody else has put there. */
+  withdraw(ledger: Ledger, { fresh }: Intent): void {
+    const entries = ledger.entriesOf(this.#options.sets.place)
+    for (const cidr of fresh) {
+      const entry = entries.get(cidr)
+      if (entry) ledger.clearEntry(entry)
+    }
   }
 
   /** The set is as it was to be. */
