@@ -1,7 +1,9 @@
 import { asError, HaetaeError } from '../platform/errors.ts'
 import { check } from './commands/check.ts'
 import { deadletter } from './commands/deadletter.ts'
+import { decisions } from './commands/decisions.ts'
 import { doctor } from './commands/doctor.ts'
+import { ip } from './commands/ip.ts'
 import { lake } from './commands/lake.ts'
 import { map } from './commands/map.ts'
 import { rules } from './commands/rules.ts'
@@ -19,7 +21,7 @@ export interface Command {
   run(args: readonly string[]): Promise<number>
 }
 
-const commands: readonly Command[] = [up, run, check, test, map, deadletter, lake, topics, rules, doctor]
+const commands: readonly Command[] = [up, run, check, test, map, deadletter, lake, topics, rules, decisions, ip, doctor]
 
 /** The command line. Events go to stdout, notices to stderr. */
 export async function main(args: readonly string[]): Promise<number> {

@@ -14,7 +14,20 @@ import { type Holdings, readHoldings, sendDecision, whenApplied } from '../holds
 import { readSettings } from '../settings.ts'
 import { type Format, formatOf, type Row, render } from '../terminal.ts'
 
-const COLUMNS = ['target', 'state', 'until', 'left', 'rule', 'reason', 'who', 'step', 'alerts', 'in_waf', 'dry_run', 'id']
+export const HOLD_COLUMNS = [
+  'target',
+  'state',
+  'until',
+  'left',
+  'rule',
+  'reason',
+  'who',
+  'step',
+  'alerts',
+  'in_waf',
+  'dry_run',
+  'id',
+]
 /** Of a hold's id, in tables and as an argument. */
 const ID_CHARS = 12
 
@@ -55,7 +68,10 @@ export const decisions: Command = {
     const [action, target, extra] = positionals
     const isAlone = action === 'list' || action === 'resume' || action === 'sets'
     if (extra !== undefined || (target === undefined) !== isAlone) {
-      throw new HaetaeError('USAGE', 'list, sets and resume stand alone; inspect, add, delete, extend and allow need one target')
+      throw new HaetaeError(
+        'USAGE',
+        'list, sets and resume stand alone; inspect, add, delete, extend and allow need one target',
+      )
     }
     switch (action) {
       case 'list':
@@ -73,7 +89,10 @@ export const decisions: Command = {
       case 'resume':
         return resume(options)
       default:
-        throw new HaetaeError('USAGE', 'the first argument is list, inspect, add, delete, extend, allow, resume or sets')
+        throw new HaetaeError(
+          'USAGE',
+          'the first argument is list, inspect, add, delete, extend, allow, resume or sets',
+        )
     }
   },
 }
@@ -81,11 +100,14 @@ export const decisions: Command = {
 async function list({ all, format }: Options): Promise<number> {
   const { holds, states } = await readHoldings(readSettings())
   const shown = holds.filter(hold => all || isLive(hold)).sort((left, right) => left.untilMs - right.untilMs)
-  if (shown.length === 0 && format === 'table') console.error(all ? 'There are no holds.' : 'Nobody is blocked. --all shows holds that have ended.')
-  else console.log(render(shown.map(rowOf), COLUMNS, format))
+  if (shown.length === 0 && format === 'table')
+    console.error(all ? 'There are no holds.' : 'Nobody is blocked. --all shows holds that have ended.')
+  else console.log(render(shown.map(rowOf), HOLD_COLUMNS, format))
   const tripped = states.find(state => state.type === 'budget')?.tripped
   if (tripped) {
-    console.error(`The block budget is tripped (${tripped.limit}: ${tripped.max}): haetae decisions resume --reason TEXT goes on`)
+    console.error(
+      `The block budget is tripped (${tripped.limit}: ${tripped.max}): haetae decisions resume --reason TEXT goes on`,
+    )
   }
   return 0
 }
@@ -94,7 +116,13 @@ async function sets({ format }: Options): Promise<number> {
   const { states } = await readHoldings(readSettings())
   const rows = states
     .filter(state => state.type === 'entry')
-    .map(({ place, ipSet, cidr, state, sinceMs }) => ({ place, ip_set: ipSet, network: cidr, state, since: timeOf(sinceMs) }))
+    .map(({ place, ipSet, cidr, state, sinceMs }) => ({
+      place,
+      ip_set: ipSet,
+      network: cidr,
+      state,
+      since: timeOf(sinceMs),
+    }))
   if (rows.length === 0 && format === 'table') console.error('Haetae has nothing in any IP set.')
   else console.log(render(rows, ['place', 'ip_set', 'network', 'state', 'since'], format))
   return 0
@@ -110,7 +138,7 @@ async function inspect(target: string, { format }: Options): Promise<number> {
     console.log(format === 'json' ? JSON.stringify(holds, null, 2) : holds.map(hold => JSON.stringify(hold)).join('\n'))
     return 0
   }
-  console.log(render(holds.map(rowOf), COLUMNS, format))
+  console.log(render(holds.map(rowOf), HOLD_COLUMNS, format))
   console.log(`\n${historyOf(holds, format)}`)
   return 0
 }
@@ -132,18 +160,24 @@ export function historyOf(holds: readonly Hold[], format: Format): string {
 
 async function add(action: 'add' | 'allow', text: string, options: Options): Promise<number> {
   const cidr = networkOf(text)
-  if (action === 'add' && options.ttl === undefined) throw new HaetaeError('USAGE', '--ttl says for how long, such as 4h: every block has an end')
+  if (action === 'add' && options.ttl === undefined)
+    throw new HaetaeError('USAGE', '--ttl says for how long, such as 4h: every block has an end')
   if (action === 'add') await demandAllowed(cidr)
   const type = action === 'add' ? 'block' : 'allow'
   const decision = await send(requestOf(type, targetOf(cidr), options), options)
   if (!decision) return 0
-  return report(decision, 'it is in the ledger', ({ holds, states }) =>
-    holds.some(({ uid }) => uid === decision.uid) || states.some(each => each.type === 'allow' && each.decision === decision.uid),
+  return report(
+    decision,
+    'it is in the ledger',
+    ({ holds, states }) =>
+      holds.some(({ uid }) => uid === decision.uid) ||
+      states.some(each => each.type === 'allow' && each.decision === decision.uid),
   )
 }
 
 async function change(action: 'delete' | 'extend', target: string, options: Options): Promise<number> {
-  if (action === 'extend' && options.ttl === undefined) throw new HaetaeError('USAGE', '--ttl says for how long from now, such as 4h')
+  if (action === 'extend' && options.ttl === undefined)
+    throw new HaetaeError('USAGE', '--ttl says for how long from now, such as 4h')
   const holds = meant(await readHoldings(readSettings()), target).filter(isLive)
   const [first] = holds
   if (!first) {
@@ -154,8 +188,10 @@ async function change(action: 'delete' | 'extend', target: string, options: Opti
   const type = action === 'delete' ? 'release' : 'extend'
   const decision = await send({ ...requestOf(type, first.target, options), ...one }, options)
   if (!decision) return 0
-  return report(decision, `${action === 'delete' ? 'released' : 'extended'}: ${holds.length === 1 || 'holdId' in one ? 'one hold' : `${holds.length} holds`}`, after =>
-    after.holds.some(({ history }) => history.some(each => each.decision === decision.uid)),
+  return report(
+    decision,
+    `${action === 'delete' ? 'released' : 'extended'}: ${holds.length === 1 || 'holdId' in one ? 'one hold' : `${holds.length} holds`}`,
+    after => after.holds.some(({ history }) => history.some(each => each.decision === decision.uid)),
   )
 }
 
@@ -167,7 +203,11 @@ async function resume(options: Options): Promise<number> {
   )
 }
 
-function requestOf(type: DecisionRequest['type'], target: DecisionRequest['target'], options: Options): DecisionRequest {
+function requestOf(
+  type: DecisionRequest['type'],
+  target: DecisionRequest['target'],
+  options: Options,
+): DecisionRequest {
   const { ttl, reason, by } = options
   if (!reason) throw new HaetaeError('USAGE', '--reason says why: whoever looks at it later is not you')
   return {
@@ -190,7 +230,11 @@ async function send(request: DecisionRequest, { dryRun }: Options): Promise<Deci
   return undefined
 }
 
-async function report(request: DecisionRequest, done: string, isApplied: (holdings: Holdings) => boolean): Promise<number> {
+async function report(
+  request: DecisionRequest,
+  done: string,
+  isApplied: (holdings: Holdings) => boolean,
+): Promise<number> {
   const holdings = await whenApplied(readSettings(), isApplied)
   if (!holdings) {
     console.error(
@@ -201,7 +245,7 @@ async function report(request: DecisionRequest, done: string, isApplied: (holdin
   }
   console.error(`${request.target.value}: ${done}`)
   const hold = holdings.holds.find(({ uid }) => uid === request.uid)
-  if (hold) console.log(render([rowOf(hold)], COLUMNS, 'table'))
+  if (hold) console.log(render([rowOf(hold)], HOLD_COLUMNS, 'table'))
   return 0
 }
 
@@ -210,7 +254,8 @@ async function demandAllowed(cidr: Cidr): Promise<void> {
   const list = new NeverBlock(process.env['HAETAE_NEVER_BLOCK'] || shippedNeverBlock)
   await list.load()
   const objection = list.guard.objection(cidr)
-  if (objection) throw new HaetaeError('USAGE', `${formatCidr(cidr)} is never blocked: ${objection.reason}: ${objection.detail}`)
+  if (objection)
+    throw new HaetaeError('USAGE', `${formatCidr(cidr)} is never blocked: ${objection.reason}: ${objection.detail}`)
 }
 
 function networkOf(text: string): Cidr {
@@ -229,7 +274,8 @@ function targetOf(cidr: Cidr): DecisionRequest['target'] {
 function meant({ holds }: Holdings, target: string): readonly Hold[] {
   const cidr = parseCidr(target)
   if (!cidr) {
-    if (!/^[0-9a-f]{4,32}$/.test(target)) throw new HaetaeError('USAGE', `${target} is no address, no network and no id of a hold`)
+    if (!/^[0-9a-f]{4,32}$/.test(target))
+      throw new HaetaeError('USAGE', `${target} is no address, no network and no id of a hold`)
     const found = holds.filter(({ uid }) => uid.startsWith(target))
     if (found.length > 1) throw new HaetaeError('USAGE', `${target} begins ${found.length} ids: name more of it`)
     return found

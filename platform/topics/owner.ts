@@ -5,7 +5,15 @@ import type { output } from 'zod'
 import { asError, HaetaeError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { EmbeddedTopics } from './embedded.ts'
-import { ANSWER_BYTES_MAX, type answers, LINE_BYTES_MAX, type Request, request, type SentRecord, sent } from './protocol.ts'
+import {
+  ANSWER_BYTES_MAX,
+  type answers,
+  LINE_BYTES_MAX,
+  type Request,
+  request,
+  type SentRecord,
+  sent,
+} from './protocol.ts'
 import { SOCKET_FILE, socketPath } from './socket.ts'
 
 export interface OwnerServer {

@@ -50,7 +50,8 @@ export class Oracle {
     const { wallMs, decisions } = this.#world
     for (const cidr of after.filter(each => !before.includes(each))) {
       this.#added.push({ cidr })
-      if (cidrsOverlap(parseCidr('203.0.113.0/24')!, parseCidr(cidr)!)) this.violated(`${cidr} is guarded and was blocked`)
+      if (cidrsOverlap(parseCidr('203.0.113.0/24')!, parseCidr(cidr)!))
+        this.violated(`${cidr} is guarded and was blocked`)
       const out = this.#mustStayOut.get(cidr)
       const asked = decisions.slice(out?.decisions).some(each => each.source !== 'detection' && each.type !== 'release')
       if (out && wallMs < out.untilMs && !asked && !this.#isReleased(cidr)) {
@@ -60,7 +61,8 @@ export class Oracle {
     for (const cidr of before.filter(each => !after.includes(each))) {
       this.#removed.push({ cidr })
       if (this.foreign.has(cidr)) this.violated(`${cidr} is an operator's and was removed from ${name}`)
-      if (isOwner && this.#active(cidr).some(({ untilMs }) => untilMs > wallMs)) this.violated(`${cidr} is held and was removed from ${name}`)
+      if (isOwner && this.#active(cidr).some(({ untilMs }) => untilMs > wallMs))
+        this.violated(`${cidr} is held and was removed from ${name}`)
     }
     if (this.#world.waf.descriptionOf(name) !== 'made by an operator') this.violated(`${name} lost its description`)
   }
@@ -77,7 +79,10 @@ export class Oracle {
     if (left.length > 0) this.violated(`left behind: ${left.join(', ')}`)
     this.#isTold()
     const audits = this.#world.audits
-    for (const [what, changes] of [['waf_written', this.#added], ['waf_removed', this.#removed]] as const) {
+    for (const [what, changes] of [
+      ['waf_written', this.#added],
+      ['waf_removed', this.#removed],
+    ] as const) {
       const told = new Set(audits.filter(each => each.what === what).map(({ target }) => target))
       const untold = changes.filter(({ cidr }) => !told.has(targetOf(cidr)))
       if (untold.length > 0) this.violated(`${what} is not told of ${untold[0]!.cidr}`)
@@ -109,10 +114,12 @@ export class Oracle {
     for (const audit of this.#world.audits.filter(({ what }) => what === 'hold_created')) {
       created.set(audit.hold!, (created.get(audit.hold!) ?? new Set()).add(audit.metadata.uid))
     }
-    for (const [hold, names] of created) if (names.size > 1) this.violated(`the hold ${hold} was created ${names.size} times`)
+    for (const [hold, names] of created)
+      if (names.size > 1) this.violated(`the hold ${hold} was created ${names.size} times`)
     for (const hold of this.#holds()) {
       for (const change of hold.history) {
-        if (!uids.has(auditOfChange(hold, change).metadata.uid)) this.violated(`${hold.cidr}: ${change.what} is not told`)
+        if (!uids.has(auditOfChange(hold, change).metadata.uid))
+          this.violated(`${hold.cidr}: ${change.what} is not told`)
       }
     }
   }
@@ -120,8 +127,12 @@ export class Oracle {
   /** Every request has left its mark. */
   #isDecided(): void {
     const holds = this.#holds()
-    const told = new Set(this.#world.audits.map(({ decision, target, skip_reason }) => decision ?? `${skip_reason} ${target}`))
-    const refused = new Set(this.#world.audits.filter(({ what }) => what === 'hold_refused').map(({ target }) => target))
+    const told = new Set(
+      this.#world.audits.map(({ decision, target, skip_reason }) => decision ?? `${skip_reason} ${target}`),
+    )
+    const refused = new Set(
+      this.#world.audits.filter(({ what }) => what === 'hold_refused').map(({ target }) => target),
+    )
     for (const { uid, rule, target, source } of this.#world.decisions) {
       if (told.has(uid)) continue
       const isJoined = holds.some(hold => hold.rule === rule)

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { type Plant, World } from './world.ts'
 
-const SEEDS = Number(process.env["SEEDS"] ?? 300)
+const SEEDS = Number(process.env['SEEDS'] ?? 300)
 const SEEDS_A_TEST = 20
 
 /** HAETAE_SEED=17 runs that one alone. */
@@ -23,7 +23,9 @@ describe('killed at any moment, IP sets equal the ledger afterwards, and every c
       for (const [what, count] of world.census) census.set(what, (census.get(what) ?? 0) + count)
       const { violations } = world.oracle
       if (violations.length > 0) {
-        failed.push(`seed ${seed}:\n  ${violations.slice(0, 10).join('\n  ')}\n  again: HAETAE_SEED=${seed} npx vitest run --project unit test/response/simulation`)
+        failed.push(
+          `seed ${seed}:\n  ${violations.slice(0, 10).join('\n  ')}\n  again: HAETAE_SEED=${seed} npx vitest run --project unit test/response/simulation`,
+        )
       }
     }
     expect(failed.join('\n')).toBe('')

@@ -9,7 +9,7 @@ import { NeverBlock } from '../../../response/holds/never-block.ts'
 import { Owner } from '../../../response/holds/owner.ts'
 import { LedgerStore } from '../../../response/holds/store.ts'
 import type { WafApi } from '../../../response/waf/api.ts'
-import { type Fate, FakeWaf } from '../../../response/waf/fake.ts'
+import { FakeWaf, type Fate } from '../../../response/waf/fake.ts'
 import { IpSets } from '../../../response/waf/ip-sets.ts'
 import { Pace } from '../../../response/waf/pace.ts'
 import { Life } from '../../simulation/life.ts'
@@ -63,8 +63,12 @@ export class World {
     this.#trouble = this.random.pick([0, 0.05, 0.2, 0.4])
     this.#slowMs = this.random.pick([5, 200, 3_000])
     let tokens = 0
-    this.waf = new FakeWaf({ now: () => this.time.nowMs, monotonicMs: () => this.time.nowMs, wait: ms => this.time.sleep(ms) }, () => `token-${tokens++}`)
-    for (const name of SETS) this.waf.create(name, name.endsWith('v6') ? 'IPV6' : 'IPV4', 'REGIONAL', 'made by an operator')
+    this.waf = new FakeWaf(
+      { now: () => this.time.nowMs, monotonicMs: () => this.time.nowMs, wait: ms => this.time.sleep(ms) },
+      () => `token-${tokens++}`,
+    )
+    for (const name of SETS)
+      this.waf.create(name, name.endsWith('v6') ? 'IPV6' : 'IPV4', 'REGIONAL', 'made by an operator')
     this.oracle = new Oracle(this)
   }
 
@@ -170,7 +174,10 @@ export class World {
       if (!process || batch.length === 0) continue
       const upTo = this.#committed + batch.length
       const settled = await Promise.race([
-        process.owner.apply(batch).then(() => true, () => false),
+        process.owner.apply(batch).then(
+          () => true,
+          () => false,
+        ),
         this.time.sleep(20_000).then(() => false),
       ])
       // The commit itself may be lost: then they are applied again.
@@ -182,7 +189,14 @@ export class World {
     const nowMs = this.wallMs
     const person = this.random.chance(0.25)
     const type = this.random.pick(['block', 'block', 'block', 'block', 'release', 'extend', 'allow'] as const)
-    const value = this.random.pick(['198.51.100.1', '198.51.100.2', '198.51.100.3', '198.51.100.0/24', '2001:db8::1', '203.0.113.9'])
+    const value = this.random.pick([
+      '198.51.100.1',
+      '198.51.100.2',
+      '198.51.100.3',
+      '198.51.100.0/24',
+      '2001:db8::1',
+      '203.0.113.9',
+    ])
     const n = this.#made++
     const decision = decisionSchema.parse({
       uid: stableId('decision', n),
@@ -205,7 +219,10 @@ export class World {
   /** Somebody in the AWS console. */
   #operate(): void {
     const name = this.random.pick(SETS)
-    const ours = this.waf.addresses(name).map(canonical).filter(cidr => !this.oracle.foreign.has(cidr))
+    const ours = this.waf
+      .addresses(name)
+      .map(canonical)
+      .filter(cidr => !this.oracle.foreign.has(cidr))
     if (ours.length > 0 && this.random.chance(0.5)) {
       const cidr = this.random.pick(ours)
       this.happened('operator removes')
@@ -242,7 +259,10 @@ export class World {
       // A request that has left does not know that its sender died or was revoked: sometimes it arrives.
       const fate = this.#fate()
       this.waf.fate = () => fate
-      const answer = await call().then(value => ({ value }), (error: unknown) => ({ error }))
+      const answer = await call().then(
+        value => ({ value }),
+        (error: unknown) => ({ error }),
+      )
       await this.time.sleep(this.random.int(1, this.#slowMs), life)
       if ('error' in answer) throw answer.error
       return answer.value
@@ -258,7 +278,12 @@ export class World {
           try {
             return await this.waf.updateIPSet(input, never)
           } finally {
-            this.oracle.wrote(input.Name, before, this.waf.addresses(input.Name).map(canonical), this.#process === own.process)
+            this.oracle.wrote(
+              input.Name,
+              before,
+              this.waf.addresses(input.Name).map(canonical),
+              this.#process === own.process,
+            )
           }
         })
       },
@@ -285,7 +310,10 @@ export class World {
             target.fate = () => (fails ? world.random.pick(['lost', 'unanswered'] as const) : 'taken')
             const kept = world.plant === 'audit forgotten' && topic === TOPICS.audit ? records.slice(1) : records
             if (topic === TOPICS.state) world.#noteIntents(kept)
-            const answer = await target.append(topic, kept).then(value => ({ value }), (error: unknown) => ({ error }))
+            const answer = await target.append(topic, kept).then(
+              value => ({ value }),
+              (error: unknown) => ({ error }),
+            )
             await world.time.sleep(world.random.int(0, 10), life)
             if ('error' in answer) throw answer.error
             return answer.value
