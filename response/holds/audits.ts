@@ -68,7 +68,7 @@ function auditOfEntry(what: 'waf_written' | 'waf_removed', entry: Entry, nowMs: 
   })
 }
 
-export function auditOfAllow({ cidr, untilMs, who, reason, time, decision, seq }: Allow): AuditRecord {
+export function auditOfAllow({ cidr, untilMs, who, reason, time, decision }: Allow): AuditRecord {
   const fields = {
     time,
     what: 'allowed',
@@ -79,7 +79,7 @@ export function auditOfAllow({ cidr, untilMs, who, reason, time, decision, seq }
     untilMs,
     dry_run: false,
   } as const
-  return auditRecord([decision, seq], fields)
+  return auditRecord([decision], fields)
 }
 
 export function auditOfBudget({ tripped, resumed, seq }: BudgetState): AuditRecord {

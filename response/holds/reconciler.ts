@@ -26,8 +26,7 @@ export class Reconciler {
     const { place } = sets
     const plan = this.#plan(ledger)
     for (const entry of plan.placed) {
-      if (entry.state !== 'placed') ledger.putState({ ...entry, state: 'placed' })
-      this.#applied(ledger, entry.cidr, entry.ipSet)
+      this.#placed(ledger, entry)
     }
     for (const { cidr, set } of plan.foreign) this.#applied(ledger, cidr, set.name)
     for (const entry of plan.cleared) this.#cleared(ledger, entry)
@@ -71,13 +70,12 @@ export class Reconciler {
   }
 
   /** The set is as it was to be. */
-  acknowledge(ledger: Ledger, { set, add, remove }: SetChange): void {
+  acknowledge(ledger: Ledger, { add, remove }: SetChange): void {
     const { place } = this.#options.sets
     const entries = ledger.entriesOf(place)
     for (const cidr of add) {
       const entry = entries.get(cidr)
-      if (entry) ledger.putState({ ...entry, state: 'placed' })
-      this.#applied(ledger, cidr, set.name)
+      if (entry) this.#placed(ledger, entry)
     }
     for (const cidr of remove) {
       const entry = entries.get(cidr)
@@ -90,17 +88,27 @@ export class Reconciler {
     return planOf(ledger.wanted(dryRun), ledger.entriesOf(sets.place), sets.sets)
   }
 
-  /** Every active hold on the network that did not know it yet. */
-  #applied(ledger: Ledger, cidr: string, ipSet: string): void {
+  #placed(ledger: Ledger, entry: Entry): void {
+    const { clock, dryRun } = this.#options
+    const told = this.#applied(ledger, entry.cidr, entry.ipSet)
+    if (entry.state === 'placed') return
+    // Its holds ended while the request was under way.
+    if (entry.state === 'placing' && !told) ledger.tell(auditOfPlacing(entry, clock.now(), dryRun))
+    ledger.putState({ ...entry, state: 'placed' })
+  }
+
+  /** Tells it for every active hold on the network that did not know it yet; whether there was one. */
+  #applied(ledger: Ledger, cidr: string, ipSet: string): boolean {
     const { sets, clock, meters } = this.#options
     const { place } = sets
-    for (const hold of this.#active(ledger, cidr)) {
-      if (hold.applied.some(each => each.place === place)) continue
+    const unaware = this.#active(ledger, cidr).filter(({ applied }) => !applied.some(each => each.place === place))
+    for (const hold of unaware) {
       const nowMs = clock.now()
       if (hold.receivedMs !== undefined) meters.latency.observe(Math.max(0, nowMs - hold.receivedMs), { place })
       const next = { ...hold, applied: [...hold.applied, { place, ms: nowMs }] }
       ledger.put(next, { what: 'waf_written', time: nowMs, who: 'haetae', place, ipSet })
     }
+    return unaware.length > 0
   }
 
   #cleared(ledger: Ledger, entry: Entry): void {

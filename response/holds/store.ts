@@ -2,7 +2,7 @@ import { asError, HaetaeError } from '../../platform/errors.ts'
 import { holdSchema } from '../../platform/response/hold.ts'
 import type { TopicRecord, Topics } from '../../platform/topics/contract.ts'
 import { type Changes, Ledger } from './ledger.ts'
-import { stateKey, stateSchema } from './state.ts'
+import { type StateRecord, stateKey, stateSchema } from './state.ts'
 
 export interface LedgerTopics {
   readonly holds: string
@@ -36,15 +36,19 @@ export class LedgerStore {
 
   /**
    * Resolves when everything is durable. What is known comes first and what is told after it: a death in between is mended by
-   * `Ledger.unaudited`. What is forgotten comes last, as nothing could tell of it any more. After an error part of it may be there.
+   * `Ledger.unaudited`. What is in the IP sets has happened already, so it is told first; what is forgotten comes last, as nothing
+   * could tell of it any more. After an error part of it may be there.
    * Nothing more is begun once `signal` aborts: the ledger is another's then.
    */
   async save({ holds, forgotten, states, clearedStates, audits }: Changes, signal: AbortSignal): Promise<void> {
     const { holds: holdsTopic, state: stateTopic, audit: auditTopic } = this.#names
+    const ofSets = (state: StateRecord): boolean => state.type === 'entry'
+    const stored = (some: readonly StateRecord[]) => some.map(state => this.#record(stateKey(state), state))
     const parts: readonly (readonly [string, readonly TopicRecord[]])[] = [
       [holdsTopic, holds.map(hold => this.#record(hold.uid, hold))],
-      [stateTopic, states.map(state => this.#record(stateKey(state), state))],
+      [stateTopic, stored(states.filter(state => !ofSets(state)))],
       [auditTopic, audits.map(audit => this.#record(audit.target ?? audit.what, audit))],
+      [stateTopic, stored(states.filter(ofSets))],
       [holdsTopic, forgotten.map(uid => this.#record(uid, null))],
       [stateTopic, clearedStates.map(state => this.#record(stateKey(state), null))],
     ]

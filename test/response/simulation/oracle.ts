@@ -12,10 +12,12 @@ export class Oracle {
   readonly violations: string[] = []
   /** Put into the IP sets by an operator. */
   readonly foreign = new Set<string>()
+  /** Put there by an operator while we were about to: nobody can tell whose it is. */
+  readonly #anybodys = new Set<string>()
   readonly #foreignMs = new Map<string, number>()
   /** Networks that an operator removed after their placing was known to be acknowledged, until when they must stay out. */
   readonly #mustStayOut = new Map<string, { readonly untilMs: number; readonly decisions: number }>()
-  readonly #added: { readonly cidr: string }[] = []
+  #added: { readonly cidr: string }[] = []
   readonly #removed: { readonly cidr: string }[] = []
   readonly #world: World
 
@@ -34,19 +36,24 @@ export class Oracle {
 
   /** Before the next look at the IP sets nobody can know that an operator has put there what we are about to put there. */
   intends(cidr: string): void {
-    if (this.#world.time.nowMs - (this.#foreignMs.get(cidr) ?? 0) < LOOK_MS) this.foreign.delete(cidr)
+    if (this.#world.time.nowMs - (this.#foreignMs.get(cidr) ?? 0) < LOOK_MS && this.foreign.delete(cidr))
+      this.#anybodys.add(cidr)
   }
 
   removedByOperator(cidr: string): void {
     const { topics, decisions } = this.#world
     const states = topics.values(TOPICS.state) as { type: string; cidr?: string; state?: string }[]
-    if (!states.some(each => each.type === 'entry' && each.cidr === cidr && each.state === 'placed')) return
+    if (!states.some(each => each.type === 'entry' && each.cidr === cidr && each.state === 'placed')) {
+      // Come and gone before any owner could see it.
+      this.#added = this.#added.filter(each => each.cidr !== cidr)
+      return
+    }
     const untilMs = Math.max(0, ...this.#active(cidr).map(hold => hold.untilMs))
     this.#mustStayOut.set(cidr, { untilMs, decisions: decisions.length })
   }
 
   /** One update of ours came through. */
-  wrote(name: string, before: readonly string[], after: readonly string[], isOwner: boolean): void {
+  wrote(name: string, before: readonly string[], after: readonly string[], heldAtStart: ReadonlySet<string>): void {
     const { wallMs, decisions } = this.#world
     for (const cidr of after.filter(each => !before.includes(each))) {
       this.#added.push({ cidr })
@@ -61,21 +68,32 @@ export class Oracle {
     for (const cidr of before.filter(each => !after.includes(each))) {
       this.#removed.push({ cidr })
       if (this.foreign.has(cidr)) this.violated(`${cidr} is an operator's and was removed from ${name}`)
-      if (isOwner && this.#active(cidr).some(({ untilMs }) => untilMs > wallMs))
+      if (heldAtStart.has(cidr) && this.#active(cidr).some(({ untilMs }) => untilMs > wallMs))
         this.violated(`${cidr} is held and was removed from ${name}`)
     }
     if (this.#world.waf.descriptionOf(name) !== 'made by an operator') this.violated(`${name} lost its description`)
   }
 
-  async settled(): Promise<void> {
-    await this.#agrees()
+  /** Networks that are held as far as is durable. */
+  held(): ReadonlySet<string> {
+    return new Set(
+      this.#holds()
+        .filter(({ state }) => state === 'active')
+        .map(({ cidr }) => cidr),
+    )
+  }
+
+  /** `pass` lets some time pass: a hold may have ended this very moment. */
+  async settled(pass: () => Promise<void>): Promise<void> {
+    for (let tries = 0; tries < 10 && (await this.#differences()).length > 0; tries++) await pass()
+    for (const difference of await this.#differences()) this.violated(difference)
     this.#isTold()
     this.#isDecided()
   }
 
   async over(): Promise<void> {
-    await this.#agrees()
-    const left = this.#there().filter(cidr => !this.foreign.has(cidr))
+    for (const difference of await this.#differences()) this.violated(difference)
+    const left = this.#there().filter(cidr => !this.foreign.has(cidr) && !this.#anybodys.has(cidr))
     if (left.length > 0) this.violated(`left behind: ${left.join(', ')}`)
     this.#isTold()
     const audits = this.#world.audits
@@ -93,18 +111,18 @@ export class Oracle {
     return SETS.flatMap(name => this.#world.waf.addresses(name).map(canonical))
   }
 
-  /** IP sets equal the ledger. */
-  async #agrees(): Promise<void> {
-    const { topics } = this.#world
-    const ledger = await new LedgerStore(topics, TOPICS, () => 0).load()
+  /** Between IP sets and ledger. */
+  async #differences(): Promise<readonly string[]> {
+    const ledger = await new LedgerStore(this.#world.topics, TOPICS, () => 0).load()
     const wanted = ledger.wanted(false)
     const there = this.#there()
-    if (new Set(there).size < there.length) this.violated('a network stands in two sets')
-    for (const cidr of wanted) if (!there.includes(cidr)) this.violated(`${cidr} is held and not blocked`)
-    for (const cidr of there) {
-      if (!wanted.has(cidr) && !this.foreign.has(cidr)) this.violated(`${cidr} is blocked and not held`)
-    }
-    for (const cidr of this.foreign) if (!there.includes(cidr)) this.violated(`${cidr} is an operator's and gone`)
+    const isForeign = (cidr: string): boolean => this.foreign.has(cidr) || this.#anybodys.has(cidr)
+    return [
+      ...(new Set(there).size < there.length ? ['a network stands in two sets'] : []),
+      ...[...wanted].filter(cidr => !there.includes(cidr)).map(cidr => `${cidr} is held and not blocked`),
+      ...there.filter(cidr => !wanted.has(cidr) && !isForeign(cidr)).map(cidr => `${cidr} is blocked and not held`),
+      ...[...this.foreign].filter(cidr => !there.includes(cidr)).map(cidr => `${cidr} is an operator's and gone`),
+    ]
   }
 
   /** Every change of every hold has its audit record; a hold was created once. */

@@ -4,6 +4,7 @@ import { silentLog } from '../../../platform/log.ts'
 import { createMetrics } from '../../../platform/metrics.ts'
 import type { AuditRecord } from '../../../platform/response/audit.ts'
 import { type Decision, decisionSchema, stableId } from '../../../platform/response/decision.ts'
+import { Guard } from '../../../response/holds/guard.ts'
 import { metersOf } from '../../../response/holds/meters.ts'
 import { NeverBlock } from '../../../response/holds/never-block.ts'
 import { Owner } from '../../../response/holds/owner.ts'
@@ -99,10 +100,10 @@ export class World {
     this.wallOffMs = 0
     if (!this.#process) this.#start()
     await this.time.runUntil(() => false, endMs + CALM_MS)
-    await this.oracle.settled()
+    await this.oracle.settled(() => this.time.runUntil(() => false, this.time.nowMs + 10_000).then(() => undefined))
     // Everything ends: nothing of ours may be left behind.
     this.wallOffMs = 24 * 60 * MINUTE_MS
-    await this.time.runUntil(() => false, endMs + 2 * CALM_MS)
+    await this.time.runUntil(() => false, this.time.nowMs + CALM_MS)
     await this.oracle.over()
     if (this.#process) this.#process.life.kill()
   }
@@ -273,17 +274,13 @@ export class World {
       getIPSet: input => delayed(() => this.waf.getIPSet(input, never)),
       updateIPSet: input => {
         if (own.process?.revoked) this.oracle.violated('a write began after the revocation')
+        const held = this.oracle.held()
         return delayed(async () => {
           const before = this.waf.addresses(input.Name).map(canonical)
           try {
             return await this.waf.updateIPSet(input, never)
           } finally {
-            this.oracle.wrote(
-              input.Name,
-              before,
-              this.waf.addresses(input.Name).map(canonical),
-              this.#process === own.process,
-            )
+            this.oracle.wrote(input.Name, before, this.waf.addresses(input.Name).map(canonical), held)
           }
         })
       },
@@ -357,8 +354,6 @@ function guarded(): NeverBlock {
   list.reload = () => Promise.resolve(false)
   return list
 }
-
-import { Guard } from '../../../response/holds/guard.ts'
 
 const GUARD = new Guard([{ name: 'office', cidrs: [parseCidr('203.0.113.0/24')!] }])
 
