@@ -10,7 +10,8 @@ export class News {
   /** A person's request always is. */
   isNews({ source, target }: Decision, reason: string, nowMs: number): boolean {
     if (source !== 'detection') return true
-    const key = `${reason} ${target.value}`
+    // Whom a tripped budget spares is of no interest one by one.
+    const key = reason === 'budget' ? reason : `${reason} ${target.value}`
     const toldMs = this.#told.get(key)
     if (toldMs !== undefined && Math.abs(nowMs - toldMs) < REPEAT_MS) return false
     this.#told.delete(key)

@@ -6,6 +6,7 @@ import type { Log } from '../../platform/log.ts'
 import type { Decision } from '../../platform/response/decision.ts'
 import { applyDecision, isLive, type Outcome, release, type Terms } from './apply.ts'
 import { Budget, type BudgetLimits } from './budget.ts'
+import type { Guard } from './guard.ts'
 import type { Ledger } from './ledger.ts'
 import type { Meters } from './meters.ts'
 import type { NeverBlock } from './never-block.ts'
@@ -34,6 +35,8 @@ interface Known {
   readonly news: News
   /** Up to here everything is stored and told. */
   settled: number
+  /** The guard that every live hold has passed. */
+  guard: Guard | undefined
 }
 
 const TICK_MS = 1_000
@@ -143,7 +146,7 @@ export class Owner {
     const spent = [...ledger.holds.values()]
       .filter(({ source, createdMs }) => source === 'detection' && createdMs > sinceMs)
       .map(({ createdMs, asn }) => ({ timeMs: createdMs, asn }))
-    const known = { ledger, budget: new Budget(limits, spent), news: new News(), settled: 0 }
+    const known: Known = { ledger, budget: new Budget(limits, spent), news: new News(), settled: 0, guard: undefined }
     await this.#save(known)
     this.#paused('ledger', undefined)
     return known
@@ -189,10 +192,12 @@ export class Owner {
     const nowMs = clock.now()
     const counts = { active: 0, suspended: 0, released: 0, expired: 0 }
     let isChanged = false
+    const isNewGuard = known.guard !== neverBlock.guard
+    known.guard = neverBlock.guard
     for (const hold of [...ledger.holds.values()]) {
       counts[hold.state]++
       if (isLive(hold)) {
-        const objection = neverBlock.guard.objection(parseCidr(hold.cidr)!)
+        const objection = isNewGuard ? neverBlock.guard.objection(parseCidr(hold.cidr)!) : undefined
         if (objection) release({ ledger, nowMs }, hold, { who: 'haetae', reason: `never block: ${objection.detail}` })
         else if (hold.untilMs <= nowMs) {
           ledger.put(

@@ -27,7 +27,7 @@ const crowd = (world: OwnerBench, count: number, more = {}) =>
 describe('limits', () => {
   test('the 10,001st offender goes into the next set, and nobody is left out', async () => {
     const world = bench({ sets: ['haetae-block-v4-a', 'haetae-block-v4-b'] })
-    await world.owner.apply(crowd(world, 10_001))
+    await world.owner.apply(crowd(world, 10_001, person))
     await world.settle()
     expect(world.waf.addresses('haetae-block-v4-a')).toHaveLength(10_000)
     expect(world.waf.addresses('haetae-block-v4-b')).toHaveLength(1)
@@ -35,7 +35,7 @@ describe('limits', () => {
 
   test('when every set is full the rest waits, says so, and follows as soon as there is room', async () => {
     const world = bench({ sets: [V4] })
-    await world.owner.apply(crowd(world, 10_001))
+    await world.owner.apply(crowd(world, 10_001, person))
     await world.settle()
     expect(world.waf.addresses(V4)).toHaveLength(10_000)
     expect(world.pausedBy).toContain('1 networks find no room')
@@ -48,7 +48,7 @@ describe('limits', () => {
   test('IPv4 and IPv6 fill sets of their own', async () => {
     const world = bench()
     const six = Array.from({ length: 10 }, (_, n) => blockOf(`2a00:${n}::1`, world.clock.now()))
-    await world.owner.apply([...crowd(world, 10_000), ...six])
+    await world.owner.apply([...crowd(world, 10_000, person), ...six])
     await world.settle()
     expect(world.waf.addresses(V4)).toHaveLength(10_000)
     expect(world.waf.addresses(V6)).toHaveLength(10)
@@ -257,7 +257,7 @@ describe('time', () => {
     expect(world.told('budget_tripped')).toHaveLength(1)
     expect(world.pausedBy).toContain('haetae decisions resume')
     await world.restart()
-    await world.settle(10 * MINUTE_MS)
+    await world.settle(MINUTE_MS)
     const later = (): readonly [ReturnType<typeof blockOf>] => [blockOf('30.0.0.1', world.clock.now())]
     expect(await world.owner.apply(later())).toEqual(['budget'])
     expect(await world.owner.apply([blockOf('30.0.0.9', world.clock.now(), { ...person, ttlMs: MINUTE_MS })])).toEqual([
@@ -336,7 +336,7 @@ describe('restarts and lost answers', () => {
     await world.topics.append('holds', [{ key: 'x', value: Buffer.from('{"uid":"x"}'), timeMs: 0 }])
     const writes = world.waf.calls.update
     await world.restart()
-    await world.clock.advance(24 * 60 * MINUTE_MS)
+    await world.settle(5 * MINUTE_MS)
     expect(world.waf.calls.update).toBe(writes)
     expect(world.waf.addresses(V4)).toHaveLength(2)
     expect(world.pausedBy).toContain('cannot be read')
