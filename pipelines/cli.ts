@@ -4,6 +4,7 @@ import { deadletter } from './commands/deadletter.ts'
 import { decisions } from './commands/decisions.ts'
 import { doctor } from './commands/doctor.ts'
 import { ip } from './commands/ip.ts'
+import { keys } from './commands/keys.ts'
 import { lake } from './commands/lake.ts'
 import { map } from './commands/map.ts'
 import { rules } from './commands/rules.ts'
@@ -21,7 +22,21 @@ export interface Command {
   run(args: readonly string[]): Promise<number>
 }
 
-const commands: readonly Command[] = [up, run, check, test, map, deadletter, lake, topics, rules, decisions, ip, doctor]
+const commands: readonly Command[] = [
+  up,
+  run,
+  check,
+  test,
+  map,
+  deadletter,
+  lake,
+  topics,
+  rules,
+  decisions,
+  ip,
+  keys,
+  doctor,
+]
 
 /** The command line. Events go to stdout, notices to stderr. */
 export async function main(args: readonly string[]): Promise<number> {

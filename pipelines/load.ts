@@ -202,7 +202,7 @@ function present<T>(parts: readonly (T | undefined)[]): T[] {
 }
 
 /** Sinks that keep the record as it was received, behind the key of the topics, or that read alerts, whose evidence is redacted already. */
-const RAW_SINKS: readonly string[] = ['topic', 'drop', 'incidents', 'decide', 'blocks']
+const RAW_SINKS: readonly string[] = ['topic', 'drop', 'incidents', 'decide', 'blocks', 'keys']
 
 /** `redact` comes last, after everything that must see the secrets; left out, it is added with its defaults. */
 function redacted(

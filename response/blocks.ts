@@ -190,6 +190,8 @@ class BlockSink implements Sink {
       if (!event.origin)
         throw new HaetaeError('CONFIG_INVALID', 'the sink blocks needs the topic of decisions as its source')
       const parsed = decisionSchema.safeParse(event.body)
+      // Access keys are for the sink `keys`.
+      if (parsed.data?.type === 'disable_key') continue
       if (parsed.success) decisions.push(parsed.data)
       else reject.push({ index, reason: `not_decision: ${z.prettifyError(parsed.error)}`.slice(0, 200) })
     }

@@ -31,6 +31,8 @@ export const HOLD_COLUMNS = [
 /** Of a hold's id, in tables and as an argument. */
 const ID_CHARS = 12
 
+const actions = ['list', 'inspect', 'add', 'delete', 'extend', 'allow', 'resume', 'sets'] as const
+
 interface Options {
   readonly ttl: string | undefined
   readonly reason: string | undefined
@@ -65,7 +67,9 @@ export const decisions: Command = {
     })
     const { output, 'dry-run': dryRun, ttl, reason, by, all } = values
     const options: Options = { ttl, reason, by, all, dryRun, format: formatOf(output) }
-    const [action, target, extra] = positionals
+    const [named, target, extra] = positionals
+    const action = actions.find(each => each === named)
+    if (!action) throw new HaetaeError('USAGE', `the first argument is one of ${actions.join(', ')}`)
     const isAlone = action === 'list' || action === 'resume' || action === 'sets'
     if (extra !== undefined || (target === undefined) !== isAlone) {
       throw new HaetaeError(
@@ -88,11 +92,6 @@ export const decisions: Command = {
         return change(action, target!, options)
       case 'resume':
         return resume(options)
-      default:
-        throw new HaetaeError(
-          'USAGE',
-          'the first argument is list, inspect, add, delete, extend, allow, resume or sets',
-        )
     }
   },
 }

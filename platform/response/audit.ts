@@ -1,24 +1,22 @@
 import { stableId } from './decision.ts'
 
 /** What can be said in an audit record. `hold_…`: the ledger; `waf_…`: the IP sets; `key_…`: access keys. */
-export const auditEvents = [
-  'hold_created',
-  'hold_refused',
-  'hold_extended',
-  'hold_released',
-  'hold_expired',
-  'hold_suspended',
-  'waf_written',
-  'waf_removed',
-  'waf_failed',
-  'budget_tripped',
-  'budget_resumed',
-  'allowed',
-  'key_disabled',
-  'key_refused',
-  'key_failed',
-] as const
-export type AuditEvent = (typeof auditEvents)[number]
+type AuditEvent =
+  | 'hold_created'
+  | 'hold_refused'
+  | 'hold_extended'
+  | 'hold_released'
+  | 'hold_expired'
+  | 'hold_suspended'
+  | 'waf_written'
+  | 'waf_removed'
+  | 'waf_failed'
+  | 'budget_tripped'
+  | 'budget_resumed'
+  | 'allowed'
+  | 'key_disabled'
+  | 'key_refused'
+  | 'key_failed'
 
 /** One JSON object of the topic `audit`. Written at least once; a repeat has the same uid. */
 export interface AuditRecord {

@@ -12,15 +12,14 @@ export const WHO_CHARS_MAX = 200
 const text = (charsMax: number) => z.string().max(charsMax)
 const ms = z.int().min(0)
 
-export const decisionTypes = ['block', 'release', 'extend', 'allow', 'resume', 'disable_key'] as const
-export const targetTypes = ['address', 'network', 'access_key', 'budget'] as const
+const decisionTypes = ['block', 'release', 'extend', 'allow', 'resume', 'disable_key'] as const
+const targetTypes = ['address', 'network', 'access_key', 'budget'] as const
 
 const targetSchema = z.object({
   type: z.enum(targetTypes),
   /** Address, 'address/length', or access key id; of the budget: `blocks`. */
   value: text(128).min(1),
 })
-export type Target = z.output<typeof targetSchema>
 
 export const decisionSchema = z.object({
   uid: text(64).min(1),

@@ -4,12 +4,12 @@ import { DECISION_KEYS_MAX, REASON_CHARS_MAX, WHO_CHARS_MAX } from './decision.t
 /** What became of a hold; the last ones are kept with it. */
 export const HISTORY_MAX = 20
 /** IP set places that can be written: two scopes of some Regions. */
-export const PLACES_MAX = 64
+const PLACES_MAX = 64
 
 const text = (charsMax: number) => z.string().max(charsMax)
 const ms = z.int().min(0)
 
-export const holdChanges = [
+const holdChanges = [
   'hold_created',
   'hold_extended',
   'hold_suspended',

@@ -34,7 +34,7 @@ export interface Judge {
 }
 
 export type Outcome = 'created' | 'joined' | 'known' | 'released' | 'extended' | 'allowed' | 'resumed' | RefusalReason
-export type RefusalReason =
+type RefusalReason =
   | 'bad_target'
   | 'too_wide'
   | 'reserved'

@@ -2,7 +2,8 @@ import { cidrsOverlap, parseCidr } from '../../../platform/address.ts'
 import type { Hold } from '../../../platform/response/hold.ts'
 import { auditOfChange, targetOf } from '../../../response/holds/audits.ts'
 import { LedgerStore } from '../../../response/holds/store.ts'
-import { canonical, SETS, TOPICS, type World } from './world.ts'
+import { ledgerTopics } from '../../support/owner.ts'
+import { canonical, SETS, type World } from './world.ts'
 
 /** The sets are read every 30 s, slowly, and again after errors. */
 const LOOK_MS = 60_000
@@ -42,7 +43,7 @@ export class Oracle {
 
   removedByOperator(cidr: string): void {
     const { topics, decisions } = this.#world
-    const states = topics.values(TOPICS.state) as { type: string; cidr?: string; state?: string }[]
+    const states = topics.values(ledgerTopics.state) as { type: string; cidr?: string; state?: string }[]
     if (!states.some(each => each.type === 'entry' && each.cidr === cidr && each.state === 'placed')) {
       // Come and gone before any owner could see it.
       this.#added = this.#added.filter(each => each.cidr !== cidr)
@@ -113,7 +114,7 @@ export class Oracle {
 
   /** Between IP sets and ledger. */
   async #differences(): Promise<readonly string[]> {
-    const ledger = await new LedgerStore(this.#world.topics, TOPICS, () => 0).load()
+    const ledger = await new LedgerStore(this.#world.topics, ledgerTopics, () => 0).load()
     const wanted = ledger.wanted(false)
     const there = this.#there()
     const isForeign = (cidr: string): boolean => this.foreign.has(cidr) || this.#anybodys.has(cidr)
@@ -161,7 +162,7 @@ export class Oracle {
   }
 
   #holds(): readonly Hold[] {
-    return this.#world.topics.values(TOPICS.holds) as Hold[]
+    return this.#world.topics.values(ledgerTopics.holds) as Hold[]
   }
 
   #active(cidr: string): readonly Hold[] {

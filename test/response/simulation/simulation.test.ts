@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { type Plant, World } from './world.ts'
+import type { Plant } from './plants.ts'
+import { World } from './world.ts'
 
 const SEEDS = Number(process.env['SEEDS'] ?? 300)
 const SEEDS_A_TEST = 20

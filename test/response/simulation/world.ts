@@ -8,7 +8,7 @@ import { Guard } from '../../../response/holds/guard.ts'
 import { metersOf } from '../../../response/holds/meters.ts'
 import { NeverBlock } from '../../../response/holds/never-block.ts'
 import { Owner } from '../../../response/holds/owner.ts'
-import { LedgerStore } from '../../../response/holds/store.ts'
+import type { LedgerStore } from '../../../response/holds/store.ts'
 import type { WafApi } from '../../../response/waf/api.ts'
 import { FakeWaf, type Fate } from '../../../response/waf/fake.ts'
 import { IpSets } from '../../../response/waf/ip-sets.ts'
@@ -16,17 +16,15 @@ import { Pace } from '../../../response/waf/pace.ts'
 import { Life } from '../../simulation/life.ts'
 import { SimTime } from '../../simulation/time.ts'
 import { MemoryTopics } from '../../support/memory-topics.ts'
+import { ledgerTopics } from '../../support/owner.ts'
 import { Random } from '../../support/random.ts'
 import { Oracle } from './oracle.ts'
+import { type Plant, PlantedStore } from './plants.ts'
 
-export const TOPICS = { holds: 'holds', state: 'holds.state', audit: 'audit' }
 export const SETS = ['haetae-block-v4', 'haetae-block-v4-more', 'haetae-block-v6'] as const
 const MINUTE_MS = 60_000
 const CHAOS_MS = 3 * MINUTE_MS
 const CALM_MS = 3 * MINUTE_MS
-
-/** What is broken on purpose, so that it can be seen that the oracle sees it. */
-export type Plant = 'no intents' | 'no second telling' | 'half a ledger' | 'audit forgotten'
 
 class Process {
   readonly life: Life
@@ -83,7 +81,7 @@ export class World {
 
   get audits(): readonly AuditRecord[] {
     return this.topics.appended
-      .filter(({ topic }) => topic === TOPICS.audit)
+      .filter(({ topic }) => topic === ledgerTopics.audit)
       .flatMap(({ records }) => records.map(({ value }) => JSON.parse(String(value)) as AuditRecord))
   }
 
@@ -234,7 +232,7 @@ export class World {
     const cidr = name.endsWith('v6') ? '2001:db8:ffff::/64' : this.random.pick(['192.0.2.77/32', '198.51.100.2/32'])
     if (SETS.some(set => this.waf.addresses(set).map(canonical).includes(cidr))) return
     // What we may have put there, or are about to, cannot be told from what an operator puts there.
-    const entries = this.topics.values(TOPICS.state) as { cidr?: string }[]
+    const entries = this.topics.values(ledgerTopics.state) as { cidr?: string }[]
     if (entries.some(entry => entry.cidr === cidr)) return
     this.happened('operator adds')
     this.oracle.addedByOperator(cidr)
@@ -305,8 +303,8 @@ export class World {
             await world.time.sleep(world.random.int(0, 10), life)
             const fails = !world.#calm && world.random.chance(world.#trouble / 4)
             target.fate = () => (fails ? world.random.pick(['lost', 'unanswered'] as const) : 'taken')
-            const kept = world.plant === 'audit forgotten' && topic === TOPICS.audit ? records.slice(1) : records
-            if (topic === TOPICS.state) world.#noteIntents(kept)
+            const kept = world.plant === 'audit forgotten' && topic === ledgerTopics.audit ? records.slice(1) : records
+            if (topic === ledgerTopics.state) world.#noteIntents(kept)
             const answer = await target.append(topic, kept).then(
               value => ({ value }),
               (error: unknown) => ({ error }),
@@ -320,31 +318,7 @@ export class World {
         return typeof value === 'function' ? value.bind(target) : value
       },
     })
-    return new PlantedStore(topics, TOPICS, () => this.wallMs, this.plant)
-  }
-}
-
-class PlantedStore extends LedgerStore {
-  readonly #plant: Plant | undefined
-  constructor(topics: MemoryTopics, names: typeof TOPICS, now: () => number, plant: Plant | undefined) {
-    super(topics, names, now)
-    this.#plant = plant
-  }
-
-  override async load(): ReturnType<LedgerStore['load']> {
-    const ledger = await super.load()
-    if (this.#plant === 'no second telling') ledger.unaudited = () => []
-    if (this.#plant === 'half a ledger') {
-      for (const hold of [...ledger.holds.values()].slice(0, 2)) if (hold.state === 'active') ledger.forget(hold)
-      ledger.take()
-    }
-    return ledger
-  }
-
-  override save(changes: Parameters<LedgerStore['save']>[0], signal: AbortSignal): Promise<void> {
-    if (this.#plant !== 'no intents') return super.save(changes, signal)
-    const states = changes.states.filter(each => each.type !== 'entry' || each.state === 'placed')
-    return super.save({ ...changes, states }, signal)
+    return new PlantedStore(topics, ledgerTopics, () => this.wallMs, this.plant)
   }
 }
 
