@@ -4,7 +4,7 @@ import { type Decision, type DecisionRequest, decisionSchema } from '../platform
 import { type Hold, holdSchema } from '../platform/response/hold.ts'
 import { type StateRecord, stateSchema } from '../response/holds/state.ts'
 import type { Settings } from './settings.ts'
-import { withAsked } from './topics.ts'
+import { withAsked } from './topics/ask.ts'
 
 const HOLDS = 'holds'
 const STATE = 'holds.state'
