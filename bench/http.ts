@@ -94,7 +94,13 @@ function benchDeps(topics: Deps['topics'] = none): Deps {
     clock: systemClock,
     stateFolder: tmpdir(),
     topics,
-    positions: { note: () => undefined, committed: () => undefined, setNote: none, onAssigned: () => undefined, onRevoked: () => undefined },
+    positions: {
+      note: () => undefined,
+      committed: () => undefined,
+      setNote: none,
+      onAssigned: () => undefined,
+      onRevoked: () => undefined,
+    },
     deadLetter: none,
   }
 }

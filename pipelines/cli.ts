@@ -9,6 +9,7 @@ import { lake } from './commands/lake.ts'
 import { map } from './commands/map.ts'
 import { rules } from './commands/rules.ts'
 import { run } from './commands/run.ts'
+import { slack } from './commands/slack.ts'
 import { test } from './commands/test.ts'
 import { topics } from './commands/topics.ts'
 import { up } from './commands/up.ts'
@@ -35,6 +36,7 @@ const commands: readonly Command[] = [
   decisions,
   ip,
   keys,
+  slack,
   doctor,
 ]
 

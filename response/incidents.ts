@@ -10,6 +10,8 @@ import { IncidentStore } from './incidents/store.ts'
 
 const MINUTE_MS = 60_000
 const HOUR_MS = 60 * MINUTE_MS
+const DAY_MS = 24 * HOUR_MS
+const GIB = 1024 ** 3
 const RETRY_AFTER_MS = 1_000
 /** How often quiet incidents are looked for. */
 const PASS_MS = 1_000
@@ -24,6 +26,7 @@ const config = z.strictObject({
     .min(1)
     .default('alerts')
     .describe('Who reads partition 0 of this topic owns the incidents; every other process stands by'),
+  auditTopic: z.string().min(1).default('audit').describe('Made at start too, as it is read beside the alerts'),
   keepAliveMinutes: z.number().positive().default(10).describe('Quiet for so long, and an incident is closed'),
   durationHoursMax: z.number().positive().default(6).describe('Then it is closed, and goes on in a successor'),
   campaignActors: z
@@ -32,7 +35,12 @@ const config = z.strictObject({
     .max(20)
     .default(5)
     .describe('So many actors who do the same become one incident, the campaign'),
-  openMax: z.int().min(10).max(5_000).default(1_000).describe('Open at once; what would open one more is counted in one for the rest'),
+  openMax: z
+    .int()
+    .min(10)
+    .max(5_000)
+    .default(1_000)
+    .describe('Open at once; what would open one more is counted in one for the rest'),
   closedHours: z.number().positive().default(168).describe('Closed ones stay on the topic for so long'),
   closedMax: z.int().min(10).max(5_000).default(1_000).describe('And at most so many'),
 })
@@ -40,11 +48,13 @@ type Config = z.output<typeof config>
 
 export const incidents = defineSink({
   type: 'incidents',
-  summary: 'Groups alerts to incidents, each alert counted once, and keeps them on a compacted topic; reads audit records too',
+  summary:
+    'Groups alerts to incidents, each alert counted once, and keeps them on a compacted topic; reads audit records too',
   config,
   example: `topic: incidents
 stateTopic: incidents.state
 alerts: alerts
+auditTopic: audit
 keepAliveMinutes: 10
 durationHoursMax: 6
 campaignActors: 5
@@ -60,9 +70,14 @@ closedMax: 1000
   },
 })
 
-function incidentTopics({ topic, stateTopic }: Pick<Config, 'topic' | 'stateTopic'>): readonly TopicConfig[] {
-  const retention = { ageMsMax: 7 * 24 * HOUR_MS, bytesMax: 1024 ** 3 }
-  return [topic, stateTopic].map(name => ({ name, partitions: 1, compacted: true, retention }))
+function incidentTopics({ topic, stateTopic, auditTopic }: Config): readonly TopicConfig[] {
+  const compacted = [topic, stateTopic].map(name => {
+    return { name, partitions: 1, compacted: true, retention: { ageMsMax: 7 * DAY_MS, bytesMax: GIB } }
+  })
+  return [
+    ...compacted,
+    { name: auditTopic, partitions: 1, compacted: false, retention: { ageMsMax: 30 * DAY_MS, bytesMax: GIB } },
+  ]
 }
 
 interface Owned {
@@ -105,7 +120,8 @@ class IncidentSink implements Sink {
         // Only who was given the partition is given records.
         const owned = await this.#own()
         for (const [index, record] of records.entries()) {
-          if (!this.#take(owned, record)) reject.push({ index, reason: 'not_alert: neither an alert nor an audit record' })
+          if (!this.#take(owned, record))
+            reject.push({ index, reason: 'not_alert: neither an alert nor an audit record' })
           if (owned.book.changedBytes > SLICE_BYTES) await this.#commit(owned)
         }
         await this.#commit(owned)

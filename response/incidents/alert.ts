@@ -51,7 +51,7 @@ const evidence = z
 const alertShape = z.object({
   time: z.int().min(0),
   severity_id: z.int().catch(1),
-  metadata: z.object({ uid: z.string().min(1), labels: z.array(z.string()).catch([]) }),
+  metadata: z.object({ uid: z.string().min(1), labels: z.array(z.string()).optional().catch(undefined) }),
   finding_info: z.object({
     title: word,
     analytic: z
@@ -63,8 +63,11 @@ const alertShape = z.object({
       .optional()
       .catch(undefined),
   }),
-  evidences: z.array(evidence).catch([]),
-  resources: z.array(z.object({ uid: word })).catch([]),
+  evidences: z.array(evidence).optional().catch(undefined),
+  resources: z
+    .array(z.object({ uid: word }))
+    .optional()
+    .catch(undefined),
   remediation: z.object({ desc: word }).optional().catch(undefined),
   unmapped: z
     .object({
@@ -85,12 +88,12 @@ export function alertFacts(body: unknown): AlertFacts | undefined {
   const { data } = alertShape.safeParse(body)
   if (!data) return undefined
   const { finding_info: info, evidences, unmapped } = data
-  const [first = {}] = evidences
+  const first = evidences?.[0] ?? {}
   const { src_endpoint: source, http_request: request } = first
   const rule = cut(info.analytic?.uid ?? info.title ?? 'unknown', 128)
   const title = cut(info.analytic?.name ?? info.title ?? rule, 128)
   const address = source?.ip && cut(source.ip, 64)
-  const resource = data.resources[0]?.uid
+  const resource = data.resources?.[0]?.uid
   const actor = unmapped?.haetae?.actor ?? fallbackActor(address, resource, rule)
   const target = request?.url?.hostname ?? first.dst_endpoint?.hostname ?? (address ? undefined : resource)
   const system = source?.autonomous_system
@@ -103,7 +106,7 @@ export function alertFacts(body: unknown): AlertFacts | undefined {
     actor: { type: cut(actor.type, 32), value: cut(actor.value, 256) },
     class: cut(
       info.attacks?.find(({ technique }) => technique?.uid)?.technique?.uid ??
-        techniqueIn(data.metadata.labels) ??
+        techniqueIn(data.metadata.labels ?? []) ??
         rule,
       128,
     ),
@@ -151,6 +154,7 @@ export function idOf(uid: string): string {
 
 /** At most so many characters on one line; never in the middle of a surrogate pair. */
 export function cut(text: string, charsMax: number): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what this is about
-  return text.slice(0, charsMax).replace(/[\u0000-\u001f]/g, ' ').toWellFormed()
+  return text.slice(0, charsMax).replace(CONTROLS, ' ').toWellFormed()
 }
+
+const CONTROLS = /\p{Cc}/gu

@@ -32,7 +32,7 @@ const ALERT_BYTES_MAX = 2_048
 
 /**
  * Groups alerts: each is counted in exactly one incident. One actor is one incident, whatever he does; once several actors do
- * the same, a campaign opens, takes in the incidents of those who did nothing else, and counts what follows of that class.
+ * the same, a campaign opens, takes in their incidents as they are, and counts what follows of that class.
  * Time is handed in; nothing here waits or writes.
  */
 export class IncidentBook {
@@ -77,6 +77,7 @@ export class IncidentBook {
     addAlert(one, alert, nowMs)
     this.#change(one)
     this.#settleIn(alert.actor.value, one)
+    if (alert.address !== undefined && alert.address !== alert.actor.value) this.#settleIn(alert.address, one)
     if (one.record.kind !== 'actor' || !one.record.classes.includes(alert.class)) return
     const same = this.#ofClass.get(alert.class) ?? new Set()
     this.#ofClass.set(alert.class, same.add(one))
@@ -179,7 +180,6 @@ export class IncidentBook {
   #openCampaign(alert: AlertFacts, actors: ReadonlySet<Case>, nowMs: number): void {
     const campaign = this.#openOne('campaign', `class:${alert.class}`, alert, nowMs)
     for (const one of actors) {
-      if (one.record.classes.length > 1) continue
       merge(campaign, one, nowMs)
       this.#change(one)
       this.#forgetOpen(one)

@@ -166,7 +166,7 @@ export function close({ record }: Case, nowMs: number, what: 'closed' | 'merged'
   note(record, { time: nowMs, what })
 }
 
-export function touch(record: Incident, nowMs: number): void {
+function touch(record: Incident, nowMs: number): void {
   record.time = nowMs
   record.updated_time = nowMs
 }

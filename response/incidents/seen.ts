@@ -1,6 +1,6 @@
 import { FirstSeen } from '../../platform/first-seen.ts'
 
-export const CHUNK_IDS = 2_000
+const CHUNK_IDS = 2_000
 export const CHUNKS = 64
 const ID_BYTES = 16
 
@@ -16,7 +16,9 @@ export class Seen {
   readonly #first = new FirstSeen(CHUNK_IDS * CHUNKS)
   #count = 0n
   #number = 0
-  #ids: Buffer[] = []
+  readonly #ids = Buffer.alloc(CHUNK_IDS * ID_BYTES)
+  /** Bytes of #ids that are filled. */
+  #filled = 0
   #full: Chunk[] = []
 
   /** `chunks` in any order; the newest is gone on with. */
@@ -24,7 +26,7 @@ export class Seen {
     const sorted = [...new Map(chunks.map(each => [each.number, each])).values()].sort((a, b) => a.number - b.number)
     for (const { number, ids } of sorted) {
       this.#number = number
-      this.#ids = []
+      this.#filled = 0
       const bytes = Buffer.from(ids, 'base64')
       for (let at = 0; at + ID_BYTES <= bytes.length; at += ID_BYTES) this.add(bytes.toString('hex', at, at + ID_BYTES))
     }
@@ -35,12 +37,12 @@ export class Seen {
   add(id: string): boolean {
     const position = this.#count++
     if (this.#first.firstPosition(id, position) !== position) return false
-    if (this.#ids.length === CHUNK_IDS) {
-      this.#full.push({ number: this.#number, ids: Buffer.concat(this.#ids).toString('base64') })
+    if (this.#filled === this.#ids.length) {
+      this.#full.push(this.current)
       this.#number++
-      this.#ids = []
+      this.#filled = 0
     }
-    this.#ids.push(Buffer.from(id, 'hex'))
+    this.#filled += this.#ids.write(id, this.#filled, 'hex')
     return true
   }
 
@@ -50,6 +52,6 @@ export class Seen {
   }
 
   get current(): Chunk {
-    return { number: this.#number, ids: Buffer.concat(this.#ids).toString('base64') }
+    return { number: this.#number, ids: this.#ids.toString('base64', 0, this.#filled) }
   }
 }

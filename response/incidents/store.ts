@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { asError, HaetaeError } from '../../platform/errors.ts'
-import { incidentSchema, type Incident, readIncident } from '../../platform/incident.ts'
+import { type Incident, incidentSchema, readIncident } from '../../platform/incident.ts'
 import type { TopicRecord, Topics } from '../../platform/topics/contract.ts'
 import type { Change, IncidentBook } from './book.ts'
 import { CHUNKS, type Chunk, type Seen } from './seen.ts'
@@ -102,7 +102,8 @@ export class IncidentStore {
     const { retry, refused = [] } = await this.#topics.append(topic, records)
     const [first] = refused
     if (first) throw new HaetaeError('TOPIC_OVERSIZE', `${topic} does not take an incident: ${first.reason}`)
-    if (retry.length > 0) throw new HaetaeError('TOPIC_UNREACHABLE', `${topic} did not take ${retry.length} records yet`)
+    if (retry.length > 0)
+      throw new HaetaeError('TOPIC_UNREACHABLE', `${topic} did not take ${retry.length} records yet`)
   }
 }
 

@@ -143,5 +143,5 @@ function sources(): string[] {
 }
 
 function namesIn(text: string): string[] {
-  return [...text.matchAll(/\b(?:HAETAE|OPENSEARCH)_[A-Z_]*[A-Z]\b/g)].map(([name]) => name)
+  return [...text.matchAll(/\b(?:HAETAE|OPENSEARCH|SLACK)_[A-Z_]*[A-Z]\b/g)].map(([name]) => name)
 }

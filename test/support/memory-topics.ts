@@ -26,7 +26,9 @@ export class MemoryTopics implements Topics {
   }
 
   async *readCompacted(topic: string): AsyncGenerator<FetchedRecord & { readonly partition: number }> {
-    for (const { record, offset } of [...(this.#newest.get(topic)?.values() ?? [])]) {
+    // As of now: what is appended meanwhile is not of it.
+    const newest = [...(this.#newest.get(topic)?.values() ?? [])]
+    for (const { record, offset } of newest) {
       await Promise.resolve()
       if (record.value !== null) yield { ...record, offset, partition: 0 }
     }
