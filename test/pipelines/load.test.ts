@@ -5,6 +5,7 @@ import { afterEach, describe, expect, test, vi } from 'vitest'
 import { stages } from '../../enrichers/index.ts'
 import { shippedPipelines } from '../../pipelines/files.ts'
 import { ConfigError, loadPipeline, parsePipeline, requirementsOf, writtenTopics } from '../../pipelines/load.ts'
+import { standIn } from '../../pipelines/offline.ts'
 import { pipelineVariables, readSettings } from '../../pipelines/settings.ts'
 import { hasCode } from '../../platform/errors.ts'
 import { sinks } from '../../sinks/index.ts'
@@ -38,7 +39,7 @@ describe('every pipeline that comes with Haetae', () => {
   test.each(shippedPipelines())(
     '%s loads, with stand-ins for what it requires, and redacts unless it feeds topics',
     file => {
-      const stand = Object.fromEntries(requirementsOf(file).map(name => [name, 'http://not-set.invalid']))
+      const stand = Object.fromEntries(requirementsOf(file).map(name => [name, standIn(name)]))
       const pipeline = loadPipeline(file, { ...variables, ...stand })
       const raw = pipeline.sinks.every(({ spec }) =>
         ['topic', 'drop', 'incidents', 'decide', 'blocks', 'keys'].includes(spec.type),
@@ -51,7 +52,10 @@ describe('every pipeline that comes with Haetae', () => {
     const opens = [...sources, ...stages, ...sinks].map(spec => vi.spyOn(spec, 'open'))
     const connect = vi.spyOn(Socket.prototype, 'connect')
     for (const file of shippedPipelines()) {
-      loadPipeline(file, { ...variables, OPENSEARCH_URL: 'http://not-set.invalid' })
+      loadPipeline(file, {
+        ...variables,
+        ...Object.fromEntries(requirementsOf(file).map(name => [name, standIn(name)])),
+      })
     }
     for (const open of opens) expect(open).not.toHaveBeenCalled()
     expect(connect).not.toHaveBeenCalled()
