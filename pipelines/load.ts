@@ -208,7 +208,10 @@ function present<T>(parts: readonly (T | undefined)[]): T[] {
   return parts.filter(each => each !== undefined)
 }
 
-/** Sinks that keep the record as it was received, behind the key of the topics, or that read alerts, whose evidence is redacted already. */
+/**
+ * Sinks that keep the record as it was received, behind the key of the topics, or that act on it: the id of a leaked key must reach
+ * who disables it. Alerts are redacted by their detector. Every other sink gets what passes redacted.
+ */
 const RAW_SINKS: readonly string[] = ['topic', 'drop', 'incidents', 'decide', 'blocks', 'keys']
 
 /** `redact` comes last, after everything that must see the secrets; left out, it is added with its defaults. */

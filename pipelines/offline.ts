@@ -52,6 +52,7 @@ export function loadWithStandIns(
   return { pipeline: loadPipeline(file, { ...pipelineVariables(settings), ...standIns }), unset }
 }
 
-function standIn(name: string): string {
+export function standIn(name: string): string {
+  if (name.endsWith('_CHANNEL')) return 'C00NOTSET'
   return name.endsWith('_URL') ? 'http://not-set.invalid' : 'not-set'
 }

@@ -112,6 +112,7 @@ async function openTopicSink(given: z.output<typeof config>, deps: Deps): Promis
         }),
       )
       if (retry.length === 0) {
+        if (failing) deps.log.info('records reach their topic again')
         failing = false
         return reject.length === 0 ? DURABLE : { retry, reject }
       }

@@ -196,13 +196,15 @@ class ObjectSource implements Source {
 
   /** An object cannot be read to its end: later, or by somebody else, or never, and then the message is poison. */
   async #giveUp(work: Work, thrown: unknown): Promise<void> {
-    this.#work = undefined
     this.#parts = undefined
     const { bucket, key } = work.objects[0] ?? { bucket: '', key: '' }
     if (thrown instanceof ObjectTooLong) {
-      await this.#refuse(work.message, `oversize: s3://${bucket}/${key} holds ${thrown.message}`)
+      // The message stays for what was read of it before and is not durable yet, and for its other objects.
+      await this.#letter(work.message, `oversize: s3://${bucket}/${key} holds ${thrown.message}`)
+      work.objects.shift()
       return
     }
+    this.#work = undefined
     this.#deps.log.warn('an object cannot be read now', { bucket, key, error: asError(thrown).message })
     await this.#inbox.leases.release([work.message.receipt], RETRY_MS)
   }

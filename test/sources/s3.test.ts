@@ -179,6 +179,27 @@ describe('the s3 source', () => {
     ])
   })
 
+  it('keeps the message of such an object until what was read of it before is durable', async () => {
+    const { source, deps } = await opened({ objectBytesMax: 1_048_576 })
+    put('bomb', lines(120_000))
+    announce('bomb')
+    const stop = new AbortController()
+    const first = await source.read(stop.signal)
+    const others: Delivery[] = []
+    const reading = (async () => {
+      for (let next = await source.read(stop.signal); next; next = await source.read(stop.signal)) others.push(next)
+    })()
+    await until(() => deps.dead.length === 1)
+    for (const { ack } of others) ack()
+    await new Promise(resolve => setTimeout(resolve, 50))
+    expect(queue.messages).toHaveLength(1)
+    first!.ack()
+    await until(() => queue.messages.length === 0)
+    stop.abort()
+    await reading
+    await source.close()
+  })
+
   it('gives an object that was cut off half-way back, and reads it whole later', async () => {
     const bench = await opened()
     const whole = gzipSync(lines(50_000))

@@ -1,7 +1,11 @@
 import { createHmac } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Delivery } from '../../engine/contract.ts'
+import { createLog } from '../../platform/log.ts'
+import { slackClient } from '../../platform/slack.ts'
+import { People } from '../../sources/slack-actions/people.ts'
 import { openSlackActions, type SlackActionsSource, slackActions } from '../../sources/slack-actions.ts'
+import { FakeClock } from '../support/clock.ts'
 import { testDeps } from '../support/deps.ts'
 import { FakeSlack } from '../support/slack-server.ts'
 
@@ -242,5 +246,45 @@ describe('what people press', () => {
   test('a form that cannot be opened is answered 500, and Slack shows that it failed', async () => {
     fake.fate = () => ({ error: 'expired_trigger_id' })
     expect((await send(press('unblock'))).status).toBe(500)
+  })
+})
+
+describe('members of a user group', () => {
+  test('may press, also while Slack does not say who they are any more, until it does', async () => {
+    const clock = new FakeClock()
+    const lines: string[] = []
+    const log = createLog('info', { write: line => void lines.push(line) })
+    const client = slackClient({
+      token: 'x',
+      apiUrl: 'https://slack.example/api/',
+      timeoutMs: 1_000,
+      fetch: fake.fetch,
+    })
+    fake.groups = { S0000000001: ['U0000000007'] }
+    const people = new People(['U0000000001'], ['S0000000001'], client, testDeps({ clock, log }))
+    await clock.advance(1_000)
+    expect(['U0000000001', 'U0000000007', 'U0000000008'].map(user => people.may(user))).toEqual([true, true, false])
+    fake.groups = { S0000000001: ['U0000000008'] }
+    fake.fate = () => ({ error: 'internal_error' })
+    await clock.advance(10 * 60_000)
+    expect(people.may('U0000000007')).toBe(true)
+    expect(lines.filter(line => line.includes('user group'))).toHaveLength(1)
+    fake.fate = () => 'done'
+    await clock.advance(60_000)
+    expect(['U0000000007', 'U0000000008'].map(user => people.may(user))).toEqual([false, true])
+    await people.close()
+  })
+
+  test('an app without a group asks Slack nothing', async () => {
+    const client = slackClient({
+      token: 'x',
+      apiUrl: 'https://slack.example/api/',
+      timeoutMs: 1_000,
+      fetch: fake.fetch,
+    })
+    const people = new People([], [], client, testDeps({ clock: new FakeClock() }))
+    await people.close()
+    expect(fake.calls).toEqual([])
+    expect(people.may('U0000000001')).toBe(false)
   })
 })

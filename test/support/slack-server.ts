@@ -36,6 +36,8 @@ export class FakeSlack {
     readonly params: Record<string, unknown>
   }[] = []
   readonly problems: string[] = []
+  /** Members of user groups. */
+  groups: Record<string, string[]> = {}
   fate: (method: string, params: Record<string, unknown>) => Fate = () => 'done'
   readonly #now: () => number
   #server: Server | undefined
@@ -168,6 +170,7 @@ export class FakeSlack {
         }))
       return { ok: true, messages: messages.reverse() }
     }
+    if (method === 'usergroups.users.list') return { ok: true, users: this.groups[String(params['usergroup'])] ?? [] }
     return method === 'views.open' || method === 'chat.postEphemeral'
       ? { ok: true }
       : { ok: false, error: 'unknown_method' }
