@@ -51,7 +51,9 @@ test('who is assigned the partition applies decisions and, unless told otherwise
   expect(holdsIn(topics)).toMatchObject([
     { cidr: '20.0.0.1/32', dryRun: true, applied: [{ place: 'regional/dry-run' }] },
   ])
-  expect(topics.values('holds.state')).toMatchObject([{ type: 'entry', cidr: '20.0.0.1/32', state: 'placed' }, {}])
+  expect(topics.values('holds.state')).toContainEqual(
+    expect.objectContaining({ type: 'entry', cidr: '20.0.0.1/32', state: 'placed' }),
+  )
   expect(await deps.metrics.expose()).toContain(
     'haetae_block_decisions_total{pipeline="test",type="block",outcome="created"} 1',
   )

@@ -182,7 +182,12 @@ describe('the topic sink', () => {
       ),
     )
     const batch = ['good', 'bad', 'good', 'bad'].map((marker, index) => encoded({ raw: String(index), marker }))
-    expect(await sink.write(batch, signal)).toEqual({ retry: [1, 3], reject: [], retryAfterMs: 1000 })
+    expect(await sink.write(batch, signal)).toEqual({
+      retry: [1, 3],
+      reject: [],
+      retryAfterMs: 1000,
+      retryWithinMs: 2000,
+    })
   })
 
   it('says once that records wait, and once that they do not any more', async () => {
@@ -193,13 +198,17 @@ describe('the topic sink', () => {
       full ? Promise.reject(new HaetaeError('TOPIC_FULL', 'full')) : Promise.resolve({ retry: [], repeated: false }),
     )
     const log = { ...silentLog, warn: say, info: say }
-    const sink = await topic.open(topic.config.parse({}), testDeps({ topics: () => Promise.resolve(topics), log }))
+    const paused: (string | undefined)[] = []
+    const pause = (_: string, reason: string | undefined): void => void paused.push(reason)
+    const deps = testDeps({ topics: () => Promise.resolve(topics), log, paused: pause })
+    const sink = await topic.open(topic.config.parse({}), deps)
     const batch = [encoded({ raw: 'a' })]
     for (const isFull of [false, true, true, false, false]) {
       full = isFull
       await sink.write(batch, signal)
     }
     expect(said).toEqual(['records wait for their topic', 'records reach their topic again'])
+    expect([paused.at(0), paused.at(-1)]).toEqual(['full', undefined])
   })
 
   it('names the positions in the batch that an append left open', async () => {
