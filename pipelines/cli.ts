@@ -1,8 +1,11 @@
 import { asError, HaetaeError } from '../platform/errors.ts'
 import { check } from './commands/check.ts'
 import { deadletter } from './commands/deadletter.ts'
+import { decisions } from './commands/decisions.ts'
 import { doctor } from './commands/doctor.ts'
 import { explain } from './commands/explain.ts'
+import { ip } from './commands/ip.ts'
+import { keys } from './commands/keys.ts'
 import { lake } from './commands/lake.ts'
 import { map } from './commands/map.ts'
 import { rules } from './commands/rules.ts'
@@ -32,6 +35,9 @@ const commands: readonly Command[] = [
   topics,
   rules,
   explain,
+  decisions,
+  ip,
+  keys,
   slack,
   doctor,
 ]

@@ -208,8 +208,11 @@ function present<T>(parts: readonly (T | undefined)[]): T[] {
   return parts.filter(each => each !== undefined)
 }
 
-/** Sinks that keep the record as it was received, behind the key of the topics; every other one gets it redacted. */
-const RAW_SINKS: readonly string[] = ['topic', 'drop']
+/**
+ * Sinks that keep the record as it was received, behind the key of the topics, or that act on it: the id of a leaked key must reach
+ * who disables it. Alerts are redacted by their detector. Every other sink gets what passes redacted.
+ */
+const RAW_SINKS: readonly string[] = ['topic', 'drop', 'incidents', 'decide', 'blocks', 'keys']
 
 /** `redact` comes last, after everything that must see the secrets; left out, it is added with its defaults. */
 function redacted(

@@ -195,3 +195,13 @@ function hostBitsAreZero(cidr: Cidr): boolean {
     return bits === 32 || (word & (0xffffffff >>> bits)) === 0
   })
 }
+
+/** 'address/length', the length always written: one text for one network. */
+export function formatCidr({ address, prefixLength }: Cidr): string {
+  return `${formatAddress(address)}/${prefixLength}`
+}
+
+/** Whether one holds the other, or they are the same: networks never overlap in another way. */
+export function cidrsOverlap(left: Cidr, right: Cidr): boolean {
+  return left.prefixLength <= right.prefixLength ? cidrContains(left, right.address) : cidrContains(right, left.address)
+}

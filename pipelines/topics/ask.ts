@@ -5,7 +5,7 @@ import { HaetaeError } from '../../platform/errors.ts'
 import { createLog } from '../../platform/log.ts'
 import { createMetrics } from '../../platform/metrics.ts'
 import { connectOwner } from '../../platform/topics/client.ts'
-import type { GroupLag, Topics } from '../../platform/topics/contract.ts'
+import type { GroupLag, TopicRecord, Topics } from '../../platform/topics/contract.ts'
 import type { EmbeddedTopics, PartitionState } from '../../platform/topics/embedded.ts'
 import type { KafkaTopics } from '../../platform/topics/kafka/kafka.ts'
 import { LOG_FILE } from '../../platform/topics/store.ts'
@@ -16,6 +16,8 @@ import { openKafkaTopics, openLog } from './open.ts'
 
 export interface AskedTopics {
   readonly append: Append
+  /** The newest record of each key; throws TOPIC_UNKNOWN when there is no such topic. */
+  readCompacted(topic: string): AsyncIterable<TopicRecord>
   lag(): Promise<readonly GroupLag[]>
   partitions(): Promise<readonly Pick<PartitionState, 'topic' | 'partition' | 'start' | 'end'>[]>
   forgetGroup(group: string): Promise<void>
@@ -29,6 +31,7 @@ export async function withAsked<T>(settings: Settings, work: (asked: AskedTopics
     return withKafka(settings, kafka =>
       work({
         append: appendAll(kafka),
+        readCompacted: topic => kafka.readCompacted(topic),
         lag: () => kafka.lagOf(names),
         partitions: () => kafka.rangesOf(names),
         forgetGroup: group => kafka.forgetGroup(group),
@@ -53,6 +56,10 @@ async function withOwnLog<T>(settings: Settings, work: (asked: AskedTopics) => P
   try {
     return await work({
       append: async (topic, records) => appendAll(await opened())(topic, records),
+      async *readCompacted(topic) {
+        if (!exists) throw new HaetaeError('TOPIC_UNKNOWN', `there is no topic ${topic}: no log was ever made`)
+        yield* (await opened()).readCompacted(topic)
+      },
       lag: async () => (exists ? (await opened()).lag() : []),
       partitions: async () => (exists ? (await opened()).describe() : []),
       forgetGroup: async group => (await opened()).forgetGroup(group),

@@ -3,7 +3,7 @@ import type { output } from 'zod'
 import { type ErrorCode, errorCodes, HaetaeError } from '../errors.ts'
 import type { GroupLag, TopicRecord } from './contract.ts'
 import type { PartitionState } from './embedded.ts'
-import { APPEND_BYTES_MAX, answers, type Request, reply } from './protocol.ts'
+import { APPEND_BYTES_MAX, answers, type Request, reply, type SentRecord, sent } from './protocol.ts'
 import { socketPath } from './socket.ts'
 
 interface Description {
@@ -16,6 +16,8 @@ interface Description {
 export interface TopicsClient {
   /** Resolves when durable. A long list is sent in parts: after an error a first part may be there. */
   append(topic: string, records: readonly TopicRecord[]): Promise<void>
+  /** The newest record of each key of a compacted topic. One that changes meanwhile may come twice or not at all. */
+  readCompacted(topic: string): AsyncIterable<TopicRecord>
   lag(): Promise<readonly GroupLag[]>
   describe(): Promise<Description>
   forgetGroup(group: string): Promise<void>
@@ -32,6 +34,16 @@ export async function connectOwner(folder: string): Promise<TopicsClient | undef
   return {
     async append(topic, records) {
       for (const part of parts(records)) await ask({ op: 'append', topic, records: part })
+    },
+    async *readCompacted(topic) {
+      for (let skip = 0, more = true; more; ) {
+        const answer = await ask({ op: 'compacted', topic, skip })
+        for (const { key, value, timeMs } of answer.records) {
+          yield { key, value: value === null ? null : Buffer.from(value, 'base64'), timeMs }
+        }
+        skip += answer.records.length
+        more = answer.more
+      }
     },
     async lag() {
       const lags = await ask({ op: 'lag' })
@@ -109,19 +121,17 @@ function knownCode(code: string): ErrorCode {
   return Object.hasOwn(errorCodes, code) ? (code as ErrorCode) : 'USAGE'
 }
 
-type SentRecord = Extract<Request, { op: 'append' }>['records'][number]
-
 function* parts(records: readonly TopicRecord[]): Generator<SentRecord[]> {
   let part: SentRecord[] = []
   let bytes = 0
-  for (const { key, value, timeMs, replayed = false } of records) {
-    const size = (value?.length ?? 0) + (key?.length ?? 0)
+  for (const record of records) {
+    const size = (record.value?.length ?? 0) + (record.key?.length ?? 0)
     if (part.length > 0 && bytes + size > APPEND_BYTES_MAX) {
       yield part
       part = []
       bytes = 0
     }
-    part.push({ ...(key === undefined ? {} : { key }), value: value?.toString('base64') ?? null, timeMs, replayed })
+    part.push(sent(record))
     bytes += size
   }
   if (part.length > 0) yield part

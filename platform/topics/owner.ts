@@ -1,10 +1,19 @@
 import { chmodSync, rmSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
+import type { output } from 'zod'
 import { asError, HaetaeError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { EmbeddedTopics } from './embedded.ts'
-import { LINE_BYTES_MAX, type Request, request } from './protocol.ts'
+import {
+  ANSWER_BYTES_MAX,
+  type answers,
+  LINE_BYTES_MAX,
+  type Request,
+  request,
+  type SentRecord,
+  sent,
+} from './protocol.ts'
 import { SOCKET_FILE, socketPath } from './socket.ts'
 
 export interface OwnerServer {
@@ -97,6 +106,8 @@ async function perform(asked: Request, topics: EmbeddedTopics): Promise<unknown>
       })
       return { pid: process.pid, full: topics.full, partitions }
     }
+    case 'compacted':
+      return newestOf(topics, asked)
     case 'forget':
       await topics.forgetGroup(asked.group)
       return {}
@@ -111,4 +122,21 @@ async function perform(asked: Request, topics: EmbeddedTopics): Promise<unknown>
       await topics.moveGroup(asked.group, asked.topic, asked.partition, BigInt(asked.offset))
       return {}
   }
+}
+
+/** A part of the newest records: as many as fit into an answer. */
+async function newestOf(
+  topics: EmbeddedTopics,
+  { topic, skip }: Extract<Request, { op: 'compacted' }>,
+): Promise<output<(typeof answers)['compacted']>> {
+  const records: SentRecord[] = []
+  let at = 0
+  let bytes = 0
+  for await (const record of topics.readCompacted(topic)) {
+    if (at++ < skip) continue
+    if (bytes > ANSWER_BYTES_MAX) return { records, more: true }
+    records.push(sent(record))
+    bytes += record.value?.length ?? 0
+  }
+  return { records, more: false }
 }

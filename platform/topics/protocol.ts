@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { TopicRecord } from './contract.ts'
 
 /**
  * What the CLI and the owner of the log say to each other over `topics.sock`: one JSON object a line, answers in the
@@ -11,6 +12,12 @@ const record = z.strictObject({
   replayed: z.boolean().optional(),
 })
 
+export type SentRecord = z.output<typeof record>
+
+export function sent({ key, value, timeMs, replayed = false }: TopicRecord): SentRecord {
+  return { ...(key === undefined ? {} : { key }), value: value?.toString('base64') ?? null, timeMs, replayed }
+}
+
 export const request = z.discriminatedUnion('op', [
   z.strictObject({
     op: z.literal('append'),
@@ -20,6 +27,7 @@ export const request = z.discriminatedUnion('op', [
   }),
   z.strictObject({ op: z.literal('lag') }),
   z.strictObject({ op: z.literal('describe') }),
+  z.strictObject({ op: z.literal('compacted'), topic: z.string(), skip: z.number().int().min(0) }),
   z.strictObject({ op: z.literal('forget'), group: z.string() }),
   z.strictObject({
     op: z.literal('move'),
@@ -56,6 +64,8 @@ export const answers = {
   append: z.object({ repeated: z.boolean() }),
   lag: z.array(lag),
   describe: description,
+  /** The newest record of each key, from the one after `skip` on; `more` when there are further ones. */
+  compacted: z.object({ records: z.array(record), more: z.boolean() }),
   forget: z.object({}),
   move: z.object({}),
 }
@@ -68,3 +78,5 @@ export const reply = z.union([
 /** A longer line is not read: the connection is closed. An append is split well before. */
 export const LINE_BYTES_MAX = 8 * 1024 * 1024
 export const APPEND_BYTES_MAX = 2 * 1024 * 1024
+/** Of the values in one answer. */
+export const ANSWER_BYTES_MAX = 4 * 1024 * 1024
