@@ -1,0 +1,88 @@
+import type { PlannedFault } from './faults.ts'
+
+/** A change of one module as it is loaded: `find` is in it once. */
+export interface Edit {
+  readonly file: string
+  readonly find: string
+  readonly put: string
+}
+
+/** A bug put into the running program on purpose, with the faults under which it shows, to prove that it would be noticed. */
+export interface Plant {
+  readonly name: string
+  readonly edits: readonly Edit[]
+  readonly plan: readonly PlannedFault[]
+  /** What the judge must complain of. */
+  readonly caught: RegExp
+}
+
+/** Nothing is settled for a while, and then both consumers of a group are killed. */
+function killedWhileWaiting(kind: PlannedFault['kind'], way: string, group: string): readonly PlannedFault[] {
+  return [
+    { kind, target: way, atMs: 1_500, lastsMs: 8_000 },
+    { kind: 'kill', target: `${group}-1`, atMs: 6_000, lastsMs: 0 },
+    { kind: 'kill', target: `${group}-2`, atMs: 6_000, lastsMs: 0 },
+  ]
+}
+
+export const plants: readonly Plant[] = [
+  {
+    name: 'positions are committed beyond what is settled',
+    edits: [
+      {
+        file: 'engine/checkpoint.ts',
+        find: 'committable: () => (revoked ? undefined : highest)',
+        put: 'committable: () => (revoked || lastTracked < 0n ? undefined : lastTracked)',
+      },
+    ],
+    plan: killedWhileWaiting('OpenSearch is away', 'search', 'waf'),
+    caught: /^missing: .* is not in OpenSearch$/,
+  },
+  {
+    name: 'a batch counts as durable when its leader alone has it (acks=1)',
+    edits: [{ file: 'platform/topics/kafka/messages/records.ts', find: 'int16(-1)', put: 'int16(1)' }],
+    plan: ['0', '1', '2'].map((target, at) => ({
+      kind: 'kill lonely broker',
+      target,
+      atMs: 1_500 + at * 100,
+      lastsMs: 1_000,
+    })),
+    caught: /^missing: .* is not in the topic$/,
+  },
+  {
+    name: 'a batch that was not confirmed counts as durable',
+    edits: [
+      {
+        file: 'platform/topics/kafka/producer.ts',
+        find: "if (failure.cure === 'large') return",
+        put: "if (failure.cure === 'again') return undefined\n        if (failure.cure === 'large') return",
+      },
+    ],
+    plan: [{ kind: 'kill lonely broker', target: '0', atMs: 1_500, lastsMs: 1_000 }],
+    caught: /^missing: .* is not in the topic$/,
+  },
+  {
+    name: 'a document has another id when it is written again',
+    edits: [
+      {
+        file: 'sinks/opensearch/bulk.ts',
+        find: 'id: record.event.id,',
+        put: 'id: `${record.event.id}-${process.pid}`,',
+      },
+    ],
+    plan: killedWhileWaiting('OpenSearch answers are lost', 'search', 'waf'),
+    caught: /^doubled: .* times in OpenSearch$/,
+  },
+  {
+    name: 'the note with the range of a lake object is not stored',
+    edits: [
+      {
+        file: 'sinks/lake/stream.ts',
+        find: 'await this.#positions.setNote(this.name, note)',
+        put: '',
+      },
+    ],
+    plan: killedWhileWaiting('S3 answers are lost', 'store', 'waf-lake'),
+    caught: /^doubled: .* in the objects of the lake/,
+  },
+]

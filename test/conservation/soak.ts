@@ -1,0 +1,66 @@
+/**
+ * Rounds of the conservation test, one after another: `npm run soak`. ROUNDS (20 for each client), SEED (of the first
+ * round; each next one is one more), CLIENT (kafkajs, platformatic; both when left out), FAULTS (of a round). A line for each round; the
+ * exit code is 1 when one of them broke a promise. SEED=… ROUNDS=1 CLIENT=… repeats one.
+ */
+import type { Client } from '../real/servers/kafka-topics.ts'
+import { told } from './faults.ts'
+import { complaintsOf, type RoundResult, runRound } from './round.ts'
+import { Servers } from './system.ts'
+
+const WINDOW_MS = 25_000
+const rounds = Number(process.env['ROUNDS'] || 20)
+const firstSeed = Number(process.env['SEED'] || 1)
+const faults = Number(process.env['FAULTS'] || 6)
+const client = process.env['CLIENT']
+const clients: readonly Client[] =
+  client === 'kafkajs' || client === 'platformatic' ? [client] : ['kafkajs', 'platformatic']
+
+const columns = [
+  'client',
+  'seed',
+  'http',
+  'kafka',
+  'letters',
+  'repeats',
+  'raw',
+  'missing',
+  'spurious',
+  'corrupted',
+] as const
+const more = ['doubled', 'restarts', 'own ends', 'settled s'] as const
+
+function line(cells: readonly unknown[]): string {
+  return cells.map(cell => String(cell).padStart(11)).join(' ')
+}
+
+function row(of: Client, seed: number, result: RoundResult): string {
+  const { acknowledgedByHttp, acknowledgedByKafka, letters, repeatsOnTheWire, rawRepeats } = result
+  const { missing, spurious, corrupted, doubled, restarts, ownEnds, settledSeconds } = result
+  const came = [of, seed, acknowledgedByHttp, acknowledgedByKafka, letters, repeatsOnTheWire, rawRepeats]
+  const broken = [missing, spurious, corrupted, doubled]
+  return line([...came, ...broken, restarts, ownEnds.length, settledSeconds?.toFixed(1) ?? 'never'])
+}
+
+let failed = 0
+let servers = await Servers.start()
+console.log(line([...columns, ...more]))
+for (let round = 0; round < rounds; round++) {
+  for (const each of clients) {
+    const seed = firstSeed + round
+    const result = await runRound(servers, { name: `${each}-${seed}`, seed, client: each, faults, windowMs: WINDOW_MS })
+    console.log(row(each, seed, result))
+    console.log(`            ${result.plan.map(told).join('; ')}`)
+    for (const end of result.ownEnds) console.log(`            ended by itself: ${end}`)
+    const complaints = complaintsOf(result)
+    if (complaints.length === 0) continue
+    failed++
+    for (const complaint of complaints) console.log(`            BROKEN ${complaint}`)
+    // What it left would befall the next one.
+    await servers.stop()
+    servers = await Servers.start()
+  }
+}
+await servers.stop()
+console.log(`${rounds * clients.length} rounds, ${failed} with a broken promise`)
+process.exitCode = failed === 0 ? 0 : 1
