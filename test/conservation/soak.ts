@@ -8,7 +8,7 @@ import { told } from './faults.ts'
 import { complaintsOf, type RoundResult, runRound } from './round.ts'
 import { Servers } from './system.ts'
 
-const WINDOW_MS = 25_000
+const WINDOW_MS = 20_000
 const rounds = Number(process.env['ROUNDS'] || 20)
 const firstSeed = Number(process.env['SEED'] || 1)
 const faults = Number(process.env['FAULTS'] || 6)
