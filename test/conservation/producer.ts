@@ -16,7 +16,7 @@ export interface Producer {
 }
 
 const RECORDS_MAX = 40
-const REQUESTS_PAUSE_MS = 120
+const REQUESTS_PAUSE_MS = 200
 const AGAIN_MS = 250
 const ANSWER_MS_MAX = 60_000
 

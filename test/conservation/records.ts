@@ -2,7 +2,7 @@ import { recordId } from '../../engine/event.ts'
 import { Random } from '../support/random.ts'
 
 /** 'event': becomes an event. 'letter': is JSON and no WAF record, so it belongs in the dead letters. */
-export type Fate = 'event' | 'letter'
+type Fate = 'event' | 'letter'
 
 /** What must be found again of an event, wherever it is stored. */
 export interface Facts {
@@ -50,10 +50,6 @@ export class Ledger {
     const issued: Issued = { id: recordId(raw), raw, fate, facts, acknowledged: false }
     this.byId.set(issued.id, issued)
     return issued
-  }
-
-  get acknowledged(): number {
-    return [...this.byId.values()].filter(({ acknowledged }) => acknowledged).length
   }
 }
 
