@@ -16,7 +16,7 @@ interface Fault {
   /** Faults of one subject come one after another. */
   readonly subject: string
   /** Does it; what it gives undoes it. */
-  begin(system: System, target: string): Promise<(() => Promise<void> | void) | undefined>
+  readonly begin: (system: System, target: string) => Promise<(() => Promise<void> | void) | undefined>
 }
 
 const HOUR_MS = 3_600_000

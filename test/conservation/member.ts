@@ -55,7 +55,7 @@ export class Member {
     this.#output = ''
     mkdirSync(this.stateFolder, { recursive: true, mode: 0o700 })
     const { pipeline, statusPort, env } = this.#options
-    const hooks = ['clock', 'plant'].map(hook => `--import=${new URL(`hooks/${hook}.ts`, import.meta.url)}`)
+    const hooks = ['clock', 'plant'].map(hook => `--import=${new URL(`hooks/${hook}.ts`, import.meta.url).href}`)
     const file = join('pipelines', `${pipeline}.yaml`)
     const child = spawn(process.execPath, ['--max-semi-space-size=8', 'pipelines/haetae.mjs', 'run', file], {
       cwd: ROOT,
