@@ -30,6 +30,8 @@ export const errorCodes = {
   LAKE_QUERY: 'the lake query failed',
   LAKE_COMPACTION: 'the objects of an hour of the lake could not be merged into one',
   OUTPUT_CLOSED: 'the reader of standard output went away',
+  QUEUE_REFUSED: 'SQS refuses the queue, our credentials or our right to use it',
+  QUEUE_AWAY: 'SQS does not answer',
   SOURCE_UNREADABLE: 'the input cannot be read',
   LISTEN_FAILED: 'the address to listen on is taken or not allowed',
 } as const
