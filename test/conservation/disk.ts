@@ -1,12 +1,15 @@
 import { execFileSync } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
+import { atExit } from './at-exit.ts'
 
 const CHUNK = Buffer.alloc(64 * 1024)
 
 /** A folder that is a small disk of its own, so that it can be full. */
 export class SmallDisk {
   readonly #folder: string
+
+  readonly #forget = atExit(() => this.unmount())
 
   private constructor(folder: string) {
     this.#folder = folder
@@ -37,6 +40,7 @@ export class SmallDisk {
   }
 
   unmount(): void {
+    this.#forget()
     execFileSync('umount', ['--lazy', this.#folder])
   }
 

@@ -14,7 +14,7 @@ interface Fault {
   readonly targets: readonly string[]
   readonly lastsMs: readonly [min: number, max: number]
   /** Faults of one subject come one after another. */
-  readonly subject: string
+  readonly subject: string | ((target: string) => string)
   /** Does it; what it gives undoes it. */
   readonly begin: (system: System, target: string) => Promise<(() => Promise<void> | void) | undefined>
 }
@@ -27,6 +27,10 @@ const TROUBLE = { slow_down: 0.4, reset: 0.2, lost_answer: 0.2 }
 export const CALM = { lost_answer: 0.05 }
 const STORM_TURNS = 3
 const STORM_PAUSE_MS = 1_200
+/** Some are tried again: more than one piece of work. */
+const TROUBLED_REQUESTS = 6
+const TROUBLE_MS_MAX = 60_000
+const COMMIT_MS = 2_500
 
 const kinds = {
   /** SIGKILL of any process. */
@@ -87,9 +91,10 @@ const kinds = {
   'slow OpenSearch': onTheWay('search', { chances: { delay: 1 }, delayMsMax: 2_000 }),
   'S3 refuses': onTheWay('store', { chances: TROUBLE }),
   'slow S3': onTheWay('store', { chances: { delay: 1 }, delayMsMax: 2_000 }),
-  'OpenSearch is away': onTheWay('search', { chances: { reset: 1 } }),
-  'OpenSearch answers are lost': onTheWay('search', { chances: { lost_answer: 1 } }),
-  'S3 answers are lost': onTheWay('store', { chances: { lost_answer: 1 } }),
+  /** All that a group wrote was stored without its knowing, when its consumers are killed. */
+  'killed over lost answers': killedOnTheWay('lost_answer'),
+  /** Nothing that a group read is stored, when its consumers are killed. */
+  'killed while waiting': killedOnTheWay('reset'),
   'ingest loses answers': onTheWay('ingest', { chances: { reset: 0.2, lost_answer: 0.5 } }),
   /** Of the folder with the spool and the dead letter. */
   'full disk': {
@@ -159,6 +164,29 @@ function onTheWay(
   }
 }
 
+/** For the consumers of `waf` or `waf-lake`. They are killed once some requests met the trouble, however long that takes. */
+function killedOnTheWay(trouble: 'lost_answer' | 'reset'): Fault {
+  const wayOf = (group: string): 'search' | 'store' => (group === 'waf' ? 'search' : 'store')
+  return {
+    targets: ['waf', 'waf-lake'],
+    lastsMs: [500, 1_000],
+    subject: group => `way to ${wayOf(group)}`,
+    async begin(system, group) {
+      const proxy = system[wayOf(group)]
+      const before = proxy.counts[trouble]
+      proxy.chances = { [trouble]: 1 }
+      const untilMs = Date.now() + TROUBLE_MS_MAX
+      while (proxy.counts[trouble] < before + TROUBLED_REQUESTS && Date.now() < untilMs) await pause(50)
+      // Long enough for positions to be stored, if somebody stores them.
+      await pause(COMMIT_MS)
+      await Promise.all(['1', '2'].map(each => memberOf(system, `${group}-${each}`).kill()))
+      return () => {
+        proxy.chances = {}
+      }
+    },
+  }
+}
+
 function clockShift(ms: number): Fault {
   return {
     targets: ['ingest', ...consumers],
@@ -190,7 +218,8 @@ export async function befall(system: System, plan: readonly PlannedFault[]): Pro
   const lanes = new Map<string, Promise<void>>()
   for (const { kind, target, atMs, lastsMs } of plan) {
     const { subject, begin } = kinds[kind] as Fault
-    const before = lanes.get(subject) ?? Promise.resolve()
+    const lane = typeof subject === 'string' ? subject : subject(target)
+    const before = lanes.get(lane) ?? Promise.resolve()
     const mine = async (): Promise<void> => {
       await before
       await pause(Math.max(0, startMs + atMs - Date.now()))
@@ -198,7 +227,7 @@ export async function befall(system: System, plan: readonly PlannedFault[]): Pro
       await pause(lastsMs)
       await undo?.()
     }
-    lanes.set(subject, mine())
+    lanes.set(lane, mine())
   }
   await Promise.all(lanes.values())
 }

@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { pause } from '../support/program.ts'
+import { atExit } from './at-exit.ts'
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const START_MS_MAX = 120_000
@@ -35,6 +36,7 @@ export class Member {
   /** An end that nobody asked for is told with the last lines of the log. */
   readonly ownEnds: string[] = []
   starts = 0
+  readonly #forget = atExit(() => this.#signal('SIGKILL'))
 
   constructor(options: MemberOptions) {
     this.name = options.name
@@ -135,6 +137,7 @@ export class Member {
   async remove(): Promise<void> {
     this.#wanted = false
     await this.kill()
+    this.#forget()
   }
 
   /** Its clock is wrong by so much from now on, also after a restart. */

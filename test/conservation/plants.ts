@@ -16,15 +16,6 @@ export interface Plant {
   readonly caught: RegExp
 }
 
-/** Nothing is settled for a while, and then both consumers of a group are killed. */
-function killedWhileWaiting(kind: PlannedFault['kind'], way: string, group: string): readonly PlannedFault[] {
-  return [
-    { kind, target: way, atMs: 1_500, lastsMs: 8_000 },
-    { kind: 'kill', target: `${group}-1`, atMs: 6_000, lastsMs: 0 },
-    { kind: 'kill', target: `${group}-2`, atMs: 6_000, lastsMs: 0 },
-  ]
-}
-
 export const plants: readonly Plant[] = [
   {
     name: 'positions are committed beyond what is settled',
@@ -35,7 +26,7 @@ export const plants: readonly Plant[] = [
         put: 'committable: () => (revoked || lastTracked < 0n ? undefined : lastTracked)',
       },
     ],
-    plan: killedWhileWaiting('OpenSearch is away', 'search', 'waf'),
+    plan: [{ kind: 'killed while waiting', target: 'waf', atMs: 0, lastsMs: 500 }],
     caught: /^missing: .* is not in OpenSearch$/,
   },
   {
@@ -44,7 +35,7 @@ export const plants: readonly Plant[] = [
     plan: ['0', '1', '2'].map((target, at) => ({
       kind: 'kill lonely broker',
       target,
-      atMs: 1_500 + at * 100,
+      atMs: at,
       lastsMs: 1_000,
     })),
     caught: /^missing: .* is not in the topic$/,
@@ -58,7 +49,7 @@ export const plants: readonly Plant[] = [
         put: "if (failure.cure === 'again') return undefined\n        if (failure.cure === 'large') return",
       },
     ],
-    plan: [{ kind: 'kill lonely broker', target: '0', atMs: 1_500, lastsMs: 1_000 }],
+    plan: [{ kind: 'kill lonely broker', target: '0', atMs: 0, lastsMs: 1_000 }],
     caught: /^missing: .* is not in the topic$/,
   },
   {
@@ -70,7 +61,7 @@ export const plants: readonly Plant[] = [
         put: 'id: `${record.event.id}-${process.pid}`,',
       },
     ],
-    plan: killedWhileWaiting('OpenSearch answers are lost', 'search', 'waf'),
+    plan: [{ kind: 'killed over lost answers', target: 'waf', atMs: 0, lastsMs: 500 }],
     caught: /^doubled: .* times in OpenSearch$/,
   },
   {
@@ -82,7 +73,7 @@ export const plants: readonly Plant[] = [
         put: '',
       },
     ],
-    plan: killedWhileWaiting('S3 answers are lost', 'store', 'waf-lake'),
+    plan: [{ kind: 'killed over lost answers', target: 'waf-lake', atMs: 0, lastsMs: 500 }],
     caught: /^doubled: .* in the objects of the lake/,
   },
 ]

@@ -35,7 +35,9 @@ export interface RoundResult extends Judgement {
 
 /** After the faults. Long, as the machine may be busy: to be alive is promised, not to be quick. */
 const SETTLE_MS_MAX = 240_000
-const AFTERWARDS_MS = 1_500
+/** Records of each producer: what there must be before anything is broken, and after everything is mended. */
+const ACKNOWLEDGED_BEFORE = 100
+const ACKNOWLEDGED_AFTER = 60
 
 /** One story: everything runs, records come by two roads, faults befall, all heals, everything is settled, the oracle reads. */
 export async function runRound(servers: Servers, options: RoundOptions): Promise<RoundResult> {
@@ -48,9 +50,10 @@ export async function runRound(servers: Servers, options: RoundOptions): Promise
   try {
     system.ingest.chances = CALM
     const producing = Promise.all(producers.map(producer => producer.run()))
+    await allAcknowledged(producers, ACKNOWLEDGED_BEFORE)
     await befall(system, plan)
     // Something fresh must come through, too.
-    await pause(AFTERWARDS_MS)
+    await allAcknowledged(producers, ACKNOWLEDGED_AFTER)
     for (const producer of producers) producer.stop()
     const healedMs = Date.now()
     const settled = await allSettled(system, producing, healedMs + SETTLE_MS_MAX)
@@ -85,6 +88,13 @@ function producersOf({ ingest, topics }: System, ledger: Ledger, name: string, s
     http: ['a', 'b'].map(each => httpProducer(ingest.url, KEY, `${name}-${each}`, ledger, random.fork())),
     kafka: [topicProducer(topics, TOPIC, ledger, random.fork())],
   }
+}
+
+/** Until each producer has so many more. What never comes is noticed in the end. */
+async function allAcknowledged(producers: readonly Producer[], count: number): Promise<void> {
+  const untilMs = Date.now() + SETTLE_MS_MAX
+  const wanted = producers.map(({ acknowledged }) => acknowledged + count)
+  while (producers.some(({ acknowledged }, at) => acknowledged < wanted[at]!) && Date.now() < untilMs) await pause(50)
 }
 
 /** False when what was sent is not acknowledged and settled by every group until then. */

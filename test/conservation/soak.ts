@@ -42,6 +42,9 @@ function row(of: Client, seed: number, result: RoundResult): string {
   return line([...came, ...broken, restarts, ownEnds.length, settledSeconds?.toFixed(1) ?? 'never'])
 }
 
+// What was started is ended when the process exits.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
+
 let failed = 0
 let servers = await Servers.start()
 console.log(line([...columns, ...more]))

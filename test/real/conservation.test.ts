@@ -5,13 +5,13 @@ import { complaintsOf, type RoundResult, runRound } from '../conservation/round.
 import { Servers } from '../conservation/system.ts'
 import type { Client } from './servers/kafka-topics.ts'
 
-const FAULTS = 7
+const FAULTS = 6
 const WINDOW_MS = 15_000
 /** Together they bring every fault; `npm run soak` has more of them. */
 const rounds: readonly (readonly [seed: number, client: Client])[] = [
-  [639, 'kafkajs'],
-  [640, 'platformatic'],
-  [641, 'kafkajs'],
+  [1, 'kafkajs'],
+  [51, 'platformatic'],
+  [128, 'kafkajs'],
 ]
 
 let servers: Servers
