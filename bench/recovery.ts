@@ -25,7 +25,7 @@ const RESTART_MS = 300
 const STEADY_MS = 10_000
 const LOOK_MS = 250
 const SEND_MS = 50
-const BACKLOG = 200_000
+const BACKLOG = 100_000
 const RECOVERY_MS_MAX = 120_000
 
 const settings = readKafkaSettings(process.env)

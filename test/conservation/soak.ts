@@ -31,7 +31,7 @@ const columns = [
 const more = ['doubled', 'restarts', 'own ends', 'settled s'] as const
 
 function line(cells: readonly unknown[]): string {
-  return cells.map(cell => String(cell).padStart(11)).join(' ')
+  return cells.map(cell => String(cell).padStart(12)).join(' ')
 }
 
 function row(of: Client, seed: number, result: RoundResult): string {
@@ -40,6 +40,22 @@ function row(of: Client, seed: number, result: RoundResult): string {
   const came = [of, seed, acknowledgedByHttp, acknowledgedByKafka, letters, repeatsOnTheWire, rawRepeats]
   const broken = [missing, spurious, corrupted, doubled]
   return line([...came, ...broken, restarts, ownEnds.length, settledSeconds?.toFixed(1) ?? 'never'])
+}
+
+/** Tells what came of a round. False when it broke a promise or could not be run to its end. */
+async function passes(of: Client, seed: number): Promise<boolean> {
+  try {
+    const result = await runRound(servers, { name: `${of}-${seed}`, seed, client: of, faults, windowMs: WINDOW_MS })
+    const complaints = complaintsOf(result)
+    console.log(row(of, seed, result))
+    console.log(`            ${result.plan.map(told).join('; ')}`)
+    for (const end of result.ownEnds) console.log(`            ended by itself: ${end}`)
+    for (const complaint of complaints) console.log(`            BROKEN ${complaint}`)
+    return complaints.length === 0
+  } catch (error) {
+    console.log(line([of, seed]), 'could not be run to its end:', error)
+    return false
+  }
 }
 
 // What was started is ended when the process exits.
@@ -51,14 +67,8 @@ console.log(line([...columns, ...more]))
 for (let round = 0; round < rounds; round++) {
   for (const each of clients) {
     const seed = firstSeed + round
-    const result = await runRound(servers, { name: `${each}-${seed}`, seed, client: each, faults, windowMs: WINDOW_MS })
-    console.log(row(each, seed, result))
-    console.log(`            ${result.plan.map(told).join('; ')}`)
-    for (const end of result.ownEnds) console.log(`            ended by itself: ${end}`)
-    const complaints = complaintsOf(result)
-    if (complaints.length === 0) continue
+    if (await passes(each, seed)) continue
     failed++
-    for (const complaint of complaints) console.log(`            BROKEN ${complaint}`)
     // What it left would befall the next one.
     await servers.stop()
     servers = await Servers.start()

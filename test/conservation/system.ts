@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { hasCode } from '../../platform/errors.ts'
 import type { KafkaTopics } from '../../platform/topics/kafka/kafka.ts'
 import { httpfsFolder } from '../real/servers/duckdb-extension.ts'
 import { type RealKafka, startKafka } from '../real/servers/kafka.ts'
@@ -11,6 +12,7 @@ import { type RealOpenSearch, startOpenSearch } from '../real/servers/opensearch
 import { type RealS3, startS3 } from '../real/servers/s3.ts'
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts'
 import { freePorts } from '../support/free-ports.ts'
+import { pause } from '../support/program.ts'
 import { SmallDisk } from './disk.ts'
 import { Member, ROOT } from './member.ts'
 import type { Plant } from './plants.ts'
@@ -23,6 +25,7 @@ export const KEY = 'test-key-of-the-conservation-test'
 /** The consumer whose state is on a small disk of its own, where that can be made. */
 const SMALL_DISK_MEMBER = 'waf-lake-1'
 const SMALL_DISK_MIB = 48
+const GROUP_EMPTY_MS_MAX = 60_000
 const memberNames = ['ingest', 'waf-1', 'waf-2', 'waf-lake-1', 'waf-lake-2']
 
 /** What rounds share: real Kafka of three nodes, OpenSearch, S3. */
@@ -184,7 +187,20 @@ async function startAfresh(servers: Servers, topics: KafkaTopics): Promise<Reado
   const ranges = await topics.rangesOf([TOPIC])
   for (const { partition, start, end } of ranges) {
     if (start === end) continue
-    for (const group of groups) await topics.moveGroup(group, TOPIC, partition, end)
+    for (const group of groups) await whenEmpty(() => topics.moveGroup(group, TOPIC, partition, end))
   }
   return new Map(ranges.map(({ partition, end }) => [partition, end]))
+}
+
+/** A member that was killed belongs to its group until its session is over. */
+async function whenEmpty(move: () => Promise<void>): Promise<void> {
+  const untilMs = Date.now() + GROUP_EMPTY_MS_MAX
+  for (;;) {
+    try {
+      return await move()
+    } catch (error) {
+      if (!hasCode(error, 'TOPIC_MISMATCH') || Date.now() > untilMs) throw error
+      await pause(500)
+    }
+  }
 }
