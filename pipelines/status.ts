@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { asError, HaetaeError } from '../platform/errors.ts'
 import type { DatabaseStatus } from '../platform/geoip/watched.ts'
 import type { Metrics } from '../platform/metrics.ts'
+import { isOwnHost } from '../platform/own-host.ts'
 import type { GroupLag } from '../platform/topics/contract.ts'
 import type { Health } from './health.ts'
 import type { RecentEvents } from './recent.ts'
@@ -11,6 +12,8 @@ import { renderStatus } from './status-page.ts'
 export interface StatusOptions {
   readonly host: string
   readonly port: number
+  /** Names a client may use for us in Host, besides `host`, addresses and localhost; in lower case. */
+  readonly hosts: readonly string[]
   readonly health: Health
   readonly metrics: Metrics
   readonly recent: RecentEvents
@@ -54,8 +57,15 @@ export async function serveStatus(options: StatusOptions): Promise<StatusServer>
 }
 
 async function answer(request: IncomingMessage, options: StatusOptions): Promise<Answer> {
-  if (request.headers.origin !== undefined || !ownHost(request.headers.host, options.host)) {
-    return { status: 403, type: TEXT, body: 'requests from other sites are not answered\n' }
+  const { host, origin } = request.headers
+  if (origin !== undefined) return { status: 403, type: TEXT, body: 'requests from other sites are not answered\n' }
+  // Every browser sends Host; an old probe may not.
+  if (host !== undefined && !isOwnHost(host, new Set([options.host.toLowerCase(), ...options.hosts]))) {
+    return {
+      status: 403,
+      type: TEXT,
+      body: 'the Host header names another host: add it to HAETAE_STATUS_HOSTS if it is right\n',
+    }
   }
   if (request.method !== 'GET' && request.method !== 'HEAD') return { status: 405, type: TEXT, body: 'GET only\n' }
   switch (request.url?.split('?')[0] ?? '') {
@@ -87,13 +97,6 @@ async function geoipOf(options: StatusOptions): Promise<{ readonly geoip?: reado
 
 function unready(health: Health): Answer {
   return { status: 503, type: JSON_TYPE, body: `${JSON.stringify({ ready: false, missing: health.missing() })}\n` }
-}
-
-/** Against DNS rebinding: a browser that was lured here names another host. Probes use an address or the given name. */
-function ownHost(header: string | undefined, listening: string): boolean {
-  if (header === undefined) return true
-  const host = header.replace(/:\d+$/, '').replace(/^\[|\]$/g, '')
-  return host === 'localhost' || host === listening || /^[0-9.]+$/.test(host) || host.includes(':')
 }
 
 function send(response: ServerResponse, { status, type, body }: Answer): void {

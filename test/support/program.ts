@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { createConnection } from 'node:net'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -10,13 +11,21 @@ const START_MS_MAX = 60_000
 const CATCH_UP_MS_MAX = 300_000
 const KEY = 'test-key-of-the-fault-tests'
 
+/** What `npm start` gives to node. */
+function startArguments(): readonly string[] {
+  const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: { start: string } }
+  const [program, ...given] = scripts.start.split(' ')
+  if (program !== 'node' || given.at(-1) !== 'up') throw new Error(`npm start is something else now: ${scripts.start}`)
+  return given
+}
+
 export interface ProgramOptions {
   readonly stateFolder: string
   readonly lakeFolder: string
   readonly env?: NodeJS.ProcessEnv
 }
 
-/** `haetae up` as a person starts it, in a process group of its own. */
+/** `npm start` with its flags, in a process group of its own; without the sample, as the tests count what is stored. */
 export class Program {
   readonly key = KEY
   readonly #child: ChildProcess
@@ -41,7 +50,7 @@ export class Program {
 
   static async start({ stateFolder, lakeFolder, env = {} }: ProgramOptions): Promise<Program> {
     const [ingestPort = 0, statusPort = 0] = await freePorts(2)
-    const child = spawn(process.execPath, [join(ROOT, 'pipelines', 'haetae.mjs'), 'up', '--no-sample'], {
+    const child = spawn(process.execPath, [...startArguments(), '--no-sample'], {
       cwd: ROOT,
       detached: true,
       stdio: ['ignore', 'ignore', 'pipe'],
