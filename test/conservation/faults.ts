@@ -174,6 +174,8 @@ function killedOnTheWay(trouble: 'lost_answer' | 'reset'): Fault {
     async begin(system, group) {
       const proxy = system[wayOf(group)]
       const before = proxy.counts[trouble]
+      // The lake looks whether an object is there before it writes one.
+      proxy.readsPass = trouble === 'lost_answer'
       proxy.chances = { [trouble]: 1 }
       const untilMs = Date.now() + TROUBLE_MS_MAX
       while (proxy.counts[trouble] < before + TROUBLED_REQUESTS && Date.now() < untilMs) await pause(50)
@@ -181,6 +183,7 @@ function killedOnTheWay(trouble: 'lost_answer' | 'reset'): Fault {
       await pause(COMMIT_MS)
       await Promise.all(['1', '2'].map(each => memberOf(system, `${group}-${each}`).kill()))
       return () => {
+        proxy.readsPass = false
         proxy.chances = {}
       }
     },

@@ -11,6 +11,8 @@ export interface FaultProxy {
   readonly counts: Readonly<Record<Fault | 'passed', number>>
   /** Chance of each fault for one request; empty means none. */
   chances: Partial<Record<Fault, number>>
+  /** Nothing befalls a GET or a HEAD. */
+  readsPass: boolean
   /** Of a request that is late. */
   delayMsMax: number
   stop(): Promise<void>
@@ -43,6 +45,7 @@ export async function startFaultProxy(
     url: `http://127.0.0.1:${address.port}`,
     counts,
     chances: {},
+    readsPass: false,
     delayMsMax: DELAY_MS_MAX,
     async stop() {
       server.closeAllConnections()
@@ -59,7 +62,8 @@ export async function startFaultProxy(
   }
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const fault = draw()
+    const isRead = request.method === 'GET' || request.method === 'HEAD'
+    const fault = proxy.readsPass && isRead ? undefined : draw()
     counts[fault ?? 'passed']++
     if (fault === 'slow_down') {
       request.resume()
