@@ -56,9 +56,9 @@ export const plants: readonly Plant[] = [
     name: 'a document has another id when it is written again',
     edits: [
       {
-        file: 'sinks/opensearch/bulk.ts',
-        find: 'id: record.event.id,',
-        put: 'id: `${record.event.id}-${process.pid}`,',
+        file: 'sinks/opensearch/place.ts',
+        find: 'valueAt(event.body, this.#id) : event.id',
+        put: 'valueAt(event.body, this.#id) : `${event.id}-${process.pid}`',
       },
     ],
     plan: [{ kind: 'killed over lost answers', target: 'waf', atMs: 0, lastsMs: 500 }],
