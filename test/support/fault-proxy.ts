@@ -11,13 +11,24 @@ export interface FaultProxy {
   readonly counts: Readonly<Record<Fault | 'passed', number>>
   /** Chance of each fault for one request; empty means none. */
   chances: Partial<Record<Fault, number>>
+  /** Nothing befalls a GET or a HEAD. */
+  readsPass: boolean
+  /** Of a request that is late. */
+  delayMsMax: number
   stop(): Promise<void>
 }
 
 const DELAY_MS_MAX = 300
 
-/** An HTTP proxy on 127.0.0.1 that does to requests what networks and services do; the same seed, the same order of faults. */
-export async function startFaultProxy(target: string, seed: number): Promise<FaultProxy> {
+/**
+ * An HTTP proxy on 127.0.0.1 that does to requests what networks and services do; the same seed, the same order of faults.
+ * `passes` is told of the pieces of each body that is sent on.
+ */
+export async function startFaultProxy(
+  target: string,
+  seed: number,
+  passes?: (request: IncomingMessage) => void,
+): Promise<FaultProxy> {
   const random = new Random(seed)
   const { hostname, port } = new URL(target)
   const counts: Record<Fault | 'passed', number> = { slow_down: 0, reset: 0, lost_answer: 0, delay: 0, passed: 0 }
@@ -34,6 +45,8 @@ export async function startFaultProxy(target: string, seed: number): Promise<Fau
     url: `http://127.0.0.1:${address.port}`,
     counts,
     chances: {},
+    readsPass: false,
+    delayMsMax: DELAY_MS_MAX,
     async stop() {
       server.closeAllConnections()
       await new Promise(resolve => server.close(resolve))
@@ -49,7 +62,8 @@ export async function startFaultProxy(target: string, seed: number): Promise<Fau
   }
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const fault = draw()
+    const isRead = request.method === 'GET' || request.method === 'HEAD'
+    const fault = proxy.readsPass && isRead ? undefined : draw()
     counts[fault ?? 'passed']++
     if (fault === 'slow_down') {
       request.resume()
@@ -59,7 +73,7 @@ export async function startFaultProxy(target: string, seed: number): Promise<Fau
       return
     }
     if (fault === 'reset') return void request.socket.resetAndDestroy()
-    if (fault === 'delay') await new Promise(resolve => setTimeout(resolve, random.int(1, DELAY_MS_MAX)))
+    if (fault === 'delay') await new Promise(resolve => setTimeout(resolve, random.int(1, proxy.delayMsMax)))
     const { expect: _, ...headers } = request.headers
     // The signature covers the host name that the client saw, so that stays as it is.
     const onward = requestTo({ hostname, port, method: request.method, path: request.url, headers }, answer => {
@@ -73,6 +87,7 @@ export async function startFaultProxy(target: string, seed: number): Promise<Fau
     })
     onward.on('error', () => request.socket.destroy())
     request.on('error', () => onward.destroy())
+    passes?.(request)
     request.pipe(onward)
   }
 }

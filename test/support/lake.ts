@@ -4,14 +4,22 @@ import { DuckDBInstance } from '@duckdb/node-api'
 import { openLakeReader } from '../../platform/lake/query.ts'
 
 /** How often each http_request.uid stands in the Parquet files of a lake, read without any help of Haetae's own query. */
-export async function rowsByRequestUid(lakeFolder: string): Promise<Map<string, number>> {
+export function rowsByRequestUid(lakeFolder: string): Promise<Map<string, number>> {
+  return rowsByUid(lakeFolder, 'http_request.uid')
+}
+
+/** The same for another id. */
+export async function rowsByUid(
+  lakeFolder: string,
+  id: 'http_request.uid' | 'metadata.uid',
+): Promise<Map<string, number>> {
   if (!existsSync(lakeFolder) || parquetFiles(lakeFolder).length === 0) return new Map()
   const instance = await DuckDBInstance.create(':memory:')
   const connection = await instance.connect()
   try {
     const files = `${lakeFolder.replaceAll("'", "''")}/**/*.parquet`
     const result = await connection.runAndReadAll(
-      `SELECT http_request.uid AS uid, count(*)::INTEGER AS rows FROM read_parquet('${files}') GROUP BY 1`,
+      `SELECT ${id} AS uid, count(*)::INTEGER AS rows FROM read_parquet('${files}') GROUP BY 1`,
     )
     return new Map(result.getRows().map(([uid, rows]) => [String(uid), Number(rows)]))
   } finally {

@@ -11,7 +11,7 @@ import { findJava } from './java.ts'
 
 const POM = fileURLToPath(new URL('kafka/pom.xml', import.meta.url))
 const COPY = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies'
-const START_MS_MAX = 120_000
+const START_MS_MAX = 240_000
 const STOP_MS_MAX = 30_000
 const CLUSTER_ID = 'AAAAAAAAQAGAAAAAAAAAAA'
 /** Quick to start; not a server to measure. */

@@ -77,6 +77,8 @@ async function start(program: string, port: number, data: string): Promise<Child
       stdio: ['ignore', 'pipe', 'pipe'],
     },
   )
+  // A run that ends without stop() leaves nothing behind.
+  process.once('exit', () => child.kill('SIGKILL'))
   let output = ''
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => {
