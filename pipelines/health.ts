@@ -37,7 +37,7 @@ export class Health {
     this.#log.info('pipeline state', { pipeline: name, state, ...(detail === undefined ? {} : { detail }) })
   }
 
-  /** A component does nothing until a person acts; undefined: it goes on. Who calls says it in the log. */
+  /** A component does nothing until a person acts, or cannot start yet; undefined: it goes on. Who calls says it in the log. */
   paused(name: string, component: string, reason: string | undefined): void {
     const components = this.#paused.get(name) ?? new Map<string, string>()
     this.#paused.set(name, components)
@@ -57,10 +57,11 @@ export class Health {
   get pipelines(): readonly PipelineHealth[] {
     return [...this.#pipelines.values()].map(pipeline => {
       const paused = [...(this.#paused.get(pipeline.name) ?? [])]
-      if (pipeline.state !== 'running' || paused.length === 0) return pipeline
+      const waits = pipeline.state === 'running' || pipeline.state === 'starting'
+      if (!waits || paused.length === 0) return pipeline
       return {
         ...pipeline,
-        state: 'paused',
+        state: pipeline.state === 'running' ? 'paused' : 'starting',
         detail: paused.map(([component, why]) => `${component}: ${why}`).join('; '),
       }
     })

@@ -29,6 +29,8 @@ export interface ConsumeOptions extends Omit<SubscribeOptions, 'topics' | 'liste
 }
 
 const STAGE = 'topic'
+/** What is paused when only positions cannot be stored. */
+const COMMITS = 'topic positions'
 
 export class TopicSource implements Source {
   readonly positions: Positions
@@ -72,6 +74,7 @@ export class TopicSource implements Source {
           for (const position of positions) this.#assigned(position)
         },
         revoked: partitions => this.#revoked(partitions.map(placeOf)),
+        paused: reason => this.#deps.paused?.(STAGE, reason),
       },
     })
     this.#loop = this.#commitLoop()
@@ -186,11 +189,13 @@ export class TopicSource implements Source {
     if (due.length === 0) return
     try {
       await this.#store(due.map(stream => ({ stream, note: stream.note })))
+      if (this.#commitFails) this.#deps.paused?.(COMMITS, undefined)
       this.#commitFails = false
     } catch (thrown) {
       if (hasCode(thrown, 'STREAM_REVOKED')) return
       if (!this.#commitFails) this.#deps.log.warn('a position cannot be stored yet', { error: asError(thrown).message })
       this.#commitFails = true
+      if (hasCode(thrown, 'TOPIC_UNAUTHORISED')) this.#deps.paused?.(COMMITS, asError(thrown).message)
     }
   }
 

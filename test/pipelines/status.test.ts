@@ -98,7 +98,7 @@ test('a pipeline that failed is failed, whatever was paused in it', () => {
   const health = new Health(0, silentLog)
   health.register('waf', 'topic', 'opensearch')
   health.paused('waf', 'opensearch', 'SINK_UNAUTHORISED: opensearch_401')
-  expect(health.missing()).toEqual(['pipeline waf is starting'])
+  expect(health.missing()).toEqual(['pipeline waf is starting: opensearch: SINK_UNAUTHORISED: opensearch_401'])
   health.set('waf', 'failed', 'a fault in the sink')
   expect(health.missing()).toEqual(['pipeline waf is failed: a fault in the sink'])
   expect(health.failed()).toBe(true)
@@ -220,4 +220,18 @@ test('an old GeoIP database is said on the page and by readyz, which stays ready
   const ready = await get(`${server.url}/readyz`)
   expect(ready.status).toBe(200)
   expect(JSON.parse(ready.body)).toEqual({ ready: true, geoip: ['the database is 90 days old'] })
+})
+
+test('a pipeline that cannot start yet says in /readyz what it waits for', async () => {
+  const { server, health } = await start()
+  health.register('waf', 'topic events.waf', 'opensearch')
+  health.paused('waf', 'opensearch', 'no index template haetae-waf: haetae opensearch apply')
+  const { status, body } = await get(`${server.url}/readyz`)
+  expect(status).toBe(503)
+  expect(JSON.parse(body)).toEqual({
+    ready: false,
+    missing: ['pipeline waf is starting: opensearch: no index template haetae-waf: haetae opensearch apply'],
+  })
+  health.paused('waf', 'opensearch', undefined)
+  expect((await get(`${server.url}/readyz`)).body).toContain('pipeline waf is starting"')
 })
