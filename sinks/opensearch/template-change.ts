@@ -2,10 +2,10 @@ import type { IndexTemplate } from '../../platform/ocsf/index-template.ts'
 import type { TemplateState } from './template.ts'
 
 /** What `haetae opensearch apply` does with a template. keep: it is of a newer program. */
-export type TemplateAction = 'create' | 'update' | 'keep' | 'none'
+type TemplateAction = 'create' | 'update' | 'keep' | 'none'
 
 /** One setting or field that is not as wanted. Values as text; '' where there is none. */
-export interface TemplateDifference {
+interface TemplateDifference {
   readonly path: string
   readonly present: string
   readonly wanted: string
