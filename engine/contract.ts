@@ -4,14 +4,18 @@ import type { Clock } from '../platform/clock.ts'
 import type { Log } from '../platform/log.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import type { OcsfEvent } from '../platform/ocsf/event.ts'
-import type { Topics } from '../platform/topics/contract.ts'
+import type { TopicConfig, Topics } from '../platform/topics/contract.ts'
 
 export const BATCH_EVENTS_MAX = 500
 export const BATCH_BYTES_MAX = 1024 * 1024
 export const EVENT_BYTES_MAX = 1024 * 1024
 
-/** Which log a record came from; decides its topic, its key and how it is parsed. */
-export const kinds = ['waf', 'guardduty', 'falco'] as const
+/** Logs that are taken in from outside. */
+export const logKinds = ['waf', 'guardduty', 'falco'] as const
+export type LogKind = (typeof logKinds)[number]
+
+/** What a record is; decides its topic, its key and how it is parsed. Those that are no logs Haetae itself writes. */
+export const kinds = [...logKinds, 'alert', 'match', 'decision', 'incident', 'audit'] as const
 export type Kind = (typeof kinds)[number]
 
 /** One security event. One stage owns it at a time and may change the fields that are not readonly. */
@@ -29,6 +33,8 @@ export interface Event {
   readonly replayed: boolean
   /** Partition key for the topic sink; set by the `key` stage. */
   key: string | undefined
+  /** When the record reached us, milliseconds since the epoch; of an alert: when the event that completed it did. */
+  readonly receivedMs: number
   /** Arrival time until a parse stage sets the event's own time. */
   timeMs: number
   /** Empty until a parse stage fills it. Reads as its OCSF type; may be a view over `raw`. */
@@ -141,6 +147,8 @@ export interface Spec<Config extends ZodType, Component> {
   readonly config: Config
   /** YAML; parsed with `config` by the test suite and printed in docs/components.md. */
   readonly example: string
+  /** The topics it writes: the embedded log makes them before anything opens, `haetae topics apply` in Kafka. */
+  readonly topicsWritten?: (config: output<Config>) => readonly TopicConfig[]
   /** Config is already valid. Connects or throws; the engine retries with backoff. */
   open(config: output<Config>, deps: Deps): Promise<Component>
 }

@@ -19,15 +19,17 @@ export class RecordEvent implements Event {
   readonly marker: string | undefined
   readonly replayed: boolean
   key: string | undefined = undefined
+  readonly receivedMs: number
   timeMs: number
   body: OcsfEvent = {}
   encode: (() => Buffer) | undefined = undefined
   #id: string | undefined = undefined
 
-  constructor(kind: Kind, raw: Buffer, timeMs: number, origin?: Origin, marker?: string, replayed = false) {
+  constructor(kind: Kind, raw: Buffer, receivedMs: number, origin?: Origin, marker?: string, replayed = false) {
     this.kind = kind
     this.raw = raw
-    this.timeMs = timeMs
+    this.receivedMs = receivedMs
+    this.timeMs = receivedMs
     this.origin = origin
     this.marker = marker
     this.replayed = replayed
@@ -39,8 +41,8 @@ export class RecordEvent implements Event {
   }
 
   /** The same record before any stage touched it, for trying again one by one. */
-  static untouched(event: Event, timeMs: number): RecordEvent {
-    return new RecordEvent(event.kind, event.raw, timeMs, event.origin, event.marker, event.replayed)
+  static untouched(event: Event): RecordEvent {
+    return new RecordEvent(event.kind, event.raw, event.receivedMs, event.origin, event.marker, event.replayed)
   }
 }
 

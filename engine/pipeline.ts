@@ -15,7 +15,7 @@ export interface NamedSink {
   readonly name: string
   readonly sink: Sink
 }
-interface NamedDetector {
+export interface NamedDetector {
   readonly name: string
   readonly detector: Detector
 }

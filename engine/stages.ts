@@ -26,13 +26,10 @@ export interface Staged {
  */
 export async function runStages(stages: readonly NamedStage[], batch: Batch): Promise<Staged> {
   const untouched = batch.slice()
-  const arrivedMs = batch.map(({ timeMs }) => timeMs)
   const whole = await attempt(stages, batch)
   if (!(whole instanceof StageFailure)) return whole
   const alone: Staged[] = []
-  for (const [at, event] of untouched.entries()) {
-    alone.push(await runAlone(stages, RecordEvent.untouched(event, arrivedMs[at]!)))
-  }
+  for (const event of untouched) alone.push(await runAlone(stages, RecordEvent.untouched(event)))
   return {
     events: alone.flatMap(staged => staged.events),
     rejected: alone.flatMap(staged => staged.rejected),

@@ -6,6 +6,7 @@ import { geoip } from './geoip.ts'
 import { key } from './key.ts'
 import { parseFalco } from './parse-falco.ts'
 import { parseGuardduty } from './parse-guardduty.ts'
+import { parseJson } from './parse-json.ts'
 import { parseWaf } from './parse-waf.ts'
 import { redact } from './redact.ts'
 
@@ -17,6 +18,7 @@ export const stages: readonly Spec<ZodType, Stage>[] = [
   key,
   parseFalco,
   parseGuardduty,
+  parseJson,
   parseWaf,
   redact,
 ]

@@ -19,11 +19,11 @@ export const key = defineStage({
 })
 
 function setKeys(batch: Batch): Batch {
-  for (const event of batch) event.key = keyOf[event.kind](event) ?? event.id
+  for (const event of batch) event.key = keyOf[event.kind]?.(event) ?? event.id
   return batch
 }
 
-const keyOf: Readonly<Record<Kind, (event: Event) => string | undefined>> = {
+const keyOf: Readonly<Partial<Record<Kind, (event: Event) => string | undefined>>> = {
   waf: event => clientOf(event.raw),
   guardduty: event => resourceOf(parsed(event.raw)),
   falco: event => placeOf(parsed(event.raw)),

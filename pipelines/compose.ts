@@ -1,11 +1,11 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ZodType } from 'zod'
-import type { Deps, Positions, Sink, Source, Spec, Stage } from '../engine/contract.ts'
+import type { Deps, Detector, Positions, Sink, Source, Spec, Stage } from '../engine/contract.ts'
 import { DeadLetterFile } from '../engine/dead-letter.ts'
 import { keepRetention } from '../engine/dead-letter-files.ts'
 import { reasonCode } from '../engine/measures.ts'
-import type { NamedSink, Plan } from '../engine/pipeline.ts'
+import type { NamedDetector, NamedSink, Plan } from '../engine/pipeline.ts'
 import type { NamedStage } from '../engine/stages.ts'
 import { writeDeadLetters } from '../engine/write.ts'
 import { backoffMs, writeBackoff } from '../platform/backoff.ts'
@@ -70,10 +70,18 @@ export async function openPipeline(
   }
   const deps = depsOf(config, runtime, log, deadLetter, signal)
   const opened: (Source | Stage | Sink)[] = []
-  const open = async <C extends Source | Stage | Sink>({ spec, config: given }: Part<C>, own: Deps): Promise<C> => {
+  const open = async <C extends Source | Stage | Sink | Detector>(
+    { spec, config: given }: Part<C>,
+    own: Deps,
+  ): Promise<C> => {
     const component = await openOrWait(() => spec.open(given, own), spec.type, own, signal)
-    opened.push(component)
+    if (!('detect' in component)) opened.push(component)
     return component
+  }
+  const openSinks = async (parts: readonly Part<Sink>[], own: Deps): Promise<NamedSink[]> => {
+    const named: NamedSink[] = []
+    for (const each of parts) named.push({ name: each.spec.type, sink: await open(each, own) })
+    return named
   }
   try {
     const source = await open(config.source, deps)
@@ -81,15 +89,19 @@ export async function openPipeline(
     const behindSource = { ...deps, positions: source.positions ?? deps.positions }
     const stages: NamedStage[] = []
     for (const each of config.stages) stages.push({ name: each.spec.type, stage: await open(each, behindSource) })
-    const sinks: NamedSink[] = []
-    for (const each of config.sinks) sinks.push({ name: each.spec.type, sink: await open(each, behindSource) })
+    const detectors: NamedDetector[] = []
+    for (const each of config.detectors) {
+      detectors.push({ name: each.spec.type, detector: await open(each, behindSource) })
+    }
+    const sinks = await openSinks(config.sinks, behindSource)
+    const alertSinks = await openSinks(config.alertSinks, behindSource)
     const plan: Plan = {
       name: config.name,
       source,
       stages,
-      detectors: [],
+      detectors,
       sinks: [...sinks, ...observers],
-      alertSinks: [],
+      alertSinks,
       deadLetter,
       deliveriesMax: config.deliveriesMax,
       residentBytesMax: config.residentBytesMax,

@@ -2,9 +2,20 @@ import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import type { ZodType } from 'zod'
 import { z } from 'zod'
-import { EVENT_BYTES_MAX, type Kind, kinds, type Sink, type Source, type Spec, type Stage } from '../engine/contract.ts'
+import { detectors } from '../detections/index.ts'
+import {
+  type Detector,
+  EVENT_BYTES_MAX,
+  type Kind,
+  kinds,
+  type Sink,
+  type Source,
+  type Spec,
+  type Stage,
+} from '../engine/contract.ts'
 import { stages } from '../enrichers/index.ts'
 import { asError, HaetaeError } from '../platform/errors.ts'
+import type { TopicConfig } from '../platform/topics/contract.ts'
 import { sinks } from '../sinks/index.ts'
 import { sources } from '../sources/index.ts'
 import { type Document, type Problem, problemsOf, readDocument } from './document.ts'
@@ -22,6 +33,8 @@ export const pipelineFile = z.strictObject({
   source: component,
   stages: z.array(component).default([]),
   sinks: z.array(component).min(1),
+  detectors: z.array(component).default([]).describe('see every event behind the stages, before it is redacted'),
+  alertSinks: z.array(component).default([]).describe('where the alerts of the detectors go'),
   unredacted: z
     .boolean()
     .default(false)
@@ -48,12 +61,22 @@ export interface PipelineConfig {
   readonly source: Part<Source>
   readonly stages: readonly Part<Stage>[]
   readonly sinks: readonly Part<Sink>[]
+  readonly detectors: readonly Part<Detector>[]
+  readonly alertSinks: readonly Part<Sink>[]
   readonly deliveriesMax: number
   readonly residentBytesMax: number
   readonly deadLetterRetentionDays: number
   readonly tests: readonly PipelineTest[]
   /** What records it reads, for its tests. */
   readonly kind: Kind
+}
+
+/** The topics that some part of these pipelines writes, each once. */
+export function writtenTopics(pipelines: readonly PipelineConfig[]): readonly TopicConfig[] {
+  const written = pipelines
+    .flatMap(({ source, sinks, detectors: some, alertSinks }) => [source, ...some, ...sinks, ...alertSinks])
+    .flatMap(({ spec, config }) => spec.topicsWritten?.(config) ?? [])
+  return [...new Map(written.map(config => [config.name, config])).values()]
 }
 
 /** Thrown with every problem of a file at once. */
@@ -96,6 +119,13 @@ export function parsePipeline(file: string, text: string, env: NodeJS.ProcessEnv
   const source = part(document, sources, 'source', ['source'], parsed.source, problems)
   const stageParts = parsed.stages.map((each, at) => part(document, stages, 'stage', ['stages', at], each, problems))
   const sinkParts = parsed.sinks.map((each, at) => part(document, sinks, 'sink', ['sinks', at], each, problems))
+  const detectorParts = parsed.detectors.map((each, at) =>
+    part(document, detectors, 'detector', ['detectors', at], each, problems),
+  )
+  const alertParts = parsed.alertSinks.map((each, at) =>
+    part(document, sinks, 'sink', ['alertSinks', at], each, problems),
+  )
+  problems.push(...detectionProblems(document, parsed))
   if (problems.length > 0 || !source) throw new ConfigError(problems)
   const withRedact = redacted(document, present(stageParts), present(sinkParts), parsed.unredacted, problems)
   if (problems.length > 0) throw new ConfigError(problems)
@@ -106,6 +136,8 @@ export function parsePipeline(file: string, text: string, env: NodeJS.ProcessEnv
     source,
     stages: withRedact,
     sinks: present(sinkParts),
+    detectors: present(detectorParts),
+    alertSinks: present(alertParts),
     deliveriesMax: parsed.deliveriesMax,
     residentBytesMax: parsed.residentBytesMax,
     deadLetterRetentionDays: parsed.deadLetterRetentionDays,
@@ -135,6 +167,32 @@ function part<C>(
   const found = problemsOf(document, spec.config, config, path)
   problems.push(...found)
   return found.length === 0 ? { spec, config: spec.config.parse(config) } : undefined
+}
+
+/** Detectors and alert sinks need one another, and events as they were received. */
+function detectionProblems(
+  document: Document,
+  { stages: given, sinks: targets, detectors: some, alertSinks }: z.output<typeof pipelineFile>,
+): readonly Problem[] {
+  if (some.length === 0 && alertSinks.length === 0) return []
+  const problem = (path: readonly PropertyKey[], message: string): Problem => ({
+    where: document.locate(path),
+    message,
+  })
+  if (alertSinks.length === 0) return [problem(['detectors'], 'their alerts go nowhere: name alertSinks')]
+  if (some.length === 0) return [problem(['alertSinks'], 'nothing gives alerts: name detectors')]
+  const redacting = given.findIndex(({ type }) => type === 'redact')
+  if (redacting >= 0)
+    return [
+      problem(
+        ['stages', redacting],
+        'rules would not see what redact has replaced: detectors redact their alerts by themselves',
+      ),
+    ]
+  const at = targets.findIndex(({ type }) => !RAW_SINKS.includes(type))
+  if (at < 0) return []
+  const message = `events go to ${targets[at]!.type} redacted, and detectors must see them before: use a pipeline of its own for it, and drop here`
+  return [problem(['sinks', at], message)]
 }
 
 function present<T>(parts: readonly (T | undefined)[]): T[] {

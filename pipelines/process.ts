@@ -8,7 +8,7 @@ import { createMetrics } from '../platform/metrics.ts'
 import type { Topics } from '../platform/topics/contract.ts'
 import { openPipeline, type Runtime } from './compose.ts'
 import { Health } from './health.ts'
-import type { PipelineConfig } from './load.ts'
+import { type PipelineConfig, writtenTopics } from './load.ts'
 import { RecentEvents } from './recent.ts'
 import { makeStateFolder, type Settings } from './settings.ts'
 import { type StatusServer, serveStatus } from './status.ts'
@@ -87,17 +87,17 @@ async function runAll(
   stop: AbortController,
   opened: (plan: Plan) => void,
 ): Promise<void> {
-  const watched = pipelines.find(({ sinks }) => sinks.some(({ spec }) => spec.type !== 'topic'))
+  // Before anything reads them: on the first start there are none yet. In Kafka only a person makes topics.
+  if (!runtime.settings.kafka)
+    for (const config of writtenTopics(pipelines)) await (await runtime.topics()).ensure(config)
+  const redacted = pipelines.filter(({ stages }) => stages.some(({ spec }) => spec.type === 'redact'))
+  const watched = redacted.find(({ kind }) => kind === 'waf') ?? redacted[0]
   const observer: NamedSink = { name: 'status-page', sink: recent }
-  const topicsMade = barrier(pipelines.filter(writesTopic).length)
   const results = await Promise.allSettled(
     pipelines.map(async pipeline => {
       try {
-        // Who reads a topic starts after who makes it: on the first start there is none yet.
-        if (!writesTopic(pipeline)) await topicsMade.reached
         const observers = pipeline === watched ? [observer] : []
         const { plan, close } = await openPipeline(pipeline, runtime, stop.signal, observers)
-        if (writesTopic(pipeline)) topicsMade.arrive()
         opened(plan)
         health.set(pipeline.name, 'running')
         try {
@@ -110,7 +110,6 @@ async function runAll(
         health.set(pipeline.name, 'failed', asError(thrown).message)
         // A process with half its pipelines would look alive while events pile up: end, and let it be restarted.
         stop.abort()
-        topicsMade.open()
         throw thrown
       }
     }),
@@ -119,27 +118,8 @@ async function runAll(
   if (failed) throw asError(failed.reason)
 }
 
-/** `reached` resolves when `count` have arrived, or when it is opened because one never will. */
-function barrier(count: number): { readonly reached: Promise<void>; arrive(): void; open(): void } {
-  const { promise, resolve } = Promise.withResolvers<void>()
-  let missing = count
-  if (missing === 0) resolve()
-  return {
-    reached: promise,
-    arrive() {
-      missing--
-      if (missing === 0) resolve()
-    },
-    open: resolve,
-  }
-}
-
-function writesTopic({ sinks }: PipelineConfig): boolean {
-  return sinks.some(({ spec }) => spec.type === 'topic')
-}
-
-function usesTopics({ source, sinks }: PipelineConfig): boolean {
-  return source.spec.type === 'topic' || sinks.some(({ spec }) => spec.type === 'topic')
+function usesTopics(pipeline: PipelineConfig): boolean {
+  return pipeline.source.spec.type === 'topic' || writtenTopics([pipeline]).length > 0
 }
 
 function describe({ spec, config }: { readonly spec: { readonly type: string }; readonly config: unknown }): string {
@@ -151,7 +131,7 @@ function describe({ spec, config }: { readonly spec: { readonly type: string }; 
 function printCeiling(pipelines: readonly PipelineConfig[], log: Runtime['log']): void {
   const residentBytesMax = pipelines.reduce((sum, pipeline) => sum + pipeline.residentBytesMax + BATCH_BYTES_MAX, 0)
   const heldBytesMax = pipelines
-    .flatMap(({ source, sinks }) => [source.config, ...sinks.map(({ config }) => config)])
+    .flatMap(({ source, sinks, alertSinks }) => [source, ...sinks, ...alertSinks].map(({ config }) => config))
     .reduce<number>((sum, config) => sum + heldBytes(config), 0)
   const ceilingBytes = PROCESS_BASE_BYTES + residentBytesMax * MEMORY_FACTOR + heldBytesMax
   log.info('memory ceiling', { residentBytesMax, heldBytesMax, ceilingMiB: Math.round(ceilingBytes / 1024 ** 2) })

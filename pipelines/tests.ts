@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
-import type { Deps, Event, Stage } from '../engine/contract.ts'
+import type { Alert, Deps, Event, Stage } from '../engine/contract.ts'
 import { kinds } from '../engine/contract.ts'
 import { RecordEvent, trimmed } from '../engine/event.ts'
 import { reasonCode } from '../engine/measures.ts'
@@ -21,10 +21,12 @@ export const pipelineTest = z.strictObject({
       rejected: z.array(z.string()).optional(),
       /** How many were dropped on purpose. */
       dropped: z.int().min(0).optional(),
+      /** One entry for each alert of the detectors, in order. */
+      alerts: z.array(z.record(z.string(), z.unknown())).optional(),
     })
     .refine(
       expected => Object.values(expected).some(each => each !== undefined),
-      'expects nothing: say events, rejected or dropped',
+      'expects nothing: say events, rejected, dropped or alerts',
     ),
 })
 export type PipelineTest = z.output<typeof pipelineTest>
@@ -36,7 +38,7 @@ export interface TestResult {
   readonly failures: readonly string[]
 }
 
-/** Runs the tests of a pipeline file through its stages, without source and sinks. */
+/** Runs the tests of a pipeline file through its stages and detectors, without source and sinks. */
 export async function runPipelineTests(pipeline: PipelineConfig, deps: Deps): Promise<TestResult[]> {
   const results: TestResult[] = []
   for (const test of pipeline.tests) {
@@ -48,7 +50,13 @@ export async function runPipelineTests(pipeline: PipelineConfig, deps: Deps): Pr
     const batch = test.given.map((record, at) => eventOf(record, test.kind ?? pipeline.kind, at, nowMs))
     const { events, rejected, dropped } = await runStages(stages, batch)
     for (const { stage } of stages) await stage.close?.()
+    const alerts: Alert[] = []
+    for (const { spec, config } of pipeline.detectors) {
+      const detector = await spec.open(config, deps)
+      detector.detect(events, alert => alerts.push(alert))
+    }
     const failures = compare(test, events, {
+      alerts,
       rejected: rejected.map(({ reason }) => reasonCode(reason)),
       dropped: dropped.reduce((sum, count) => sum + count, 0),
     })
@@ -65,18 +73,11 @@ function eventOf(record: string | Record<string, unknown>, kind: Event['kind'], 
 function compare(
   { expect }: PipelineTest,
   events: readonly Event[],
-  actual: { readonly rejected: readonly string[]; readonly dropped: number },
+  actual: { readonly rejected: readonly string[]; readonly dropped: number; readonly alerts: readonly Alert[] },
 ): string[] {
   const failures: string[] = []
-  if (expect.events) {
-    const bodies = events.map(bodyOf)
-    if (bodies.length !== expect.events.length) {
-      failures.push(`expected ${expect.events.length} events, got ${bodies.length}`)
-    }
-    expect.events.forEach((wanted, at) => {
-      if (at < bodies.length) failures.push(...differences(wanted, bodies[at], `events[${at}]`))
-    })
-  }
+  if (expect.events) failures.push(...listDifferences('events', expect.events, events))
+  if (expect.alerts) failures.push(...listDifferences('alerts', expect.alerts, actual.alerts))
   if (expect.rejected && !isDeepStrictEqual(expect.rejected, actual.rejected)) {
     failures.push(`expected rejected [${expect.rejected.join(', ')}], got [${actual.rejected.join(', ')}]`)
   }
@@ -84,6 +85,13 @@ function compare(
     failures.push(`expected ${expect.dropped} dropped, got ${actual.dropped}`)
   }
   return failures
+}
+
+function listDifferences(what: 'events' | 'alerts', wanted: readonly unknown[], events: readonly Event[]): string[] {
+  const bodies = events.map(bodyOf)
+  const count = bodies.length === wanted.length ? [] : [`expected ${wanted.length} ${what}, got ${bodies.length}`]
+  const each = wanted.slice(0, bodies.length).flatMap((body, at) => differences(body, bodies[at], `${what}[${at}]`))
+  return [...count, ...each]
 }
 
 /** What a sink would get, so that a body with its own encoder is tested by its bytes. */

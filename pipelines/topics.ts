@@ -7,9 +7,9 @@ import type { GroupLag, TopicConfig, Topics } from '../platform/topics/contract.
 import { type EmbeddedTopics, openEmbedded, type PartitionState } from '../platform/topics/embedded.ts'
 import type { PlannedChange } from '../platform/topics/kafka/administration.ts'
 import type { KafkaTopics } from '../platform/topics/kafka/kafka.ts'
-import { topicsWritten } from '../sinks/topic.ts'
 import type { Append } from './dead-letters.ts'
 import { shippedPipelines } from './files.ts'
+import { writtenTopics } from './load.ts'
 import { loadWithStandIns } from './offline.ts'
 import type { Settings } from './settings.ts'
 
@@ -114,11 +114,7 @@ export function configuredTopics(
   settings: Settings,
   files: readonly string[] = shippedPipelines(),
 ): readonly TopicConfig[] {
-  const written = files
-    .map(file => loadWithStandIns(file, settings).pipeline)
-    .flatMap(({ sinks }) => sinks.filter(({ spec }) => spec.type === 'topic'))
-    .flatMap(({ config }) => topicsWritten(config))
-  return [...new Map(written.map(config => [config.name, config])).values()]
+  return writtenTopics(files.map(file => loadWithStandIns(file, settings).pipeline))
 }
 
 /** What makes Kafka's topics as the pipelines want them; with `apply` it is done. One result a topic, in order. */

@@ -5,6 +5,7 @@ import {
   type Encoded,
   type Kind,
   kinds,
+  logKinds,
   type Rejection,
   type Sink,
   type Verdict,
@@ -23,12 +24,17 @@ const config = z.strictObject({
     .regex(/^[A-Za-z0-9._-]*(\{kind\})?[A-Za-z0-9._-]*$/, 'letters, digits, . _ - and at most one {kind}')
     .min(1)
     .default(`events.${KIND}`)
-    .describe('{kind} becomes waf, guardduty or falco: a topic for each kind'),
+    .describe('{kind} becomes waf, guardduty, alert …: a topic for each kind'),
   kinds: z
     .array(z.enum(kinds))
     .min(1)
-    .default([...kinds])
-    .describe('Kinds whose topics are made at start'),
+    .default([...logKinds])
+    .describe('Kinds whose topics are made at start; with {kind} in `topic`'),
+  only: z
+    .array(z.enum(kinds))
+    .min(1)
+    .optional()
+    .describe('Takes these kinds alone and leaves the others to another sink; all of them when left out'),
   partitions: z.int().min(1).max(1024).default(4).describe('Bounds how many consumers share the work of a group'),
   compacted: z.boolean().default(false).describe('Keeps the newest record of each key for ever'),
   retention: z
@@ -50,10 +56,12 @@ export const topic = defineSink({
   config,
   example: `topic: events.{kind}
 kinds: [waf]
+only: [waf]
 partitions: 4
 compacted: false
 retention: { hours: 168, bytesMax: 10737418240 }
 `,
+  topicsWritten,
   open: openTopicSink,
 })
 
@@ -90,7 +98,7 @@ async function openTopicSink(given: z.output<typeof config>, deps: Deps): Promis
     async write(records) {
       const retry: number[] = []
       const reject: Rejection[] = []
-      const groups = groupRecords(records, given.topic)
+      const groups = groupRecords(records, given)
       let refusal: string | undefined
       await Promise.all(
         groups.map(async group => {
@@ -133,11 +141,15 @@ async function appendGroup(topics: Topics, { topic: name, marker, records, first
   return topics.append(name, records, exact)
 }
 
-function groupRecords(records: readonly Encoded[], template: string): readonly Group[] {
+function groupRecords(
+  records: readonly Encoded[],
+  { topic: template, only }: z.output<typeof config>,
+): readonly Group[] {
   const groups = new Map<string, Group>()
   let last: Group | undefined
   let lastKind: Kind | undefined
   for (const [position, { event }] of records.entries()) {
+    if (only && !only.includes(event.kind)) continue
     if (!last || event.marker !== last.marker || event.kind !== lastKind) {
       const name = topicName(template, event.kind)
       const id = event.marker === undefined ? name : `${name} ${event.marker}`
@@ -148,7 +160,7 @@ function groupRecords(records: readonly Encoded[], template: string): readonly G
       }
       lastKind = event.kind
     }
-    const { key, raw: value, timeMs, replayed } = event
+    const { key, raw: value, receivedMs: timeMs, replayed } = event
     last.records.push(replayed ? { key, value, timeMs, replayed } : { key, value, timeMs })
     last.positions.push(position)
   }
@@ -159,10 +171,8 @@ function topicName(template: string, kind: Kind): string {
   return template.replace(KIND, kind)
 }
 
-/** The topics that a sink of this configuration writes, for the command that makes them in Kafka. */
-export function topicsWritten(given: unknown): readonly TopicConfig[] {
-  const valid = config.parse(given)
-  return wantedKinds(valid).map(kind => topicConfig(topicName(valid.topic, kind), valid))
+function topicsWritten(given: z.output<typeof config>): readonly TopicConfig[] {
+  return wantedKinds(given).map(kind => topicConfig(topicName(given.topic, kind), given))
 }
 
 /** One topic for each kind, or one for all. */

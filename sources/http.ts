@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { type Deps, defineSource, kinds, type Source } from '../engine/contract.ts'
+import { type Deps, defineSource, logKinds, type Source } from '../engine/contract.ts'
 import { readSecret, secretRef } from '../platform/secret.ts'
 import { keyHashOf } from './http/admit.ts'
 import { Inflight } from './http/inflight.ts'
@@ -24,7 +24,7 @@ const config = z
       .optional()
       .describe('PEM files. Firehose speaks only HTTPS on port 443; usually a load balancer ends it'),
     accessKey: secretRef.describe('What clients send in X-Amz-Firehose-Access-Key or Authorization: Bearer'),
-    kinds: z.array(z.enum(kinds)).min(1).default(['waf']).describe('POST /firehose/<kind> and /ingest/<kind>'),
+    kinds: z.array(z.enum(logKinds)).min(1).default(['waf']).describe('POST /firehose/<kind> and /ingest/<kind>'),
     bodyBytesMax: z
       .int()
       .min(1024)

@@ -4,14 +4,21 @@ import { BATCH_BYTES_MAX, BATCH_EVENTS_MAX, type Deps, defineSource, kinds, type
 import { TopicSource } from './topic/consume.ts'
 import { PoisonGuard } from './topic/poison.ts'
 
+const topicName = z.string().min(1).max(249)
+
 const config = z.strictObject({
-  topic: z.string().min(1).max(249).describe('Made by the pipeline that writes to it'),
+  topic: topicName.describe('Made by the pipeline that writes to it'),
+  kind: z.enum(kinds).describe('What the records of the topic are'),
+  also: z
+    .array(z.strictObject({ topic: topicName, kind: z.enum(kinds) }))
+    .max(16)
+    .default([])
+    .describe('Further topics that the same group reads'),
   group: z
     .string()
     .regex(/^[A-Za-z0-9._-]{1,249}$/)
     .optional()
     .describe("The consumer group; the pipeline's name when left out"),
-  kind: z.enum(kinds).describe('What the records of the topic are'),
   from: z.enum(['earliest', 'latest']).default('earliest').describe('Where a group without a position begins'),
   commitMs: z.int().min(10).max(60_000).default(1_000).describe('How often the position is stored'),
   deathsMax: z
@@ -31,8 +38,9 @@ export const topic = defineSource({
   summary: 'Reads a topic as one member of a consumer group; stores its position once everything before it is settled.',
   config,
   example: `topic: events.waf
-group: waf
 kind: waf
+also: [{ topic: events.falco, kind: falco }]
+group: waf
 from: earliest
 commitMs: 1000
 deathsMax: 3
@@ -44,9 +52,13 @@ bytesMax: 1048576
 
 /** Throws TOPIC_UNKNOWN while nobody has made the topic. */
 async function openTopicSource(given: z.output<typeof config>, deps: Deps): Promise<Source> {
+  const { topic: name, kind, also, deathsMax, ...options } = given
   const group = given.group ?? deps.pipeline
-  const guard = new PoisonGuard(join(deps.stateFolder, 'poison', `${group}-${given.topic}`), given.deathsMax, deps.log)
-  const source = new TopicSource({ ...given, group }, deps, guard)
+  const topics = [{ topic: name, kind }, ...also].map(each => {
+    const guard = new PoisonGuard(join(deps.stateFolder, 'poison', `${group}-${each.topic}`), deathsMax, deps.log)
+    return { ...each, guard }
+  })
+  const source = new TopicSource({ ...options, group, topics }, deps)
   await source.start(await deps.topics())
   return source
 }

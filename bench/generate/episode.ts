@@ -5,9 +5,25 @@ import type { Request } from './record.ts'
 import { acls, type Verdict } from './rules.ts'
 import type { Ask } from './shop.ts'
 
-/** An attack with its hour, its addresses and tools, and what the web ACL makes of it. */
+export type EpisodeName =
+  | 'scanner'
+  | 'sqli'
+  | 'xss'
+  | 'traversal'
+  | 'stuffing'
+  | 'burst'
+  | 'coupons'
+  | 'probes'
+  | 'sale-rush'
+  | 'office'
+  | 'crawl'
+  | 'uptime'
+
+/** An attack or a crowd with its hour, its addresses and tools, and what the web ACL makes of it. */
 export interface Episode {
-  readonly name: 'scanner' | 'sqli' | 'xss' | 'traversal' | 'stuffing' | 'burst' | 'coupons' | 'probes'
+  readonly name: EpisodeName
+  /** false: a crowd that must not be blocked. */
+  readonly hostile: boolean
   /** Begin and end as fractions of the generated time. */
   readonly from: number
   readonly to: number

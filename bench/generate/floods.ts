@@ -14,6 +14,7 @@ export function stuffing(seed: number): Episode {
   const clients = many(['tencent-cn', 'vnpt', 'rostelecom', 'frantech'], 420, seed, 51, CHROME, same)
   return {
     name: 'stuffing',
+    hostile: true,
     from: 0.72,
     to: 0.79,
     share: 0.2,
@@ -48,6 +49,7 @@ export function burst(seed: number): Episode {
   })
   return {
     name: 'burst',
+    hostile: true,
     from: 0.871,
     to: 0.877,
     share: 0.85,
@@ -77,6 +79,7 @@ export function coupons(seed: number): Episode {
   const tokens = clients.map((_, index) => fakeJwt(new Random(seed, 7100 + index)))
   return {
     name: 'coupons',
+    hostile: true,
     from: 0.625,
     to: 0.68,
     share: 0.06,

@@ -59,6 +59,7 @@ export function scanner(seed: number): Episode {
   ]
   return {
     name: 'scanner',
+    hostile: true,
     from: 0.118,
     to: 0.152,
     share: 0.6,
@@ -124,6 +125,7 @@ export function sqli(seed: number): Episode {
   ]
   return {
     name: 'sqli',
+    hostile: true,
     from: 0.303,
     to: 0.334,
     share: 0.15,
@@ -177,6 +179,7 @@ export function xss(seed: number): Episode {
   const clients = many(['rostelecom', 'claro-br', 'frantech'], 4, seed, 31, CHROME)
   return {
     name: 'xss',
+    hostile: true,
     from: 0.455,
     to: 0.477,
     share: 0.09,
@@ -228,6 +231,7 @@ export function traversal(seed: number): Episode {
   const clients = many(['frantech', 'tor-exit'], 3, seed, 41, 'curl/8.16.0', { case: 'title' })
   return {
     name: 'traversal',
+    hostile: true,
     from: 0.561,
     to: 0.579,
     share: 0.08,
@@ -267,6 +271,7 @@ export function probes(seed: number): Episode {
   )
   return {
     name: 'probes',
+    hostile: true,
     from: 0,
     to: 1,
     share: 0.012,

@@ -1,9 +1,9 @@
 /** A stretch of time at the shop's gate, as AWS WAF logs it. */
-import type { Episode } from './episode.ts'
+import { crawl, office, saleRush, uptime } from './crowds.ts'
+import type { Episode, EpisodeName } from './episode.ts'
 import { burst, coupons, stuffing } from './floods.ts'
 import { probes, scanner, sqli, traversal, xss } from './injections.ts'
 import { Random } from './random.ts'
-import type { Request } from './record.ts'
 import { recordJson } from './record.ts'
 import { Visits } from './visits.ts'
 
@@ -18,6 +18,8 @@ export interface WafOptions {
   readonly people?: number
   /** Multiplies the odds that a request is part of an attack, for short samples that should still show every one. */
   readonly attackOdds?: number
+  /** Adds crowds that look like attacks and are none: a sale, an office behind one address, a crawler, a monitor. */
+  readonly crowds?: boolean
   /** Records that are delivered once more, byte for byte, some time later. */
   readonly repeatsPerMillion?: number
 }
@@ -30,21 +32,43 @@ const REPEAT_POOL = 256
 /** Half minutes of a day. */
 const SLOTS = 2880
 
+/** A record with what is known of it: of which attack or crowd it is, if of any, and whose. */
+export interface Labelled {
+  readonly record: string
+  readonly ip: string
+  readonly timeMs: number
+  readonly of: EpisodeName | undefined
+  readonly hostile: boolean
+}
+
 /** Records as JSON text without line feed. Same options, same text. */
 export function* generateWaf(options: WafOptions): Generator<string> {
-  const { seed, count, startMs, durationMs, people = 20_000, attackOdds = 1, repeatsPerMillion = 0 } = options
+  for (const { record } of generateLabelledWaf(options)) yield record
+}
+
+/** The same, with the truth about each, for measuring what detections find. */
+export function* generateLabelledWaf(options: WafOptions): Generator<Labelled> {
+  const { seed, count, startMs, durationMs, people = 20_000, repeatsPerMillion = 0 } = options
   const random = new Random(seed)
   const visits = new Visits(seed, people)
-  const episodes = [scanner, sqli, xss, traversal, stuffing, burst, coupons, probes]
-    .map(begin => begin(seed))
-    .map(each => ({ ...each, share: (each.share * attackOdds) / (1 + each.share * (attackOdds - 1)) }))
+  const episodes = episodesOf(options)
   const upTo = timetable(episodes)
-  const again: string[] = []
+  const again: Labelled[] = []
   for (let index = 0; index < count; index++) {
     const fraction = timeOf((index + random.fraction()) / count, upTo)
     const jitter = Math.min(JITTER_MS, durationMs / 20) * (random.fraction() * 2 - 1)
     const atMs = startMs + Math.min(durationMs - 1, Math.max(0, Math.round(fraction * durationMs + jitter)))
-    const record = recordJson(requestAt(fraction, atMs, visits, episodes, random), atMs, random)
+    const episode = episodeAt(fraction, episodes, random)
+    const request = episode
+      ? episode.make(random, (fraction - episode.from) / (episode.to - episode.from), atMs)
+      : visits.next(random, atMs)
+    const record = {
+      record: recordJson(request, atMs, random),
+      ip: request.client.ip,
+      timeMs: atMs,
+      of: episode?.name,
+      hostile: episode?.hostile === true,
+    }
     yield record
     if (repeatsPerMillion > 0) {
       if (again.length < REPEAT_POOL) again.push(record)
@@ -54,20 +78,24 @@ export function* generateWaf(options: WafOptions): Generator<string> {
   }
 }
 
-function requestAt(
-  fraction: number,
-  atMs: number,
-  visits: Visits,
-  episodes: readonly Episode[],
-  random: Random,
-): Request {
+function episodesOf({ seed, people = 20_000, attackOdds = 1, crowds = false }: WafOptions): readonly Episode[] {
+  const attacks = [scanner, sqli, xss, traversal, stuffing, burst, coupons, probes].map(begin => begin(seed))
+  const likelier = attacks.map(each => ({
+    ...each,
+    share: (each.share * attackOdds) / (1 + each.share * (attackOdds - 1)),
+  }))
+  return crowds ? [...likelier, saleRush(seed, people), office(seed), crawl(seed), uptime(seed)] : likelier
+}
+
+/** Of which episode the next request is; undefined: of none, it is ordinary traffic. */
+function episodeAt(fraction: number, episodes: readonly Episode[], random: Random): Episode | undefined {
   let draw = random.fraction()
   for (const episode of episodes) {
     if (fraction < episode.from || fraction >= episode.to) continue
-    if (draw < episode.share) return episode.make(random, (fraction - episode.from) / (episode.to - episode.from), atMs)
+    if (draw < episode.share) return episode
     draw -= episode.share
   }
-  return visits.next(random, atMs)
+  return undefined
 }
 
 /** Requests up to each slot of the stretch: the hour's, and what the attacks add to it. */

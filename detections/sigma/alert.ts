@@ -18,12 +18,13 @@ export function alertOf(rule: Rule, event: Event, names: SecretNames): Alert {
   const body = redactValue(bodyOf(rule, event, id), names) as OcsfEvent
   return {
     id,
-    kind: event.kind,
+    kind: 'alert',
     origin: event.origin,
     raw: Buffer.from(JSON.stringify(body)),
     marker: undefined,
     replayed: event.replayed,
     key: keyOf(event),
+    receivedMs: event.receivedMs,
     timeMs: event.timeMs,
     body,
     encode: undefined,

@@ -1,4 +1,4 @@
-/** What the parse stages of Detection Finding (OCSF 2004) share. */
+/** What the parse stages of findings (OCSF 2004) and of Haetae's own records share. */
 import type { Batch, Event, Stage } from '../../engine/contract.ts'
 import { EVENT_BYTES_MAX } from '../../engine/contract.ts'
 import type { Clock } from '../../platform/clock.ts'
@@ -18,7 +18,11 @@ export type MapFinding = (record: JsonObject, event: Event, dangerous: JsonObjec
 /**
  * `notIt` is the reason for records that are JSON, but not of this kind. An event time that cannot be one is refused (event-time.ts).
  */
-export function findingStage(notIt: 'not_guardduty' | 'not_falco', map: MapFinding, clock: Clock): Stage {
+export function findingStage(
+  notIt: 'not_guardduty' | 'not_falco' | 'not_haetae',
+  map: MapFinding,
+  clock: Clock,
+): Stage {
   const read = (event: Event, nowMs: number): Mapped => {
     const json = guardedJson(event.raw, LIMITS)
     if (!json.ok) return { reason: json.detail ? `${json.reason}: ${json.detail}` : json.reason }

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { type DeadLetter, type Kind, kinds } from '../../engine/contract.ts'
+import { type DeadLetter, type LogKind, logKinds } from '../../engine/contract.ts'
 import { run as runPlan } from '../../engine/pipeline.ts'
 import type { NamedStage } from '../../engine/stages.ts'
 import type { DeadLetterStore } from '../../engine/write.ts'
@@ -15,7 +15,7 @@ import { readSettings } from '../settings.ts'
 /** Parses, enriches and redacts the records of a file: what the pipelines would write, on stdout. */
 export const map: Command = {
   name: 'map',
-  usage: `${kinds.join('|')} FILE|- [--strict]`,
+  usage: `${logKinds.join('|')} FILE|- [--strict]`,
   summary: 'normalise and enrich records; rejected ones as {"line","reason"} on stderr (--strict: exit 1 on any)',
   async run(args) {
     const { values, positionals } = parseArgs({
@@ -24,7 +24,7 @@ export const map: Command = {
       options: { strict: { type: 'boolean', default: false } },
     })
     const [kind, file, extra] = positionals
-    if (!isKind(kind)) throw new HaetaeError('USAGE', `the first argument is one of ${kinds.join(', ')}`)
+    if (!isKind(kind)) throw new HaetaeError('USAGE', `the first argument is one of ${logKinds.join(', ')}`)
     if (file === undefined) throw new HaetaeError('USAGE', 'name a file, or - for standard input')
     if (extra !== undefined) throw new HaetaeError('USAGE', `one file at a time: "${extra}" is one too many`)
     const rejected = await mapFile(kind, file)
@@ -33,7 +33,7 @@ export const map: Command = {
 }
 
 /** How many records were rejected. */
-async function mapFile(kind: Kind, path: string): Promise<number> {
+async function mapFile(kind: LogKind, path: string): Promise<number> {
   const stop = new AbortController()
   const refused = new RejectedLines(() => stop.abort())
   const deps = {
@@ -95,6 +95,6 @@ class RejectedLines implements DeadLetterStore {
   }
 }
 
-function isKind(text: string | undefined): text is Kind {
-  return kinds.some(kind => kind === text)
+function isKind(text: string | undefined): text is LogKind {
+  return logKinds.some(kind => kind === text)
 }

@@ -1,7 +1,7 @@
 import { hash, timingSafeEqual } from 'node:crypto'
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { isIP } from 'node:net'
-import type { Kind } from '../../engine/contract.ts'
+import type { LogKind } from '../../engine/contract.ts'
 import type { Refusal } from './answer.ts'
 
 export type Route = 'firehose' | 'ingest'
@@ -12,13 +12,13 @@ export interface Gate {
   readonly keyHash: Buffer
   /** Names a client may use for us in Host, besides addresses and localhost. */
   readonly hosts: ReadonlySet<string>
-  readonly kinds: readonly Kind[]
+  readonly kinds: readonly LogKind[]
   readonly bodyBytesMax: number
 }
 
 export interface Admitted {
   readonly route: Route
-  readonly kind: Kind
+  readonly kind: LogKind
   /** What the client calls this request; undefined for NDJSON without Idempotency-Key. */
   readonly requestId: string | undefined
   readonly gzip: boolean
@@ -57,7 +57,7 @@ export function admit(head: Head, gate: Gate): Admitted | Refusal {
   return admitBody(route as Route, kind, headers, gate.bodyBytesMax)
 }
 
-function admitBody(route: Route, kind: Kind, headers: IncomingHttpHeaders, bytesMax: number): Admitted | Refusal {
+function admitBody(route: Route, kind: LogKind, headers: IncomingHttpHeaders, bytesMax: number): Admitted | Refusal {
   const requestId = route === 'firehose' ? header(headers, 'x-amz-firehose-request-id') : idempotencyKey(headers)
   if (route === 'firehose') {
     const version = header(headers, 'x-amz-firehose-protocol-version')

@@ -3,7 +3,6 @@ import {
   type Deps,
   EVENT_BYTES_MAX,
   type Event,
-  type Kind,
   type Positions,
   type Source,
 } from '../../engine/contract.ts'
@@ -19,12 +18,11 @@ import type {
   Topics,
 } from '../../platform/topics/contract.ts'
 import { placeOf } from '../../platform/topics/place.ts'
-import type { Caution, PoisonGuard } from './poison.ts'
-import { Stream } from './stream.ts'
+import type { Caution } from './poison.ts'
+import { type ReadTopic, Stream } from './stream.ts'
 
 export interface ConsumeOptions extends Omit<SubscribeOptions, 'topics' | 'listener'> {
-  readonly topic: string
-  readonly kind: Kind
+  readonly topics: readonly ReadTopic[]
   readonly commitMs: number
 }
 
@@ -36,7 +34,6 @@ export class TopicSource implements Source {
   readonly positions: Positions
   readonly #options: ConsumeOptions
   readonly #deps: Deps
-  readonly #guard: PoisonGuard
   readonly #streams = new Map<string, Stream>()
   readonly #revokedListeners: ((streams: readonly string[]) => void)[] = []
   readonly #stop = new AbortController()
@@ -48,10 +45,9 @@ export class TopicSource implements Source {
   #loop: Promise<void> = Promise.resolve()
   #commitFails = false
 
-  constructor(options: ConsumeOptions, deps: Deps, guard: PoisonGuard) {
+  constructor(options: ConsumeOptions, deps: Deps) {
     this.#options = options
     this.#deps = deps
-    this.#guard = guard
     this.positions = {
       note: name => this.#streams.get(name)?.note,
       committed: name => this.#streams.get(name)?.committed,
@@ -61,11 +57,11 @@ export class TopicSource implements Source {
   }
 
   async start(topics: Topics): Promise<void> {
-    const { topic, group, from, recordsMax, bytesMax } = this.#options
+    const { topics: read, group, from, recordsMax, bytesMax } = this.#options
     this.#subscription = await topics.subscribe({
       group,
       reader: this.#deps.pipeline,
-      topics: [topic],
+      topics: read.map(({ topic }) => topic),
       from,
       recordsMax,
       bytesMax,
@@ -81,7 +77,7 @@ export class TopicSource implements Source {
   }
 
   async read(signal: AbortSignal): Promise<Delivery | undefined> {
-    this.#guard.cameThrough()
+    for (const { guard } of this.#options.topics) guard.cameThrough()
     for (;;) {
       const fetched = this.#held ?? (await this.#subscription!.poll(signal))
       this.#held = undefined
@@ -100,7 +96,7 @@ export class TopicSource implements Source {
     this.#stop.abort()
     await this.#loop
     await this.#inTurn(() => this.#commit())
-    this.#guard.close()
+    for (const { guard } of this.#options.topics) guard.close()
     await this.#subscription?.close()
   }
 
@@ -135,20 +131,21 @@ export class TopicSource implements Source {
       settle()
       return undefined
     }
-    const staged = this.#guard.entering({ partition: stream.partition, first: first.offset, next: last.offset + 1n })
+    const staged = stream.guard.entering({ partition: stream.partition, first: first.offset, next: last.offset + 1n })
     return { batch: events, ack: settle, nack: () => undefined, staged }
   }
 
   #event(stream: Stream, { offset, timeMs, replayed }: FetchedRecord, value: Buffer): Event {
     const origin = { stream: stream.name, position: offset }
-    return new RecordEvent(this.#options.kind, trimmed(value), timeMs, origin, undefined, replayed)
+    return new RecordEvent(stream.kind, trimmed(value), timeMs, origin, undefined, replayed)
   }
 
   #assigned(position: Position): void {
-    const caution = this.#guard.cautionOf(position.partition, position.offset)
-    const stream = new Stream(position, caution)
+    const read = this.#options.topics.find(({ topic }) => topic === position.topic)
+    if (!read) throw new HaetaeError('TOPIC_MISMATCH', `${position.topic} was assigned, and nobody asked for it`)
+    const stream = new Stream(position, read)
     this.#streams.set(stream.name, stream)
-    const { singly, killers } = caution
+    const { singly, killers } = stream.caution
     if (singly) {
       this.#deps.log.warn('the process died repeatedly over these records: they are read one at a time', {
         stream: stream.name,

@@ -2,8 +2,8 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { generateWaf } from '../../bench/generate.ts'
-import type { Batch, Event, Kind, Stage } from '../../engine/contract.ts'
-import { kinds } from '../../engine/contract.ts'
+import type { Batch, Event, LogKind, Stage } from '../../engine/contract.ts'
+import { logKinds } from '../../engine/contract.ts'
 import { stages } from '../../enrichers/index.ts'
 import { FakeClock } from '../support/clock.ts'
 import { exampleOf } from '../support/components.ts'
@@ -11,7 +11,7 @@ import { eventOf, testDeps } from '../support/deps.ts'
 import { alertsOfEveryKind } from '../support/falco-alerts.ts'
 import { findingsOfEveryKind } from '../support/findings.ts'
 
-const good: Readonly<Record<Kind, readonly unknown[]>> = {
+const good: Readonly<Record<LogKind, readonly unknown[]>> = {
   waf: [...generateWaf({ seed: 7, count: 12, startMs: Date.UTC(2026, 10, 23), durationMs: 3_600_000, attackOdds: 50 })],
   guardduty: Object.values(findingsOfEveryKind),
   falco: Object.values(alertsOfEveryKind),
@@ -37,10 +37,10 @@ const bad: Readonly<Record<string, unknown>> = {
 /** Stages that let events go on purpose; every other one passes or rejects. */
 const DROPPING = ['dedupe', 'filter']
 const deps = { ...testDeps(), clock: new FakeClock() }
-const parsers = new Map<Kind, Stage>()
+const parsers = new Map<LogKind, Stage>()
 
 beforeAll(async () => {
-  for (const kind of kinds) {
+  for (const kind of logKinds) {
     const spec = stages.find(({ type }) => type === `parse-${kind}`)
     expect(spec, `parse-${kind}`).toBeDefined()
     parsers.set(kind, await spec!.open({}, deps))
@@ -59,7 +59,7 @@ describe.each(stages.map(spec => ({ type: spec.type, spec })))('$type', ({ type,
   afterAll(async () => await stage.close?.())
 
   /** The outcome of each record of one batch, in order: what went on, why it was rejected, or that it was let go. */
-  async function outcomes(records: readonly unknown[], kind: Kind, parsed: boolean): Promise<string[]> {
+  async function outcomes(records: readonly unknown[], kind: LogKind, parsed: boolean): Promise<string[]> {
     const stream = `contract/${streams++}`
     const given = records.map((record, at) => eventOf(record, kind, { stream, position: BigInt(at) }))
     const rejected = new Map<Event, string>()
@@ -87,7 +87,7 @@ describe.each(stages.map(spec => ({ type: spec.type, spec })))('$type', ({ type,
     })
   }
 
-  test.each(kinds.flatMap(kind => [false, true].map(parsed => ({ kind, parsed }))))(
+  test.each(logKinds.flatMap(kind => [false, true].map(parsed => ({ kind, parsed }))))(
     'a bad record among good ones costs only itself ($kind, parsed: $parsed)',
     async ({ kind, parsed }) => {
       const [first, ...rest] = good[kind]
@@ -101,7 +101,7 @@ describe.each(stages.map(spec => ({ type: spec.type, spec })))('$type', ({ type,
     },
   )
 
-  test.each(kinds)('what happens to a record does not depend on its neighbours (%s)', async kind => {
+  test.each(logKinds)('what happens to a record does not depend on its neighbours (%s)', async kind => {
     const pool = [...good[kind], ...Object.values(bad)]
     await fc.assert(
       fc.asyncProperty(
@@ -118,24 +118,26 @@ describe.each(stages.map(spec => ({ type: spec.type, spec })))('$type', ({ type,
     )
   })
 
-  test.each(kinds)('any bytes at all are passed, rejected or let go, and never thrown at the neighbours (%s)', kind =>
-    fc.assert(
-      fc.asyncProperty(
-        fc.array(
-          fc.oneof(
-            fc.uint8Array({ maxLength: 200 }).map(bytes => Buffer.from(bytes)),
-            fc.json(),
+  test.each(logKinds)(
+    'any bytes at all are passed, rejected or let go, and never thrown at the neighbours (%s)',
+    kind =>
+      fc.assert(
+        fc.asyncProperty(
+          fc.array(
+            fc.oneof(
+              fc.uint8Array({ maxLength: 200 }).map(bytes => Buffer.from(bytes)),
+              fc.json(),
+            ),
+            {
+              minLength: 1,
+              maxLength: 20,
+            },
           ),
-          {
-            minLength: 1,
-            maxLength: 20,
+          async records => {
+            expect(await outcomes(records, kind, false)).toHaveLength(records.length)
           },
         ),
-        async records => {
-          expect(await outcomes(records, kind, false)).toHaveLength(records.length)
-        },
+        { numRuns: 40 },
       ),
-      { numRuns: 40 },
-    ),
   )
 })

@@ -64,7 +64,7 @@ const request = (more: JsonObject = {}): JsonObject => {
 describe('an alert', () => {
   test('is a valid OCSF Detection Finding that says which rule, about whom, and what to do', async () => {
     const [alert] = await alerts({ rules: [folder(login)] }, wafRecord())
-    expect(alert).toMatchObject({ rule: login['id'], severity: 'high', kind: 'waf' })
+    expect(alert).toMatchObject({ rule: login['id'], severity: 'high', kind: 'alert' })
     expect(ocsfErrors(JSON.parse(JSON.stringify(alert?.body)) as JsonObject)).toEqual([])
     expect(alert?.body).toMatchObject({
       class_uid: 2004,

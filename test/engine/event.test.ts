@@ -53,7 +53,7 @@ test('an event tried again from its raw bytes keeps its identity and origin and 
   event.timeMs = 77
   event.body = { class_uid: 4002 }
   event.encode = () => Buffer.from('changed')
-  const again = RecordEvent.untouched(event, 6)
-  expect(again).toMatchObject({ kind: 'waf', timeMs: 6, body: {}, key: undefined, encode: undefined })
+  const again = RecordEvent.untouched(event)
+  expect(again).toMatchObject({ kind: 'waf', timeMs: 5, receivedMs: 5, body: {}, key: undefined, encode: undefined })
   expect([again.id, again.origin, again.raw, again.marker]).toEqual([event.id, origin, event.raw, 'marker-1'])
 })

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { stages } from '../../enrichers/index.ts'
 import { shippedPipelines } from '../../pipelines/files.ts'
-import { ConfigError, loadPipeline, parsePipeline, requirementsOf } from '../../pipelines/load.ts'
+import { ConfigError, loadPipeline, parsePipeline, requirementsOf, writtenTopics } from '../../pipelines/load.ts'
 import { pipelineVariables, readSettings } from '../../pipelines/settings.ts'
 import { hasCode } from '../../platform/errors.ts'
 import { sinks } from '../../sinks/index.ts'
@@ -40,7 +40,7 @@ describe('every pipeline that comes with Haetae', () => {
     file => {
       const stand = Object.fromEntries(requirementsOf(file).map(name => [name, 'http://not-set.invalid']))
       const pipeline = loadPipeline(file, { ...variables, ...stand })
-      const raw = pipeline.sinks.every(({ spec }) => spec.type === 'topic')
+      const raw = pipeline.sinks.every(({ spec }) => spec.type === 'topic' || spec.type === 'drop')
       expect(pipeline.stages.at(-1)?.spec.type === 'redact').toBe(!raw)
     },
   )
@@ -71,7 +71,7 @@ describe('what is wrong, and where', () => {
   test('an unknown key of a component: its place and the keys of that component', () => {
     const text = `pipeline: a\nsource:\n  type: topic\n  topic: t\n  kind: waf\n  grup: x\n${DROP}\n`
     expect(problems(text)).toEqual([
-      'a.yaml:6:3: unknown key "grup"; allowed here: topic, group, kind, from, commitMs, deathsMax, recordsMax, bytesMax',
+      'a.yaml:6:3: unknown key "grup"; allowed here: topic, kind, also, group, from, commitMs, deathsMax, recordsMax, bytesMax',
     ])
   })
 
@@ -192,4 +192,26 @@ test('defaults are filled in, and the kind of the source is the one its tests us
     kind: 'falco',
   })
   expect(pipeline.sinks[0]?.config).toEqual({ encode: true })
+})
+
+describe('detectors', () => {
+  const SIGMA = 'detectors: [{ type: sigma }]'
+  const ALERTS = 'alertSinks: [{ type: topic, topic: alerts }]'
+
+  test('are loaded with the sinks of their alerts, whose topics are made', () => {
+    const pipeline = load(`pipeline: a\n${SOURCE}\n${DROP}\n${SIGMA}\n${ALERTS}\n`)
+    expect(pipeline.detectors.map(({ spec }) => spec.type)).toEqual(['sigma'])
+    expect(pipeline.alertSinks.map(({ spec }) => spec.type)).toEqual(['topic'])
+    expect(writtenTopics([pipeline]).map(({ name }) => name)).toEqual(['alerts'])
+  })
+
+  test.each([
+    ['without a sink for their alerts', `${DROP}\n${SIGMA}`, /^a\.yaml:4:\d+: their alerts go nowhere/],
+    ['sinks for alerts without them', `${DROP}\n${ALERTS}`, /^a\.yaml:4:\d+: nothing gives alerts/],
+    ['behind redact', `stages: [{ type: redact }]\n${DROP}\n${SIGMA}\n${ALERTS}`, /rules would not see/],
+    ['beside a sink that wants redacted events', `${FILE}\n${SIGMA}\n${ALERTS}`, /detectors must see them before/],
+    ['of an unknown type', `${DROP}\ndetectors: [{ type: sigmar }]\n${ALERTS}`, /no detector is called "sigmar"/],
+  ])('are refused %s', (_what, text, message) => {
+    expect(problems(`pipeline: a\n${SOURCE}\n${text}\n`)).toEqual([expect.stringMatching(message)])
+  })
 })

@@ -123,6 +123,15 @@ describe('the topic sink', () => {
     await topics.close()
   })
 
+  it('takes only the kinds it is told to, and leaves the others to another sink', async () => {
+    const { sink, topics } = await opened({ topic: 'alerts', only: ['falco'], partitions: 1 })
+    const verdict = await sink.write([encoded({ raw: 'w' }), encoded({ raw: 'f', kind: 'falco' })], signal)
+    expect(verdict).toEqual({ retry: [], reject: [] })
+    expect((await everything(topics, 'alerts', 1)).map(({ value }) => String(value))).toEqual(['f'])
+    expect(topics.describe().reduce((sum, { end }) => sum + Number(end), 0)).toBe(1)
+    await topics.close()
+  })
+
   it('writes a set that is sent again with its marker once, also after a restart', async () => {
     const { topics, reopen } = await openTemporary()
     const batch = [encoded({ raw: '1', marker: 'request-1' }), encoded({ raw: '2', marker: 'request-1' })]

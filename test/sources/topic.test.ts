@@ -8,7 +8,7 @@ import type { FetchedRecord, Topics } from '../../platform/topics/contract.ts'
 import { topic } from '../../sources/topic.ts'
 import { FakeClock } from '../support/clock.ts'
 import { testDeps } from '../support/deps.ts'
-import { recordOf } from '../topics/support.ts'
+import { recordOf, topicConfig } from '../topics/support.ts'
 import { openTemporary } from '../topics/temporary.ts'
 import { bench, committed, never, readAll } from './topic-bench.ts'
 
@@ -41,6 +41,22 @@ async function foreignTopics(records: readonly FetchedRecord[], committed: (offs
 }
 
 describe('the topic source', () => {
+  it('reads several topics with one group, each with its kind, and stores a position for each', async () => {
+    const { topics, name, open } = await bench(2)
+    await topics.ensure(topicConfig({ name: 'second', partitions: 1 }))
+    await topics.append('second', [recordOf('k', 'from the second')])
+    const source = await open({ also: [{ topic: 'second', kind: 'audit' }] })
+    const deliveries = await readAll(source, 3)
+    const kindsRead = deliveries.flatMap(({ batch }) => batch.map(({ kind, origin }) => `${origin?.stream} ${kind}`))
+    expect(kindsRead.toSorted()).toEqual([`${name}/0 waf`, `${name}/0 waf`, 'second/0 audit'].toSorted())
+    for (const { ack } of deliveries) ack()
+    await source.close()
+    expect((await topics.lag()).map(({ topic: each, committed: at }) => `${each} ${at}`).toSorted()).toEqual(
+      [`${name} 2`, 'second 1'].toSorted(),
+    )
+    await topics.close()
+  })
+
   it('reads records as events with their bytes, time, kind, origin and the id of their bytes', async () => {
     const { topics, name, open } = await bench(0)
     await topics.append(name, [{ ...recordOf('k', ' {"a":1}\n', 1_790_000_000_123), replayed: true }])

@@ -44,6 +44,8 @@ export function configOf(parts: Parts): PipelineConfig {
     deliveriesMax: 4,
     residentBytesMax: 1024 * 1024,
     deadLetterRetentionDays: 30,
+    detectors: [],
+    alertSinks: [],
     tests: [],
     kind: 'waf',
     ...parts,
