@@ -5,6 +5,7 @@ import { doctor } from './commands/doctor.ts'
 import { lake } from './commands/lake.ts'
 import { map } from './commands/map.ts'
 import { opensearch } from './commands/opensearch.ts'
+import { reload } from './commands/reload.ts'
 import { rules } from './commands/rules.ts'
 import { run } from './commands/run.ts'
 import { test } from './commands/test.ts'
@@ -20,7 +21,20 @@ export interface Command {
   run(args: readonly string[]): Promise<number>
 }
 
-const commands: readonly Command[] = [up, run, check, test, map, deadletter, lake, topics, opensearch, rules, doctor]
+const commands: readonly Command[] = [
+  up,
+  run,
+  check,
+  test,
+  map,
+  deadletter,
+  lake,
+  topics,
+  opensearch,
+  rules,
+  reload,
+  doctor,
+]
 
 /** The command line. Events go to stdout, notices to stderr. */
 export async function main(args: readonly string[]): Promise<number> {

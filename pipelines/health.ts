@@ -30,6 +30,12 @@ export class Health {
     this.#pipelines.set(name, { name, state: 'starting', detail: undefined, readsFrom, writesTo })
   }
 
+  /** It is not part of this process any more. */
+  forget(name: string): void {
+    this.#pipelines.delete(name)
+    this.#paused.delete(name)
+  }
+
   set(name: string, state: Exclude<PipelineState, 'paused'>, detail?: string): void {
     const known = this.#pipelines.get(name)
     if (!known) return

@@ -1,17 +1,21 @@
 import { BATCH_BYTES_MAX } from '../engine/contract.ts'
-import { type NamedSink, type Plan, run } from '../engine/pipeline.ts'
 import { systemClock } from '../platform/clock.ts'
-import { asError, HaetaeError } from '../platform/errors.ts'
+import { HaetaeError } from '../platform/errors.ts'
 import { geoIpStatus } from '../platform/geoip/shared.ts'
-import { createLog } from '../platform/log.ts'
+import { createLog, silentLog } from '../platform/log.ts'
 import { createMetrics } from '../platform/metrics.ts'
 import type { Topics } from '../platform/topics/contract.ts'
-import { openPipeline, type Runtime } from './compose.ts'
+import type { Runtime } from './compose.ts'
+import { type Reloaded, serveControl } from './control.ts'
 import { Health } from './health.ts'
 import { type PipelineConfig, writtenTopics } from './load.ts'
+import { offlineDeps } from './offline.ts'
+import type { StatusServer } from './pages.ts'
+import { PipelineSet } from './pipeline-set.ts'
 import { RecentEvents } from './recent.ts'
+import { Reloading } from './reloading.ts'
 import { makeStateFolder, type Settings } from './settings.ts'
-import { type StatusServer, serveStatus } from './status.ts'
+import { serveStatus } from './status.ts'
 import { openTopics } from './topics.ts'
 
 /** Resident bytes per raw byte being written: the record, its parsed form, its encoding, and what V8 has not collected. */
@@ -29,13 +33,26 @@ export interface Running {
   /** Resolves when every pipeline stopped; rejects with the first failure, after all have stopped. */
   readonly done: Promise<void>
   readonly stop: () => void
+  /** Reads the configuration again and applies it; the answer says what came of it. */
+  readonly reload: () => Promise<readonly Reloaded[]>
 }
 
-export async function startProcess(pipelines: readonly PipelineConfig[], settings: Settings): Promise<Running> {
+export interface ProcessOptions {
+  /** Reads the configuration anew. Throws what is wrong with it, with its line. Absent: it cannot be reloaded. */
+  readonly load?: () => readonly PipelineConfig[]
+  /** Number among the workers of a container, for the log. */
+  readonly worker?: number
+}
+
+export async function startProcess(
+  pipelines: readonly PipelineConfig[],
+  settings: Settings,
+  { load = () => pipelines, worker }: ProcessOptions = {},
+): Promise<Running> {
   makeStateFolder(settings)
-  const log = createLog(settings.logLevel)
+  const plainLog = createLog(settings.logLevel)
+  const log = worker === undefined ? plainLog : plainLog.child({ worker })
   const metrics = createMetrics({ processMetrics: true })
-  const stop = new AbortController()
   let opening: Promise<Topics> | undefined
   const health = new Health(systemClock.now(), log)
   const runtime: Runtime = {
@@ -49,82 +66,79 @@ export async function startProcess(pipelines: readonly PipelineConfig[], setting
   const recent = new RecentEvents()
   // The log is taken before anything listens: a second process must fail at once, not after it took the ports.
   if (pipelines.some(usesTopics)) await runtime.topics()
+  const { promise: listening, resolve: listens } = Promise.withResolvers<number>()
+  const watched = watchedOf(pipelines)
+  const set = new PipelineSet({
+    runtime,
+    health,
+    // Before anything reads them: on the first start there are none yet. In Kafka only a person makes topics.
+    async prepare(configs) {
+      if (settings.kafka) return
+      for (const config of writtenTopics(configs)) await (await runtime.topics()).ensure(config)
+    },
+    observers: ({ name }) => (name === watched ? [{ name: 'status-page', sink: recent }] : []),
+    opened({ source }) {
+      if ('port' in source && typeof source.port === 'number') listens(source.port)
+    },
+  })
+  const reloading = new Reloading(pipelines, {
+    load: () => checked(load(), settings),
+    replace: configs => set.replace(configs),
+    log,
+    metrics,
+  })
   const status = await serveStatus({
     host: settings.statusHost,
     port: settings.statusPort,
+    hosts: [],
     health,
     metrics,
     recent,
+    revision: () => reloading.revision,
     lag: async () => (opening ? (await opening).lag() : []),
     geoip: geoIpStatus,
     now: () => systemClock.now(),
   })
+  const control = await serveControl(settings.stateFolder, async () => [await reloading.reload()], log)
   printCeiling(pipelines, log)
-  for (const { name, source, sinks } of pipelines) {
-    health.register(name, describe(source), sinks.map(describe).join(', '))
-  }
-  const { promise: listening, resolve: listens } = Promise.withResolvers<number>()
-  const opened = ({ source }: Plan): void => {
-    if ('port' in source && typeof source.port === 'number') listens(source.port)
-  }
+  set.start(pipelines)
   const running = async (): Promise<void> => {
     try {
-      await runAll(pipelines, runtime, health, recent, stop, opened)
+      await set.done
     } finally {
+      await control.close()
       await status.close()
       await (await opening)?.close()
     }
   }
-  const done = running()
-  return { runtime, health, status, listening, done, stop: () => stop.abort() }
+  return {
+    runtime,
+    health,
+    status,
+    listening,
+    done: running(),
+    stop: () => set.stop(),
+    reload: async () => [await reloading.reload()],
+  }
 }
 
-async function runAll(
-  pipelines: readonly PipelineConfig[],
-  runtime: Runtime,
-  health: Health,
-  recent: RecentEvents,
-  stop: AbortController,
-  opened: (plan: Plan) => void,
-): Promise<void> {
-  // Before anything reads them: on the first start there are none yet. In Kafka only a person makes topics.
-  if (!runtime.settings.kafka)
-    for (const config of writtenTopics(pipelines)) await (await runtime.topics()).ensure(config)
+/** The pipeline whose events the status page shows: none that is not redacted. */
+function watchedOf(pipelines: readonly PipelineConfig[]): string | undefined {
   const redacted = pipelines.filter(({ stages }) => stages.some(({ spec }) => spec.type === 'redact'))
-  const watched = redacted.find(({ kind }) => kind === 'waf') ?? redacted[0]
-  const observer: NamedSink = { name: 'status-page', sink: recent }
-  const results = await Promise.allSettled(
-    pipelines.map(async pipeline => {
-      try {
-        const observers = pipeline === watched ? [observer] : []
-        const { plan, close } = await openPipeline(pipeline, runtime, stop.signal, observers)
-        opened(plan)
-        health.set(pipeline.name, 'running')
-        try {
-          await run(plan, runtime, stop.signal)
-        } finally {
-          await close()
-        }
-        health.set(pipeline.name, 'stopped')
-      } catch (thrown) {
-        health.set(pipeline.name, 'failed', asError(thrown).message)
-        // A process with half its pipelines would look alive while events pile up: end, and let it be restarted.
-        stop.abort()
-        throw thrown
-      }
-    }),
-  )
-  const failed = results.find(result => result.status === 'rejected')
-  if (failed) throw asError(failed.reason)
+  return (redacted.find(({ kind }) => kind === 'waf') ?? redacted[0])?.name
 }
 
-function usesTopics(pipeline: PipelineConfig): boolean {
-  return pipeline.source.spec.type === 'topic' || writtenTopics([pipeline]).length > 0
+/** Detectors read files of rules, and what is wrong there must be known before anything is stopped. */
+async function checked(pipelines: readonly PipelineConfig[], settings: Settings): Promise<readonly PipelineConfig[]> {
+  for (const { name, detectors } of pipelines) {
+    const deps = { ...offlineDeps(name, settings), log: silentLog }
+    for (const { spec, config } of detectors) await spec.open(config, deps)
+  }
+  return pipelines
 }
 
-function describe({ spec, config }: { readonly spec: { readonly type: string }; readonly config: unknown }): string {
-  const topic = typeof config === 'object' && config !== null && 'topic' in config ? ` ${String(config.topic)}` : ''
-  return `${spec.type}${topic}`
+function usesTopics({ source, sinks }: PipelineConfig): boolean {
+  return source.spec.type === 'topic' || sinks.some(({ spec }) => spec.type === 'topic')
 }
 
 /** The most memory that this process is meant to take: said once, so that a container's limit can be set above it. */
@@ -145,21 +159,6 @@ function heldBytes(config: unknown): number {
     (sum, bound) => sum + (typeof bound === 'number' ? bound : 0),
     0,
   )
-}
-
-/** Aborts on SIGTERM or SIGINT; a second one, a moment later, ends the process without waiting for the drain. */
-export function stopOnSignals(stop: () => void, log: Runtime['log']): void {
-  let firstMs: number | undefined
-  const onSignal = (signal: NodeJS.Signals): void => {
-    const nowMs = systemClock.monotonicMs()
-    if (firstMs === undefined) {
-      firstMs = nowMs
-      log.info('stopping: what was read is being settled', { signal })
-      stop()
-    } else if (nowMs - firstMs > 500) process.exit(130)
-  }
-  process.on('SIGTERM', onSignal)
-  process.on('SIGINT', onSignal)
 }
 
 /** A pipeline that a person named must have what it requires. */

@@ -3,9 +3,10 @@ import type { Command } from '../cli.ts'
 import { shippedPipelines } from '../files.ts'
 import { keepCompact } from '../lake-upkeep.ts'
 import { loadPipeline, type PipelineConfig, requirementsOf } from '../load.ts'
-import { type Running, startProcess, stopOnSignals } from '../process.ts'
+import { type Running, startProcess } from '../process.ts'
 import { feedSample, hasData } from '../replay-sample.ts'
 import { ingestKey, makeStateFolder, pipelineVariables, readSettings, type Settings } from '../settings.ts'
+import { onSignals } from '../signals.ts'
 
 /** The whole system in one process: what `npm start` calls. */
 export const up: Command = {
@@ -23,8 +24,8 @@ export const up: Command = {
     const { key, made } = ingestKey(settings)
     const pipelines = startable(settings)
     const fresh = !(await hasData(settings))
-    const running = await startProcess(pipelines, settings)
-    stopOnSignals(running.stop, running.runtime.log)
+    const running = await startProcess(pipelines, settings, { load: () => startable(settings) })
+    onSignals({ ...running, drainMs: settings.drainMs, log: running.runtime.log })
     const sample = values.sample ?? (fresh && !settings.connected)
     // The configured port may be 0, for any that is free.
     const port = await Promise.race([running.listening, running.done.then(() => undefined)])

@@ -20,11 +20,10 @@ export const labelBounds: Readonly<Record<string, string>> = {
   group: 'consumer groups of the pipeline files',
   how: '`written` or `found`',
   intentional: '`true`',
-  outcome: '`durable`, or error names of the Kafka protocol',
+  outcome: '`durable`, or error names of the Kafka protocol; what came of a reload',
   pipeline: 'pipeline files of the process',
   reason: 'codes of dead letters, or error names of the Kafka protocol',
   result: 'closed set of the sink, HTTP status codes',
-  revision: 'the one that runs',
   route: 'the routes of the http source',
   rule: 'rules that run',
   sink: 'components of the pipeline file',
@@ -32,7 +31,6 @@ export const labelBounds: Readonly<Record<string, string>> = {
   state: 'closed set of the component',
   status: 'HTTP status codes the source answers with',
   topic: 'topics of the pipeline files',
-  worker: 'workers of the process',
 }
 
 const BEGIN = '<!-- metrics: written by `npm run docs`, change the code and not this -->'
