@@ -32,8 +32,11 @@ export function workersPages(name: string, workers: () => readonly WorkerPlace[]
     async readyz() {
       const all = await standings()
       const missing = missingOf(all)
-      if (missing.length > 0) return jsonPage(503, { ready: false, missing })
-      return jsonPage(200, { ready: true, revision: [...new Set(all.map(({ revision }) => revision))].join(', ') })
+      // One, unless a reload was refused by some: then a person should see it.
+      const revision = [...new Set(all.map(each => each.revision).filter(Boolean))].join(', ')
+      return missing.length > 0
+        ? jsonPage(503, { ready: false, revision, missing })
+        : jsonPage(200, { ready: true, revision })
     },
     async metrics() {
       const texts: WorkerMetrics[] = [{ worker: 0, text: await own() }]

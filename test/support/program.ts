@@ -14,9 +14,13 @@ export interface ProgramOptions {
   readonly stateFolder: string
   readonly lakeFolder: string
   readonly env?: NodeJS.ProcessEnv
+  /** What is run; `up` without the sample when left out. */
+  readonly command?: readonly string[]
+  /** false: not waited for until it is ready, only until it answers. */
+  readonly ready?: boolean
 }
 
-/** `haetae up` as a person starts it, in a process group of its own. */
+/** `haetae` as a person starts it, in a process group of its own. */
 export class Program {
   readonly key = KEY
   readonly #child: ChildProcess
@@ -39,9 +43,10 @@ export class Program {
     })
   }
 
-  static async start({ stateFolder, lakeFolder, env = {} }: ProgramOptions): Promise<Program> {
+  static async start(options: ProgramOptions): Promise<Program> {
+    const { stateFolder, lakeFolder, env = {}, command = ['up', '--no-sample'], ready = true } = options
     const [ingestPort = 0, statusPort = 0] = await freePorts(2)
-    const child = spawn(process.execPath, [join(ROOT, 'pipelines', 'haetae.mjs'), 'up', '--no-sample'], {
+    const child = spawn(process.execPath, [join(ROOT, 'pipelines', 'haetae.mjs'), ...command], {
       cwd: ROOT,
       detached: true,
       stdio: ['ignore', 'ignore', 'pipe'],
@@ -57,7 +62,7 @@ export class Program {
       },
     })
     const program = new Program(child, stateFolder, ingestPort, statusPort)
-    await program.#ready()
+    await program.#answers(ready)
     return program
   }
 
@@ -74,13 +79,13 @@ export class Program {
     return this.#child.pid ?? 0
   }
 
-  async #ready(): Promise<void> {
+  async #answers(ready: boolean): Promise<void> {
     const deadlineMs = Date.now() + START_MS_MAX
     while (Date.now() < deadlineMs) {
       if (this.#child.exitCode !== null) throw new Error(`haetae ended at its start:\n${this.#output}`)
       const answer = await fetch(`http://127.0.0.1:${this.statusPort}/readyz`).catch(() => undefined)
       await answer?.arrayBuffer()
-      if (answer?.status === 200) return
+      if (answer?.status === 200 || (answer && !ready)) return
       await pause(50)
     }
     await this.kill()
@@ -109,6 +114,11 @@ export class Program {
     } finally {
       owner.close()
     }
+  }
+
+  /** The exit code once it has ended; undefined when a signal ended it. */
+  get ended(): Promise<number | undefined> {
+    return this.#exit
   }
 
   /** SIGTERM, as an orchestrator stops it; resolves with the exit code. */

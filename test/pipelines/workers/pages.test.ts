@@ -57,6 +57,7 @@ test('not ready while one worker misses something, starts or does not answer: ea
   expect(status).toBe(503)
   expect(JSON.parse(body)).toEqual({
     ready: false,
+    revision: 'aaaaaaaaaaaa',
     missing: [
       'worker 2: pipeline waf is paused: opensearch: 403',
       'worker 3: it is starting',
