@@ -147,6 +147,8 @@ export interface Spec<Config extends ZodType, Component> {
   readonly config: Config
   /** YAML; parsed with `config` by the test suite and printed in docs/components.md. */
   readonly example: string
+  /** The most bytes of memory that the component takes besides the batches it is given; nothing worth counting when absent. */
+  readonly heldBytesMax?: (config: output<Config>) => number
   /** The topics it writes: the embedded log makes them before anything opens, `haetae topics apply` in Kafka. */
   readonly topicsWritten?: (config: output<Config>) => readonly TopicConfig[]
   /** Config is already valid. Connects or throws; the engine retries with backoff. */

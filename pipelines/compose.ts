@@ -8,13 +8,14 @@ import { reasonCode } from '../engine/measures.ts'
 import type { NamedDetector, NamedSink, Plan } from '../engine/pipeline.ts'
 import type { NamedStage } from '../engine/stages.ts'
 import { writeDeadLetters } from '../engine/write.ts'
-import { backoffMs, writeBackoff } from '../platform/backoff.ts'
+import { writeBackoff } from '../platform/backoff.ts'
 import type { Clock } from '../platform/clock.ts'
-import { asError, type ErrorCode, HaetaeError } from '../platform/errors.ts'
+import { HaetaeError } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import type { Topics } from '../platform/topics/contract.ts'
 import type { Part, PipelineConfig } from './load.ts'
+import { openOrWait, Stopped } from './open-or-wait.ts'
 import type { Settings } from './settings.ts'
 
 /** What all pipelines of one process share. */
@@ -36,27 +37,16 @@ export interface OpenPipeline {
   readonly close: () => Promise<void>
 }
 
-/** Errors that a second try cannot mend: somebody has to change something. */
-export const FATAL: readonly ErrorCode[] = [
-  'CONFIG_INVALID',
-  'SECRET_MISSING',
-  'GEOIP_MISSING',
-  'GEOIP_CORRUPT',
-  'LISTEN_FAILED',
-  'TOPIC_OWNED',
-  'TOPIC_CORRUPT',
-  'SINK_UNAUTHORISED',
-  'SINK_MISCONFIGURED',
-  'SOURCE_UNREADABLE',
-]
-
-/** Opens source, stages and sinks, in this order; a destination that is not there yet is waited for until `signal`. */
+/**
+ * Opens source, stages and sinks, in this order; a destination that is not there yet is waited for. Undefined when `signal` aborted
+ * before all were open: then what was open is closed. Rejects with what no waiting can mend.
+ */
 export async function openPipeline(
   config: PipelineConfig,
   runtime: Runtime,
   signal: AbortSignal,
   observers: readonly NamedSink[] = [],
-): Promise<OpenPipeline> {
+): Promise<OpenPipeline | undefined> {
   const log = runtime.log.child({ pipeline: config.name })
   const deadLetter = new DeadLetterFile({
     folder: runtime.settings.deadLetterFolder,
@@ -111,6 +101,7 @@ export async function openPipeline(
   } catch (error) {
     for (const component of opened.reverse()) await component.close?.().catch(() => undefined)
     await closeDeadLetter()
+    if (error instanceof Stopped) return undefined
     throw error
   }
 }
@@ -183,17 +174,4 @@ export function openByType<C>(
   const spec = specs.find(each => each.type === type)
   if (!spec) throw new HaetaeError('CONFIG_INVALID', `this build has no component "${type}"`)
   return spec.open(spec.config.parse(config), deps)
-}
-
-async function openOrWait<C>(open: () => Promise<C>, type: string, deps: Deps, signal: AbortSignal): Promise<C> {
-  for (let attempt = 0; ; attempt++) {
-    try {
-      return await open()
-    } catch (thrown) {
-      const error = asError(thrown)
-      if (signal.aborted || (error instanceof HaetaeError && FATAL.includes(error.code))) throw error
-      if (attempt === 0) deps.log.warn('a component cannot start yet', { component: type, error: error.message })
-      await deps.clock.wait(backoffMs(writeBackoff, attempt, Math.random), signal)
-    }
-  }
 }

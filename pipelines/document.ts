@@ -1,4 +1,4 @@
-import { isMap, isPair, isScalar, LineCounter, parseDocument, Scalar, visit } from 'yaml'
+import { isMap, isPair, isScalar, LineCounter, parseDocument, Scalar, visit, type YAMLParseError } from 'yaml'
 import { z } from 'zod'
 import { asError, HaetaeError } from '../platform/errors.ts'
 import { expand, hasReference } from './template.ts'
@@ -13,7 +13,10 @@ export interface Document {
   locate(path: Path, key?: string): string
 }
 
-/** Parses YAML 1.2 and fills in the environment (left as written when `env` is undefined). Throws CONFIG_UNREADABLE with the place of the first error. */
+/**
+ * Parses YAML 1.2 and fills in the environment (left as written when `env` is undefined). Throws CONFIG_UNREADABLE with the place of
+ * the first error.
+ */
 export function readDocument(file: string, text: string, env: NodeJS.ProcessEnv | undefined): Document {
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, prettyErrors: false })
@@ -22,7 +25,7 @@ export function readDocument(file: string, text: string, env: NodeJS.ProcessEnv 
     return `${file}:${line}:${col}`
   }
   const broken = document.errors[0]
-  if (broken) throw new HaetaeError('CONFIG_UNREADABLE', `${at(broken.pos[0])}: not YAML: ${broken.message}`)
+  if (broken) throw new HaetaeError('CONFIG_UNREADABLE', explainBroken(text, broken, at))
   visit(document, {
     Scalar(key, node) {
       if (!env || key === 'key' || typeof node.value !== 'string' || !hasReference(node.value)) return
@@ -38,6 +41,13 @@ export function readDocument(file: string, text: string, env: NodeJS.ProcessEnv 
       return at(offsetOf(document.contents, path, key))
     },
   }
+}
+
+/** In `{ }` and `[ ]` the brace of a reference begins a mapping, of which the parser's own words say nothing useful. */
+function explainBroken(text: string, { pos, message }: YAMLParseError, at: (offset: number) => string): string {
+  const [, reference] = /^(\$\{[^}\n]*\})/.exec(text.slice(pos[0] - 1, pos[0] + 200)) ?? []
+  if (reference === undefined) return `${at(pos[0])}: not YAML: ${message}`
+  return `${at(pos[0] - 1)}: not YAML: inside { } or [ ] quote it: "${reference}"; where it must not become text, write lines instead of { }`
 }
 
 function toValue(file: string, convert: () => unknown): unknown {

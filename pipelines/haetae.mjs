@@ -2,8 +2,9 @@
 // Haetae is TypeScript that Node 24 runs as it is. This launcher runs on any Node from 20 on, finds a Node 24 (this one,
 // or the one that npm installed as an optional dependency) and hands over.
 //
-// --max-semi-space-size=8 (MiB; also in package.json): buffers live as long as the objects that point to them, and with a larger young generation
-// they reach the bound at which V8 collects the whole heap. That cost a quarter of the CPU time (docs/performance.md).
+// --max-semi-space-size=8 (MiB; also in package.json): buffers live as long as the objects that point to them, and with a larger
+// young generation they reach the bound at which V8 collects the whole heap. That cost a quarter of the CPU time
+// (docs/performance.md).
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -39,10 +40,13 @@ if (isCurrent) {
     env,
   })
   // A terminal sends SIGINT to both of us; forwarding it again is harmless, as repeats within a moment count as one.
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+  const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP']
+  for (const signal of forwarded) process.on(signal, () => child.kill(signal))
   child.on('exit', (code, signal) => {
-    if (signal) process.kill(process.pid, signal)
-    process.exit(code ?? 1)
+    if (signal === null) process.exit(code)
+    // Whoever waits for us must see what ended it, so that nobody here may catch the signal.
+    for (const each of forwarded) process.removeAllListeners(each)
+    process.kill(process.pid, signal)
   })
 }
 

@@ -1,6 +1,6 @@
 import type { Log } from '../platform/log.ts'
 
-/** 'paused': it runs, but a destination refuses until a person acts. */
+/** 'paused': it starts or runs, but something refuses until a person acts. */
 export type PipelineState = 'starting' | 'running' | 'paused' | 'stopped' | 'failed'
 
 export interface PipelineHealth {
@@ -63,11 +63,11 @@ export class Health {
   get pipelines(): readonly PipelineHealth[] {
     return [...this.#pipelines.values()].map(pipeline => {
       const paused = [...(this.#paused.get(pipeline.name) ?? [])]
-      const waits = pipeline.state === 'running' || pipeline.state === 'starting'
-      if (!waits || paused.length === 0) return pipeline
+      const lives = pipeline.state === 'starting' || pipeline.state === 'running'
+      if (!lives || paused.length === 0) return pipeline
       return {
         ...pipeline,
-        state: pipeline.state === 'running' ? 'paused' : 'starting',
+        state: 'paused',
         detail: paused.map(([component, why]) => `${component}: ${why}`).join('; '),
       }
     })

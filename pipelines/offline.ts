@@ -9,15 +9,24 @@ import { createMetrics } from '../platform/metrics.ts'
 import { loadPipeline, type PipelineConfig, requirementsOf } from './load.ts'
 import { pipelineVariables, type Settings } from './settings.ts'
 
+/** State folders that go with the process. */
+const passing = new Set<string>()
+
+function forget(): void {
+  for (const folder of passing) rmSync(folder, { recursive: true, force: true })
+}
+
 /** Deps for commands that run stages outside a pipeline: no topics, no dead letter, state that goes with the process. */
 export function offlineDeps(pipeline: string, settings: Settings): Deps {
   const stateFolder = mkdtempSync(join(tmpdir(), 'haetae-'))
-  process.once('exit', () => rmSync(stateFolder, { recursive: true, force: true }))
+  if (passing.size === 0) process.once('exit', forget)
+  passing.add(stateFolder)
   const none = (what: string) => (): Promise<never> =>
     Promise.reject(new HaetaeError('USAGE', `this command has no ${what}`))
   return {
     pipeline,
-    log: createLog(settings.logLevel === 'info' ? 'warn' : settings.logLevel),
+    // A warning is for whoever runs pipelines, and says nothing of the records at hand: `doctor` and the status page have it.
+    log: createLog(settings.logLevel === 'info' ? 'error' : settings.logLevel),
     metrics: createMetrics(),
     clock: systemClock,
     stateFolder,

@@ -11,7 +11,7 @@ const OPEN_MS_MAX = 5_000
 export interface PipelineSetParts {
   readonly runtime: Runtime
   readonly health: Health
-  /** Called before pipelines with this configuration start, first or anew. */
+  /** Called before pipelines with new configuration start; for the first, whoever starts them has done it. */
   readonly prepare: (pipelines: readonly PipelineConfig[]) => Promise<void>
   /** Sinks that watch a pipeline beside its own. */
   readonly observers: (config: PipelineConfig) => readonly NamedSink[]
@@ -48,19 +48,9 @@ export class PipelineSet {
 
   /** At once; what fails, `done` says. */
   start(configs: readonly PipelineConfig[]): void {
-    this.#replacing = true
-    const begin = async (): Promise<void> => {
-      for (const config of configs) this.#register(config)
-      try {
-        await this.#parts.prepare(configs)
-        if (!this.#stopping) for (const config of configs) this.#launch(config, false)
-      } catch (thrown) {
-        this.#fail(asError(thrown))
-      }
-      this.#replacing = false
-      this.#endIfOver()
-    }
-    void begin()
+    for (const config of configs) this.#register(config)
+    for (const config of configs) this.#launch(config, false)
+    this.#endIfOver()
   }
 
   stop(): void {
@@ -155,14 +145,16 @@ export class PipelineSet {
   async #run(config: PipelineConfig, signal: AbortSignal, opened: () => void): Promise<Error | undefined> {
     const { runtime, health, observers, opened: tell } = this.#parts
     try {
-      const { plan, close } = await openPipeline(config, runtime, signal, observers(config))
-      tell(plan)
-      opened()
-      health.set(config.name, 'running')
-      try {
-        await run(plan, runtime, signal)
-      } finally {
-        await close()
+      const open = await openPipeline(config, runtime, signal, observers(config))
+      if (open) {
+        tell(open.plan)
+        opened()
+        health.set(config.name, 'running')
+        try {
+          await run(open.plan, runtime, signal)
+        } finally {
+          await open.close()
+        }
       }
       health.set(config.name, 'stopped')
       return undefined

@@ -1,27 +1,23 @@
-import { BATCH_BYTES_MAX } from '../engine/contract.ts'
 import { systemClock } from '../platform/clock.ts'
 import { HaetaeError } from '../platform/errors.ts'
 import { geoIpStatus } from '../platform/geoip/shared.ts'
 import { createLog, silentLog } from '../platform/log.ts'
 import { createMetrics } from '../platform/metrics.ts'
-import type { Topics } from '../platform/topics/contract.ts'
+import { sayCeiling } from './ceiling.ts'
 import type { Runtime } from './compose.ts'
 import { type Reloaded, serveControl } from './control.ts'
 import { Health } from './health.ts'
-import { type PipelineConfig, writtenTopics } from './load.ts'
+import type { PipelineConfig } from './load.ts'
+import { makeTopics, usesTopics } from './make-topics.ts'
 import { offlineDeps } from './offline.ts'
 import type { StatusServer } from './pages.ts'
 import { PipelineSet } from './pipeline-set.ts'
 import { RecentEvents } from './recent.ts'
 import { Reloading } from './reloading.ts'
 import { makeStateFolder, type Settings } from './settings.ts'
+import { SharedTopics } from './shared-topics.ts'
 import { serveStatus } from './status.ts'
 import { openTopics } from './topics.ts'
-
-/** Resident bytes per raw byte being written: the record, its parsed form, its encoding, and what V8 has not collected. */
-const MEMORY_FACTOR = 4
-/** A process that has opened its GeoIP databases and seen no event, as measured. */
-const PROCESS_BASE_BYTES = 230 * 1024 * 1024
 
 /** One running process: its pipelines, its topic log, its status page. */
 export interface Running {
@@ -37,13 +33,17 @@ export interface Running {
   readonly reload: () => Promise<readonly Reloaded[]>
 }
 
+/** Kafka, or the embedded log. */
+type ProcessTopics = SharedTopics<Awaited<ReturnType<typeof openTopics>>>
+
 export interface ProcessOptions {
-  /** Reads the configuration anew. Throws what is wrong with it, with its line. Absent: it cannot be reloaded. */
+  /** Reads the configuration anew. Throws what is wrong with it, with its line. Absent: it never changes. */
   readonly load?: () => readonly PipelineConfig[]
   /** Number among the workers of a container, for the log. */
   readonly worker?: number
 }
 
+/** Rejects with TOPIC_OWNED, TOPIC_UNKNOWN or LISTEN_FAILED, and then nothing is left open. */
 export async function startProcess(
   pipelines: readonly PipelineConfig[],
   settings: Settings,
@@ -53,73 +53,90 @@ export async function startProcess(
   const plainLog = createLog(settings.logLevel)
   const log = worker === undefined ? plainLog : plainLog.child({ worker })
   const metrics = createMetrics({ processMetrics: true })
-  let opening: Promise<Topics> | undefined
+  const topics = new SharedTopics(() => openTopics(settings, log, metrics))
   const health = new Health(systemClock.now(), log)
   const runtime: Runtime = {
     settings,
     log,
     metrics,
     clock: systemClock,
-    topics: () => (opening ??= openTopics(settings, log, metrics)),
+    topics: () => topics.get(),
     paused: (pipeline, component, reason) => health.paused(pipeline, component, reason),
   }
+  const closing: (() => Promise<void>)[] = [() => topics.close()]
+  const close = async (): Promise<void> => {
+    for (const each of closing.toReversed()) await each()
+  }
+  try {
+    await prepare(pipelines, settings, topics)
+    const parts = setOf(pipelines, runtime, health, topics)
+    const reloading = new Reloading(pipelines, {
+      load: () => checked(load(), settings),
+      replace: configs => parts.set.replace(configs),
+      log,
+      metrics,
+    })
+    const reload = async (): Promise<readonly Reloaded[]> => [await reloading.reload()]
+    const status = await serveStatus({
+      host: settings.statusHost,
+      port: settings.statusPort,
+      hosts: settings.statusHosts,
+      health,
+      metrics,
+      recent: parts.recent,
+      revision: () => reloading.revision,
+      lag: () => topics.lag(),
+      geoip: geoIpStatus,
+      now: () => systemClock.now(),
+    })
+    closing.push(() => status.close())
+    const control = await serveControl(settings.stateFolder, reload, log)
+    closing.push(() => control.close())
+    sayCeiling(pipelines, log)
+    parts.set.start(pipelines)
+    const done = parts.set.done.finally(close)
+    return { runtime, health, status, listening: parts.listening, done, stop: () => parts.set.stop(), reload }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+/**
+ * The embedded log is taken before anything listens: a second process must fail at once, not after it took the ports. In Kafka only a
+ * person makes topics, and it may be away: whoever needs it waits for it.
+ */
+async function prepare(pipelines: readonly PipelineConfig[], settings: Settings, topics: ProcessTopics): Promise<void> {
+  if (settings.kafka || !pipelines.some(usesTopics)) return
+  const opened = await topics.get()
+  if ('describe' in opened) await makeTopics(pipelines, opened)
+}
+
+interface SetParts {
+  readonly set: PipelineSet
+  readonly recent: RecentEvents
+  readonly listening: Promise<number>
+}
+
+function setOf(
+  pipelines: readonly PipelineConfig[],
+  runtime: Runtime,
+  health: Health,
+  topics: ProcessTopics,
+): SetParts {
   const recent = new RecentEvents()
-  // The log is taken before anything listens: a second process must fail at once, not after it took the ports.
-  if (pipelines.some(usesTopics)) await runtime.topics()
-  const { promise: listening, resolve: listens } = Promise.withResolvers<number>()
   const watched = watchedOf(pipelines)
+  const { promise: listening, resolve: listens } = Promise.withResolvers<number>()
   const set = new PipelineSet({
     runtime,
     health,
-    // Before anything reads them: on the first start there are none yet. In Kafka only a person makes topics.
-    async prepare(configs) {
-      if (settings.kafka) return
-      for (const config of writtenTopics(configs)) await (await runtime.topics()).ensure(config)
-    },
+    prepare: configs => prepare(configs, runtime.settings, topics),
     observers: ({ name }) => (name === watched ? [{ name: 'status-page', sink: recent }] : []),
     opened({ source }) {
       if ('port' in source && typeof source.port === 'number') listens(source.port)
     },
   })
-  const reloading = new Reloading(pipelines, {
-    load: () => checked(load(), settings),
-    replace: configs => set.replace(configs),
-    log,
-    metrics,
-  })
-  const status = await serveStatus({
-    host: settings.statusHost,
-    port: settings.statusPort,
-    hosts: [],
-    health,
-    metrics,
-    recent,
-    revision: () => reloading.revision,
-    lag: async () => (opening ? (await opening).lag() : []),
-    geoip: geoIpStatus,
-    now: () => systemClock.now(),
-  })
-  const control = await serveControl(settings.stateFolder, async () => [await reloading.reload()], log)
-  printCeiling(pipelines, log)
-  set.start(pipelines)
-  const running = async (): Promise<void> => {
-    try {
-      await set.done
-    } finally {
-      await control.close()
-      await status.close()
-      await (await opening)?.close()
-    }
-  }
-  return {
-    runtime,
-    health,
-    status,
-    listening,
-    done: running(),
-    stop: () => set.stop(),
-    reload: async () => [await reloading.reload()],
-  }
+  return { set, recent, listening }
 }
 
 /** The pipeline whose events the status page shows: none that is not redacted. */
@@ -135,30 +152,6 @@ async function checked(pipelines: readonly PipelineConfig[], settings: Settings)
     for (const { spec, config } of detectors) await spec.open(config, deps)
   }
   return pipelines
-}
-
-function usesTopics({ source, sinks }: PipelineConfig): boolean {
-  return source.spec.type === 'topic' || sinks.some(({ spec }) => spec.type === 'topic')
-}
-
-/** The most memory that this process is meant to take: said once, so that a container's limit can be set above it. */
-function printCeiling(pipelines: readonly PipelineConfig[], log: Runtime['log']): void {
-  const residentBytesMax = pipelines.reduce((sum, pipeline) => sum + pipeline.residentBytesMax + BATCH_BYTES_MAX, 0)
-  const heldBytesMax = pipelines
-    .flatMap(({ source, sinks, alertSinks }) => [source, ...sinks, ...alertSinks].map(({ config }) => config))
-    .reduce<number>((sum, config) => sum + heldBytes(config), 0)
-  const ceilingBytes = PROCESS_BASE_BYTES + residentBytesMax * MEMORY_FACTOR + heldBytesMax
-  log.info('memory ceiling', { residentBytesMax, heldBytesMax, ceilingMiB: Math.round(ceilingBytes / 1024 ** 2) })
-}
-
-/** What a component may hold besides the batches: request bodies (http), DuckDB's memory (lake). */
-function heldBytes(config: unknown): number {
-  if (typeof config !== 'object' || config === null) return 0
-  const bounds = config as Readonly<Record<string, unknown>>
-  return [bounds['inflightBytesMax'], bounds['memoryBytesMax']].reduce<number>(
-    (sum, bound) => sum + (typeof bound === 'number' ? bound : 0),
-    0,
-  )
 }
 
 /** A pipeline that a person named must have what it requires. */

@@ -10,6 +10,11 @@ export function formatOf(text: string | undefined): Format {
   return format
 }
 
+/** `1 record`, `2 records`. */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`
+}
+
 export type Row = Readonly<Record<string, string | number | boolean>>
 
 /** Rows for people or programs. In a table, what came from outside is made harmless for a terminal. */

@@ -12,9 +12,10 @@ import { shippedPipelines } from './files.ts'
 import { writtenTopics } from './load.ts'
 import { loadWithStandIns } from './offline.ts'
 import type { Settings } from './settings.ts'
+import { counted } from './terminal.ts'
 
 /** The topics of this process: Kafka when its brokers are named, else the embedded log in the state folder. */
-export function openTopics(settings: Settings, log: Log, metrics: Metrics): Promise<Topics> {
+export function openTopics(settings: Settings, log: Log, metrics: Metrics): Promise<EmbeddedTopics | KafkaTopics> {
   return settings.kafka ? openKafkaTopics(settings.kafka, log, metrics) : openLog(settings, log, metrics)
 }
 
@@ -198,8 +199,8 @@ export async function topicsOwner(settings: Settings): Promise<string | undefine
   try {
     const { pid, full, partitions } = await owner.describe()
     const bytes = partitions.reduce((sum, partition) => sum + partition.bytes, 0)
-    const waiting = waitingOf(await owner.lag())
-    return `process ${pid} owns the log: ${Math.round(bytes / 1024 ** 2)} MiB${full ? ', FULL' : ''}, ${waiting} records wait`
+    const waiting = counted(waitingOf(await owner.lag()), 'record')
+    return `process ${pid} owns the log: ${Math.round(bytes / 1024 ** 2)} MiB${full ? ', FULL' : ''}, ${waiting} waiting`
   } finally {
     owner.close()
   }
@@ -209,9 +210,9 @@ async function kafkaStanding(settings: Settings, kafka: KafkaTopics): Promise<st
   const plans = await Promise.all(configuredTopics(settings).map(config => kafka.plan(config)))
   const open = plans.filter(({ action }) => action !== 'none').map(({ topic, action }) => `${topic}: ${action}`)
   const there = plans.filter(({ action }) => action !== 'create').map(({ topic }) => topic)
-  const waiting = waitingOf(await kafka.lagOf(there))
+  const waiting = counted(waitingOf(await kafka.lagOf(there)), 'record')
   const todo = open.length === 0 ? '' : `; haetae topics apply would do: ${open.join(', ')}`
-  return `Kafka answers: ${waiting} records wait${todo}`
+  return `Kafka answers: ${waiting} waiting${todo}`
 }
 
 function waitingOf(lags: readonly GroupLag[]): number {

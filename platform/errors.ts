@@ -1,38 +1,53 @@
 /**
+ * What mends an error, and so what its caller does: `wait`: time may, try again soon. `person`: somebody has to change something
+ * at the other end; say so and ask now and then. `fatal`: no other try in this process can succeed.
+ */
+export type Cure = 'wait' | 'person' | 'fatal'
+
+/** Between two tries while an error with the cure `person` stands. */
+export const PERSON_WAIT_MS = 30_000
+
+/**
  * The closed table of error codes. Operators search for a code, so a code is never reused and each one is explained
  * in docs/errors.md (a test compares both ways).
  */
 export const errorCodes = {
-  CONFIG_INVALID: 'the configuration does not follow its schema',
-  CONFIG_UNREADABLE: 'a configuration file could not be read or is not YAML',
-  SECRET_MISSING: 'a secret is named in the configuration but neither its variable nor its file has a value',
-  USAGE: 'the command line is wrong',
-  PIPELINE_STOPPED: 'a delivery failed in a way that retrying cannot mend',
-  VERDICT_OUT_OF_RANGE: 'a sink named a position that is not in the batch it was given',
-  ACK_TWICE: 'a delivery was settled more than once',
-  STREAM_REVOKED: 'the partition belongs to another consumer now',
-  TOPIC_UNKNOWN: 'the topic does not exist',
-  TOPIC_FULL: 'the topic log reached its size bound or the disk is full',
-  TOPIC_OWNED: 'another process owns the topic log in this state folder',
-  TOPIC_CORRUPT: 'the topic log holds something that this version cannot read',
-  TOPIC_UNWRITABLE: 'the topic log cannot be written for another reason than a full disk',
-  TOPIC_MISMATCH: 'the topic, group or position is not as asked for, or cannot be',
-  TOPIC_CLOSED: 'the topic log was closed',
-  TOPIC_UNREACHABLE: 'no Kafka broker answers, or the partition has no leader',
-  TOPIC_UNAUTHORISED: 'Kafka refuses our credentials or the right to do this',
-  TOPIC_OVERSIZE: 'a record is larger than its topic takes',
-  GEOIP_MISSING: 'a GeoIP database file is missing',
-  GEOIP_CORRUPT: 'a GeoIP database cannot be read',
-  SINK_UNAUTHORISED: 'the destination refuses our credentials or our right to write',
-  SINK_MISCONFIGURED: 'the destination refuses the request for a reason that only configuration can mend',
-  DEADLETTER_UNWRITABLE: 'the dead letter cannot be written',
-  LAKE_UNWRITABLE: 'the lake cannot be written',
-  LAKE_QUERY: 'the lake query failed',
-  LAKE_COMPACTION: 'the objects of an hour of the lake could not be merged into one',
-  OUTPUT_CLOSED: 'the reader of standard output went away',
-  SOURCE_UNREADABLE: 'the input cannot be read',
-  LISTEN_FAILED: 'the address to listen on is taken or not allowed',
-} as const
+  CONFIG_INVALID: { cure: 'fatal', means: 'the configuration does not follow its schema' },
+  CONFIG_UNREADABLE: { cure: 'fatal', means: 'a configuration file could not be read or is not YAML' },
+  SECRET_MISSING: {
+    cure: 'fatal',
+    means: 'a secret is named in the configuration but neither its variable nor its file has a value',
+  },
+  USAGE: { cure: 'fatal', means: 'the command line is wrong' },
+  PIPELINE_STOPPED: { cure: 'fatal', means: 'a delivery failed in a way that retrying cannot mend' },
+  VERDICT_OUT_OF_RANGE: { cure: 'fatal', means: 'a sink named a position that is not in the batch it was given' },
+  ACK_TWICE: { cure: 'fatal', means: 'a delivery was settled more than once' },
+  STREAM_REVOKED: { cure: 'fatal', means: 'the partition belongs to another consumer now' },
+  TOPIC_UNKNOWN: { cure: 'person', means: 'the topic does not exist' },
+  TOPIC_FULL: { cure: 'wait', means: 'the topic log reached its size bound or the disk is full' },
+  TOPIC_OWNED: { cure: 'fatal', means: 'another process owns the topic log in this state folder' },
+  TOPIC_CORRUPT: { cure: 'fatal', means: 'the topic log holds something that this version cannot read' },
+  TOPIC_UNWRITABLE: { cure: 'wait', means: 'the topic log cannot be written for another reason than a full disk' },
+  TOPIC_MISMATCH: { cure: 'person', means: 'the topic, group or position is not as asked for, or cannot be' },
+  TOPIC_CLOSED: { cure: 'fatal', means: 'the topic log was closed' },
+  TOPIC_UNREACHABLE: { cure: 'wait', means: 'no Kafka broker answers, or the partition has no leader' },
+  TOPIC_UNAUTHORISED: { cure: 'person', means: 'Kafka refuses our credentials or the right to do this' },
+  TOPIC_OVERSIZE: { cure: 'fatal', means: 'a record is larger than its topic takes' },
+  GEOIP_MISSING: { cure: 'fatal', means: 'a GeoIP database file is missing' },
+  GEOIP_CORRUPT: { cure: 'fatal', means: 'a GeoIP database cannot be read' },
+  SINK_UNAUTHORISED: { cure: 'person', means: 'the destination refuses our credentials or our right to write' },
+  SINK_MISCONFIGURED: {
+    cure: 'person',
+    means: 'the destination refuses the request for a reason that only configuration can mend',
+  },
+  DEADLETTER_UNWRITABLE: { cure: 'wait', means: 'the dead letter cannot be written' },
+  LAKE_UNWRITABLE: { cure: 'wait', means: 'the lake cannot be written' },
+  LAKE_QUERY: { cure: 'fatal', means: 'the lake query failed' },
+  LAKE_COMPACTION: { cure: 'fatal', means: 'the objects of an hour of the lake could not be merged into one' },
+  OUTPUT_CLOSED: { cure: 'fatal', means: 'the reader of standard output went away' },
+  SOURCE_UNREADABLE: { cure: 'fatal', means: 'the input cannot be read' },
+  LISTEN_FAILED: { cure: 'fatal', means: 'the address to listen on is taken or not allowed' },
+} as const satisfies Readonly<Record<string, { readonly cure: Cure; readonly means: string }>>
 
 export type ErrorCode = keyof typeof errorCodes
 
@@ -50,9 +65,14 @@ export function hasCode(error: unknown, code: ErrorCode): boolean {
   return error instanceof HaetaeError && error.code === code
 }
 
-/** The destination refuses us until somebody changes something there or here; trying again soon is of no use. */
+/** `wait` for everything that is not ours: a refused connection, a full disk. */
+export function cureOf(error: unknown): Cure {
+  return error instanceof HaetaeError ? errorCodes[error.code].cure : 'wait'
+}
+
+/** The other end refuses until somebody changes something; trying again soon is of no use. */
 export function isForAPerson(error: unknown): error is HaetaeError {
-  return hasCode(error, 'SINK_UNAUTHORISED') || hasCode(error, 'SINK_MISCONFIGURED')
+  return cureOf(error) === 'person'
 }
 
 /** A caught value as an Error, whatever was thrown. */

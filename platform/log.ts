@@ -1,5 +1,9 @@
 import { type DestinationStream, pino } from 'pino'
 
+export const logLevels = ['debug', 'info', 'warn', 'error', 'fatal'] as const
+/** `fatal` is used by nothing: it keeps the log quiet. */
+export type LogLevel = (typeof logLevels)[number]
+
 type Fields = Readonly<Record<string, unknown>>
 
 /** Structured log. Normal running logs nothing per event; no secrets, no personal data. */
@@ -12,7 +16,7 @@ export interface Log {
 }
 
 /** JSON lines on stderr unless given another destination: stdout belongs to events. */
-export function createLog(level: string, destination: DestinationStream = pino.destination(2)): Log {
+export function createLog(level: LogLevel, destination: DestinationStream = pino.destination(2)): Log {
   return wrap(pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination))
 }
 

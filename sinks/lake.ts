@@ -42,6 +42,7 @@ export const lake = defineSink({
   summary:
     'Parquet objects by class, region, account and day, in a folder or on S3, for DuckDB, Athena and `haetae lake query`.',
   config,
+  heldBytesMax: settings => settings.memoryBytesMax,
   example: `folder: /var/lib/haetae/lake
 flushMs: 60000
 spoolBytesMax: 268435456

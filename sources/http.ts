@@ -65,6 +65,7 @@ export const http = defineSource({
   summary:
     'Receives over HTTP: the Firehose HTTP endpoint protocol at /firehose/<kind>, NDJSON at /ingest/<kind>; answers 200 when the records are stored',
   config,
+  heldBytesMax: settings => settings.inflightBytesMax,
   example: `host: 127.0.0.1
 port: 7078
 hosts: [ingest.example.com]

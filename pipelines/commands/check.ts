@@ -2,28 +2,57 @@ import { parseArgs } from 'node:util'
 import { asError, HaetaeError } from '../../platform/errors.ts'
 import type { Command } from '../cli.ts'
 import { shippedPipelines } from '../files.ts'
+import { ConfigError } from '../load.ts'
 import { loadWithStandIns } from '../offline.ts'
-import { readSettings } from '../settings.ts'
+import { readSettings, type Settings } from '../settings.ts'
+import { formatOf, type Row, render } from '../terminal.ts'
 
 /** Checks pipeline files against the schemas of their components. No network, nothing opened, nothing written. */
 export const check: Command = {
   name: 'check',
-  usage: '[FILE …]',
+  usage: '[FILE …] [-o table|json|ndjson]',
   summary: 'check pipeline files (those that come with Haetae when none is named)',
   async run(args) {
-    const { positionals } = parseArgs({ args: [...args], allowPositionals: true })
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: { output: { type: 'string', short: 'o' } },
+    })
+    const format = values.output === undefined ? undefined : formatOf(values.output)
+    const settings = readSettings()
     const files = positionals.length > 0 ? positionals : shippedPipelines()
-    let wrong = 0
-    for (const file of files) {
-      try {
-        const { unset } = loadWithStandIns(file, readSettings())
-        const note = unset.length > 0 ? ` (checked with a stand-in for ${unset.join(', ')}, which is not set)` : ''
-        console.log(`${file}: ok${note}`)
-      } catch (thrown) {
-        wrong++
-        console.error(thrown instanceof HaetaeError ? thrown.message : `${file}: ${asError(thrown).message}`)
+    const findings = files.flatMap(file => findingsOf(file, settings))
+    if (format !== undefined) {
+      const rows = findings.map((finding): Row => ({ ...finding }))
+      console.log(render(rows, ['state', 'file', 'where', 'message'], format))
+    } else {
+      for (const { state, file, where, message } of findings) {
+        if (state === 'ok') console.log(`${file}: ok${message && ` (${message})`}`)
+        else console.error(where === '' ? message : `${where}: ${message}`)
       }
     }
-    return wrong > 0 ? 2 : 0
+    return findings.some(({ state }) => state === 'wrong') ? 2 : 0
   },
+}
+
+interface Finding {
+  readonly state: 'ok' | 'wrong'
+  readonly file: string
+  /** `file:line:column`, where it is known. */
+  readonly where: string
+  readonly message: string
+}
+
+/** One that says ok, or one for each thing that is wrong. */
+function findingsOf(file: string, settings: Settings): Finding[] {
+  try {
+    const { unset } = loadWithStandIns(file, settings)
+    const message = unset.length > 0 ? `checked with a stand-in for ${unset.join(', ')}, which is not set` : ''
+    return [{ state: 'ok', file, where: '', message }]
+  } catch (thrown) {
+    if (thrown instanceof ConfigError) return thrown.problems.map(problem => ({ state: 'wrong', file, ...problem }))
+    const { message } = asError(thrown)
+    const known = thrown instanceof HaetaeError
+    return [{ state: 'wrong', file, where: '', message: known ? message : `${file}: ${message}` }]
+  }
 }

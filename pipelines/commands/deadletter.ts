@@ -6,7 +6,7 @@ import type { Command } from '../cli.ts'
 import { type Found, findDeadLetters, replayDeadLetters, type Selection } from '../dead-letters.ts'
 import { offlineDeps } from '../offline.ts'
 import { readSettings } from '../settings.ts'
-import { formatOf, type Row, render } from '../terminal.ts'
+import { counted, formatOf, type Row, render } from '../terminal.ts'
 import { withTopics } from '../topics.ts'
 
 const LISTED_MAX = 10_000
@@ -100,7 +100,7 @@ async function replay(selection: Selection): Promise<number> {
   const { sent, skipped } = await withTopics(settings, append =>
     replayDeadLetters(settings.deadLetterFolder, selection, append, offlineDeps('replay', settings)),
   )
-  console.error(`${sent} records sent again`)
+  console.error(`${counted(sent, 'record')} sent again`)
   if (skipped > 0) console.error(`${skipped} skipped: of an oversize record only the beginning is kept`)
   return 0
 }

@@ -1,6 +1,6 @@
 import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { stages } from '../../enrichers/index.ts'
+import type { Stage } from '../../engine/contract.ts'
 import { asError } from '../../platform/errors.ts'
 import { geoIpStatus } from '../../platform/geoip/shared.ts'
 import { openLakeStore } from '../../platform/lake/store.ts'
@@ -8,13 +8,12 @@ import { silentLog } from '../../platform/log.ts'
 import { connectOpenSearch } from '../../platform/opensearch.ts'
 import { isS3Location } from '../../platform/s3.ts'
 import type { Command } from '../cli.ts'
-import { openByType } from '../compose.ts'
 import { findDeadLetters } from '../dead-letters.ts'
 import { shippedPipelines } from '../files.ts'
-import { loadPipeline, requirementsOf } from '../load.ts'
-import { offlineDeps } from '../offline.ts'
+import { loadPipeline, type Part, requirementsOf } from '../load.ts'
+import { loadWithStandIns, offlineDeps } from '../offline.ts'
 import { pipelineVariables, readSettings, type Settings } from '../settings.ts'
-import { formatOf, render } from '../terminal.ts'
+import { counted, formatOf, render } from '../terminal.ts'
 import { topicsOwner } from '../topics.ts'
 
 type State = 'ok' | 'warn' | 'fail'
@@ -29,10 +28,17 @@ const FREE_BYTES_MIN = 1024 ** 3
 /** Looks at everything a running Haetae needs and says what is wrong. Changes nothing. */
 export const doctor: Command = {
   name: 'doctor',
-  usage: '[-o table|json|ndjson]',
-  summary: 'check this machine, the state, the configuration, GeoIP and OpenSearch (exit 1 when something is broken)',
+  usage: '[FILE …] [-o table|json|ndjson]',
+  summary:
+    'check this machine, the state, the pipeline files (those that come with Haetae when none is named), their GeoIP ' +
+    'databases, and OpenSearch (exit 1 when something is broken)',
   async run(args) {
-    const { values } = parseArgs({ args: [...args], options: { output: { type: 'string', short: 'o' } } })
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: { output: { type: 'string', short: 'o' } },
+    })
+    const files = positionals.length > 0 ? positionals : shippedPipelines()
     const format = formatOf(values.output)
     const settings = readSettings()
     const findings = [
@@ -41,8 +47,8 @@ export const doctor: Command = {
       space(settings.stateFolder),
       await lake(settings),
       await owner(settings),
-      ...pipelines(settings),
-      ...(await geoip(settings)),
+      ...files.map(file => pipeline(file, settings)),
+      ...(await geoip(files, settings)),
       await opensearch(),
       await deadLetters(settings),
     ]
@@ -114,31 +120,46 @@ async function owner(settings: Settings): Promise<Finding> {
   return { check: 'topics', state: 'ok', detail: found ?? 'no process owns the topic log: Haetae is not running here' }
 }
 
-function pipelines(settings: Settings): Finding[] {
-  return shippedPipelines().map(file => {
+function pipeline(file: string, settings: Settings): Finding {
+  try {
     const missing = requirementsOf(file).filter(name => !process.env[name])
     if (missing.length > 0) return { check: file, state: 'ok', detail: `not started: ${missing.join(', ')} is not set` }
-    try {
-      loadPipeline(file, pipelineVariables(settings))
-      return { check: file, state: 'ok', detail: 'valid' }
-    } catch (thrown) {
-      return { check: file, state: 'fail', detail: asError(thrown).message }
-    }
-  })
+    loadPipeline(file, pipelineVariables(settings))
+    return { check: file, state: 'ok', detail: 'valid' }
+  } catch (thrown) {
+    return { check: file, state: 'fail', detail: asError(thrown).message }
+  }
 }
 
-/** Opens the databases that the stage uses by default and asks what state they are in. */
-async function geoip(settings: Settings): Promise<Finding[]> {
+/** Opens the databases that the pipelines name, each set of them once, and asks what state they are in. */
+async function geoip(files: readonly string[], settings: Settings): Promise<Finding[]> {
+  const deps = { ...offlineDeps('doctor', settings), log: silentLog }
+  const findings = new Map<string, Finding>()
+  for (const { spec, config } of files.flatMap(file => geoipStages(file, settings))) {
+    try {
+      const stage = await spec.open(config, deps)
+      for (const { path, topic, type, state, message } of await geoIpStatus()) {
+        findings.set(`${path} ${state}`, {
+          check: `geoip ${topic}`,
+          state: state === 'ok' ? 'ok' : 'warn',
+          detail: message ?? type,
+        })
+      }
+      await stage.close?.()
+    } catch (thrown) {
+      const { message } = asError(thrown)
+      findings.set(message, { check: 'geoip', state: 'fail', detail: message })
+    }
+  }
+  return [...findings.values()]
+}
+
+/** None of a file that is wrong: its own finding says so. */
+function geoipStages(file: string, settings: Settings): readonly Part<Stage>[] {
   try {
-    const deps = { ...offlineDeps('doctor', settings), log: silentLog }
-    const stage = await openByType(stages, 'geoip', {}, deps)
-    const findings = (await geoIpStatus()).map(({ topic, type, state, message }): Finding => {
-      return { check: `geoip ${topic}`, state: state === 'ok' ? 'ok' : 'warn', detail: message ?? type }
-    })
-    await stage.close?.()
-    return findings
-  } catch (thrown) {
-    return [{ check: 'geoip', state: 'fail', detail: asError(thrown).message }]
+    return loadWithStandIns(file, settings).pipeline.stages.filter(({ spec }) => spec.type === 'geoip')
+  } catch {
+    return []
   }
 }
 
@@ -170,6 +191,6 @@ async function opensearch(): Promise<Finding> {
 async function deadLetters(settings: Settings): Promise<Finding> {
   let count = 0
   for await (const _ of findDeadLetters(settings.deadLetterFolder, { replayed: false })) count++
-  const detail = count === 0 ? 'empty' : `${count} records wait: haetae deadletter list`
+  const detail = count === 0 ? 'empty' : `${counted(count, 'record')} waiting: haetae deadletter list`
   return { check: 'deadletter', state: count === 0 ? 'ok' : 'warn', detail }
 }

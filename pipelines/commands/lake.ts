@@ -8,21 +8,26 @@ import { lakeTables } from '../../platform/lake/tables.ts'
 import type { Command } from '../cli.ts'
 import { compactOnce } from '../lake-upkeep.ts'
 import { readSettings } from '../settings.ts'
+import { formatOf, render } from '../terminal.ts'
 
 const inMinutes = (ms: number): string => String(ms / 60_000)
 
 /** Asks the lake with SQL, keeps it compact, or prints how Athena is to read it. */
 export const lake: Command = {
   name: 'lake',
-  usage: `query 'SQL' [-o ${lakeFormats.join('|')}] | duplicates [-o …] | compact [--closed-minutes N] [--grace-minutes N] | ddl s3://BUCKET/PREFIX [--region R …] [--account A …]`,
+  usage:
+    `query 'SQL' [-o ${lakeFormats.join('|')}] | duplicates [-o …] | ` +
+    'compact [--closed-minutes N] [--grace-minutes N] [-o table|json|ndjson] | ' +
+    'ddl s3://BUCKET/PREFIX [--region R …] [--account A …]',
   summary:
-    'query the lake (views waf, http_activity, http_activity_raw), count its repeats, merge its objects, or print its tables for Athena',
+    'query the lake (views waf, http_activity, http_activity_raw), count its repeats, merge its objects, or print its ' +
+    'tables for Athena',
   async run(args) {
     const { values, positionals } = parseArgs({
       args: [...args],
       allowPositionals: true,
       options: {
-        output: { type: 'string', short: 'o', default: 'table' },
+        output: { type: 'string', short: 'o' },
         region: { type: 'string', multiple: true, default: [] },
         account: { type: 'string', multiple: true, default: [] },
         'closed-minutes': { type: 'string', default: inMinutes(compactionDefaults.latenessMs) },
@@ -46,7 +51,7 @@ export const lake: Command = {
           values.output,
         )
       case 'compact':
-        return compact(minutes(values['closed-minutes']), minutes(values['grace-minutes']))
+        return compact(minutes(values['closed-minutes']), minutes(values['grace-minutes']), values.output)
       case 'ddl':
         return ddl(argument!, values.region, values.account)
       default:
@@ -60,7 +65,7 @@ const DUPLICATES = `
   SELECT 'TABLE' AS class, region, account, day, count(*) AS rows, count(metadata.uid) - count(DISTINCT metadata.uid) AS duplicates
   FROM TABLE_raw GROUP BY ALL ORDER BY ALL`
 
-async function query(sql: string, output: string): Promise<number> {
+async function query(sql: string, output = 'table'): Promise<number> {
   const format = lakeFormats.find(each => each === output)
   if (!format) throw new HaetaeError('USAGE', `-o is one of ${lakeFormats.join(', ')}`)
   const notice = (text: string): void => console.error(text)
@@ -70,12 +75,13 @@ async function query(sql: string, output: string): Promise<number> {
   return 0
 }
 
-async function compact(latenessMs: number, graceMs: number): Promise<number> {
+async function compact(latenessMs: number, graceMs: number, output = 'ndjson'): Promise<number> {
+  const format = formatOf(output)
   const stop = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort())
   const limits = { ...compactionDefaults, latenessMs, graceMs }
   const { problems, ...counts } = await compactOnce(readSettings(), limits, Date.now(), stop.signal)
-  console.log(JSON.stringify(counts))
+  console.log(render([{ ...counts }], Object.keys(counts), format))
   for (const { message } of problems) console.error(`an hour was left as it is: ${message}`)
   return problems.length > 0 ? 1 : 0
 }

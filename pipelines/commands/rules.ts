@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import { HaetaeError } from '../../platform/errors.ts'
 import type { Command } from '../cli.ts'
 import { offlineDeps } from '../offline.ts'
+import { failedOf, type Outcome, sayOutcomes } from '../outcomes.ts'
 import { readFolders, ruleStates, runRuleTests } from '../rule-tests.ts'
 import { readSettings } from '../settings.ts'
 import { formatOf, render } from '../terminal.ts'
@@ -10,7 +11,7 @@ import { formatOf, render } from '../terminal.ts'
 /** Which detection rules there are, which of them run, and whether they find what they say they find. */
 export const rules: Command = {
   name: 'rules',
-  usage: 'list [FOLDER …] [-o table|json|ndjson] | test [FOLDER …]',
+  usage: 'list [FOLDER …] [-o table|json|ndjson] | test [FOLDER …] [-o table|json|ndjson]',
   summary:
     'list Sigma rules, and of those that do not run the reason, or run the tests that rules carry (those that come with ' +
     'Haetae when no folder is named)',
@@ -22,7 +23,7 @@ export const rules: Command = {
     })
     const [action, ...folders] = positionals
     if (action === 'list') return list(folders, values.output)
-    if (action === 'test' && values.output === undefined) return test(folders)
+    if (action === 'test') return test(folders, values.output)
     throw new HaetaeError('USAGE', 'rules list [FOLDER …], or rules test [FOLDER …]')
   },
 }
@@ -40,17 +41,19 @@ async function list(folders: readonly string[], output: string | undefined): Pro
 /** A rule that cannot be read fails its tests: they cannot have passed. One that is refused for what it asks has nothing to test. */
 const broken: readonly string[] = ['unreadable', 'invalid', 'duplicate']
 
-async function test(folders: readonly string[]): Promise<number> {
+async function test(folders: readonly string[], output: string | undefined): Promise<number> {
   const set = await readFolders(folders)
+  if (output !== undefined) formatOf(output)
   const results = await runRuleTests(set.rules, offlineDeps('rules', readSettings()))
-  for (const { file, name, failure } of results) {
-    console.log(`${failure === undefined ? 'ok  ' : 'FAIL'} ${relative('.', file)}: ${name}`)
-    if (failure !== undefined) console.log(`       ${failure}`)
-  }
-  const wrong = set.refused.filter(({ reason }) => broken.includes(reason))
-  for (const { where, message } of wrong) console.log(`FAIL ${where}: ${message}`)
-  const failed = results.filter(({ failure }) => failure !== undefined).length + wrong.length
+  const outcomes = [
+    ...results.map(({ file, name, failure }): Outcome => {
+      return { file: relative('.', file), name, failures: failure === undefined ? [] : [failure] }
+    }),
+    ...set.refused
+      .filter(({ reason }) => broken.includes(reason))
+      .map(({ where, reason, message }): Outcome => ({ file: where, name: reason, failures: [message] })),
+  ]
   const untested = set.rules.filter(({ tests }) => tests.length === 0).length
-  console.log(`${results.length + wrong.length - failed} passed, ${failed} failed, ${untested} rules carry no tests`)
-  return failed > 0 ? 1 : 0
+  sayOutcomes(outcomes, output, `, ${untested} rules carry no tests`)
+  return failedOf(outcomes) > 0 ? 1 : 0
 }

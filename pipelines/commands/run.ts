@@ -25,14 +25,16 @@ export const run: Command = {
     const [file, extra] = positionals
     if (file === undefined || extra !== undefined) throw new HaetaeError('USAGE', 'name one pipeline file')
     const settings = readSettings()
-    makeStateFolder(settings)
-    ingestKey(settings)
-    const load = (): PipelineConfig => loaded(file, settings)
     const count = numberOf(values.workers)
-    if (count > 1) return runWorkers(load(), count, settings)
+    const load = (): PipelineConfig => loaded(file, settings)
+    const pipeline = load()
+    if (count > 1) demandShareable(pipeline, settings)
+    makeStateFolder(settings)
+    if (asksForIngestKey(pipeline)) provideKey(settings)
+    if (count > 1) return runWorkers(pipeline, count, settings)
     const worker = values.worker === undefined ? {} : { worker: numberOf(values.worker) }
     try {
-      const running = await startProcess([load()], settings, { load: () => [load()], ...worker })
+      const running = await startProcess([pipeline], settings, { load: () => [load()], ...worker })
       onSignals({ ...running, drainMs: settings.drainMs, log: running.runtime.log })
       if (values.worker !== undefined) tellStatus(running.status.url)
       await running.done
@@ -50,7 +52,6 @@ function loaded(file: string, settings: Settings): PipelineConfig {
 }
 
 async function runWorkers(pipeline: PipelineConfig, count: number, settings: Settings): Promise<number> {
-  demandShareable(pipeline, settings)
   const log = createLog(settings.logLevel)
   const workers = await startWorkers(pipeline, count, settings, log)
   const reload = async () => (await Promise.all(workers.stateFolders.map(askReload))).flat()
@@ -65,4 +66,22 @@ function numberOf(text: string): number {
   const number = Number(text)
   if (/^\d{1,2}$/.test(text) && number >= 1 && number <= WORKERS_MAX) return number
   throw new HaetaeError('USAGE', `--workers is a number from 1 to ${WORKERS_MAX}`)
+}
+
+function asksForIngestKey({ source: { spec, config } }: PipelineConfig): boolean {
+  if (spec.type !== 'http') return false
+  const { accessKey } = config as { readonly accessKey: { readonly env?: string } }
+  return accessKey.env === 'HAETAE_FIREHOSE_KEY'
+}
+
+/** The given key, or one of our own, said where it is. On Kafka there are several of this process, and all need the same. */
+function provideKey(settings: Settings): void {
+  if (settings.kafka && !process.env['HAETAE_FIREHOSE_KEY']) {
+    throw new HaetaeError(
+      'SECRET_MISSING',
+      'HAETAE_FIREHOSE_KEY is empty or not set: set it to the access key that clients send, the same for every process',
+    )
+  }
+  const { made, path } = ingestKey(settings)
+  if (made) console.error(`haetae run: clients send the access key in ${path} (HAETAE_FIREHOSE_KEY is not set)`)
 }

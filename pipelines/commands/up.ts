@@ -21,7 +21,7 @@ export const up: Command = {
     })
     const settings = readSettings()
     makeStateFolder(settings)
-    const { key, made } = ingestKey(settings)
+    const { key, made, path } = ingestKey(settings)
     const pipelines = startable(settings)
     const fresh = !(await hasData(settings))
     const running = await startProcess(pipelines, settings, { load: () => startable(settings) })
@@ -31,7 +31,7 @@ export const up: Command = {
     const port = await Promise.race([running.listening, running.done.then(() => undefined)])
     if (port !== undefined) {
       const url = ingestUrl(pipelines, port)
-      console.error(greeting(running, settings, pipelines, url, made ? key : undefined, sample))
+      console.error(greeting(running, settings, pipelines, url, made ? { key, path } : undefined, sample))
       keepCompact(running)
       if (sample) feedSample(running, url, key)
     }
@@ -59,7 +59,7 @@ function greeting(
   settings: Settings,
   pipelines: readonly PipelineConfig[],
   url: string,
-  key: string | undefined,
+  own: { readonly key: string; readonly path: string } | undefined,
   sample: boolean,
 ): string {
   const writes = pipelines.map(({ name }) => name).join(', ')
@@ -67,20 +67,30 @@ function greeting(
 Haetae runs: ${writes}
   status page   ${running.status.url}/
   ingest        ${url}/firehose/waf (Firehose), ${url}/ingest/waf (NDJSON)
-${key === undefined ? '  key           from HAETAE_FIREHOSE_KEY' : `  key           ${key}  (kept in ${settings.stateFolder}/ingest.key)`}
+  key           ${own ? `${own.key}  (kept in ${own.path})` : 'from HAETAE_FIREHOSE_KEY'}
   state         ${settings.stateFolder}
   lake          ${settings.lake}
 ${sample ? '  sample        a day of made-up WAF traffic is being replayed, labelled haetae:sample\n' : ''}
 Try next
-  curl -sS ${url}/ingest/waf -H "Authorization: Bearer ${key ?? '$HAETAE_FIREHOSE_KEY'}" --data-binary '${oneRecord()}'
-  npx haetae lake query 'SELECT time, action, client_ip, country, city, path, rule FROM waf ORDER BY time DESC LIMIT 10'
+  curl -sS ${url}/ingest/waf -H "Authorization: Bearer ${own?.key ?? '$HAETAE_FIREHOSE_KEY'}" --data-binary '${oneRecord()}'
+  # in the lake up to ${flushMs(pipelines) / 1000} s later
+  npx haetae lake query "SELECT time, action, country, city, path, rule FROM waf WHERE client_ip = '${CLIENT}' ORDER BY time DESC"
   npx haetae lake query 'SELECT country, count(*) AS blocked FROM waf WHERE action = '"'"'Denied'"'"' GROUP BY 1 ORDER BY 2 DESC'
   npx haetae deadletter list
 Stop with Ctrl-C.
 `
 }
 
-/** A small record of now, for the curl line. The address is in KT's network, so that GeoIP has an answer. */
+/** How long a record may take until it is in the lake. */
+function flushMs(pipelines: readonly PipelineConfig[]): number {
+  const lake = pipelines.flatMap(({ sinks }) => sinks).find(({ spec }) => spec.type === 'lake')
+  return (lake?.config as { readonly flushMs: number } | undefined)?.flushMs ?? 0
+}
+
+/** Of the record in the curl line: an address in KT's network, so that GeoIP has an answer. */
+const CLIENT = '121.160.10.20'
+
+/** A small record of now. */
 function oneRecord(): string {
   return JSON.stringify({
     timestamp: Date.now(),
@@ -92,7 +102,7 @@ function oneRecord(): string {
     httpSourceName: 'ALB',
     httpSourceId: '123456789012-app/shop/50dc6c495c0c9188',
     httpRequest: {
-      clientIp: '121.160.10.20',
+      clientIp: CLIENT,
       country: 'KR',
       headers: [{ name: 'Host', value: 'shop.example' }],
       uri: '/search',

@@ -64,8 +64,8 @@ export async function startWorkers(
     () => [...places.values()],
     () => metrics.expose(),
   )
-  const { statusHost: host, statusPort: port } = settings
-  const status = await servePages({ host, port, hosts: [] }, pages)
+  const { statusHost: host, statusPort: port, statusHosts: hosts } = settings
+  const status = await servePages({ host, port, hosts }, pages)
   const numbers = Array.from({ length: count }, (_, at) => at + 1)
   const forked = numbers.map(number => fork(file, number, settings))
   let stopping = false

@@ -178,12 +178,9 @@ export class GeoIp {
 
   /** In one line: the files of a package grow old together. */
   #warnOfOld(old: readonly DatabaseStatus[]): void {
-    const [first] = old
-    if (!first) return
-    const files = old.map(({ path, ageDays }) => `${path} (${ageDays} days)`).join(', ')
-    const several = `${old.length} GeoIP databases are older than ageDaysMax ${this.#options.ageDaysMax}: replace them with newer ones: ${files}`
-    const message = old.length === 1 ? (first.message ?? first.state) : several
-    this.#deps.log.warn(message, { databases: old.map(describe) })
+    if (old.length === 0) return
+    const message = `GeoIP databases are older than ageDaysMax ${this.#options.ageDaysMax}: replace them with newer ones`
+    this.#deps.log.warn(message, { databases: old.map(each => ({ ...describe(each), ageDays: each.ageDays })) })
   }
 }
 

@@ -1,6 +1,6 @@
 import type { DeadLetter, Deps } from '../../engine/contract.ts'
 import { type Backoff, backoffMs } from '../../platform/backoff.ts'
-import { asError, type ErrorCode, HaetaeError, hasCode, isForAPerson } from '../../platform/errors.ts'
+import { asError, type Cure, cureOf, hasCode, PERSON_WAIT_MS } from '../../platform/errors.ts'
 import { objectName } from '../../platform/lake/tables.ts'
 import type { BadRow } from './bad-rows.ts'
 import type { EvidenceKey } from './evidence.ts'
@@ -13,12 +13,6 @@ import type { LakeStream } from './stream.ts'
 /** Tries for ever: a full disk or a missing right is mended by somebody, and until then the topic keeps the records. */
 const BACKOFF: Backoff = { firstMs: 200, maxMs: 30_000 }
 const NOTE_BACKOFF: Backoff = { firstMs: 50, maxMs: 5_000 }
-
-/** Between tries while the store refuses us for a reason that only a person can mend. */
-const PAUSE_MS = 30_000
-
-/** A note that fails for these fails for ever. */
-const FATAL: readonly ErrorCode[] = ['CONFIG_INVALID', 'TOPIC_CORRUPT', 'TOPIC_CLOSED', 'TOPIC_UNKNOWN']
 
 export interface FlushContext {
   readonly deps: Deps
@@ -59,7 +53,7 @@ async function untilDone(
   { meters, signal, wait }: FlushContext,
 ): Promise<boolean> {
   for (let attempt = 0; ; attempt++) {
-    let refused = false
+    let cure: Cure
     if (stream.revoked || signal.aborted) return false
     try {
       await step()
@@ -67,11 +61,11 @@ async function untilDone(
       return true
     } catch (thrown) {
       if (stream.revoked || signal.aborted || hasCode(thrown, 'STREAM_REVOKED')) return false
-      if (thrown instanceof HaetaeError && FATAL.includes(thrown.code)) throw thrown
+      cure = cureOf(thrown)
+      if (cure === 'fatal') throw thrown
       meters.failed('lake', asError(thrown))
-      if (isForAPerson(thrown)) refused = true
     }
-    await wait(refused ? PAUSE_MS : backoffMs(backoff, attempt, Math.random))
+    await wait(cure === 'person' ? PERSON_WAIT_MS : backoffMs(backoff, attempt, Math.random))
   }
 }
 

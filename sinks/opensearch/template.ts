@@ -65,7 +65,7 @@ export async function installTemplate(
 /**
  * For templates that a command installs. Without one, nothing may be written: the index would be made with types guessed
  * from the first document, and keep them. With an older one writing goes on: fields it lacks are stored, not searchable.
- * Throws as readTemplate does, and an error that time may mend while there is no template.
+ * Throws as readTemplate does, and SINK_MISCONFIGURED while there is no template.
  */
 export async function requireTemplate(
   server: OpenSearch,
@@ -75,7 +75,8 @@ export async function requireTemplate(
 ): Promise<void> {
   const state = await readTemplate(server, name, wanted)
   if (state.standing === 'missing') {
-    throw new Error(
+    throw new HaetaeError(
+      'SINK_MISCONFIGURED',
       `${server.url} has no index template ${name}, and nothing is written before: haetae opensearch apply`,
     )
   }

@@ -1,7 +1,7 @@
 import { hash, timingSafeEqual } from 'node:crypto'
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
-import { isIP } from 'node:net'
 import type { LogKind } from '../../engine/contract.ts'
+import { isOwnHost } from '../../platform/own-host.ts'
 import type { Refusal } from './answer.ts'
 
 export type Route = 'firehose' | 'ingest'
@@ -10,7 +10,7 @@ export type Route = 'firehose' | 'ingest'
 export interface Gate {
   /** SHA-256 of the access key. */
   readonly keyHash: Buffer
-  /** Names a client may use for us in Host, besides addresses and localhost. */
+  /** Names a client may use for us in Host, besides addresses and localhost; in lower case. */
   readonly hosts: ReadonlySet<string>
   readonly kinds: readonly LogKind[]
   readonly bodyBytesMax: number
@@ -41,9 +41,9 @@ export function requestIdOf(headers: IncomingHttpHeaders): string {
 
 export function admit(head: Head, gate: Gate): Admitted | Refusal {
   const { headers } = head
-  // A browser page must not reach a listener on somebody's laptop: neither by a cross-site request nor by rebinding a name.
+  // A browser page must not reach a listener on somebody's laptop: neither across sites nor by rebinding a name.
   if (headers.origin !== undefined) return refusal(403, 'requests from browsers (with an Origin header) are not taken')
-  if (!isOurHost(headers.host, gate.hosts))
+  if (!isOwnHost(headers.host ?? '', gate.hosts))
     return refusal(403, 'the Host header names another host: add the name to `hosts` of the http source if it is right')
   const [, route, kindName] = /^\/(firehose|ingest)\/([a-z]{1,32})(?:\?.*)?$/.exec(head.url ?? '') ?? []
   const kind = gate.kinds.find(known => known === kindName)
@@ -89,12 +89,6 @@ function isOurKey(headers: IncomingHttpHeaders, keyHash: Buffer): boolean {
     header(headers, 'x-amz-firehose-access-key') ?? /^bearer +(.+)$/i.exec(headers.authorization ?? '')?.[1] ?? ''
   // Hashes of both: equal lengths whatever was sent, and the time tells nothing about the key.
   return timingSafeEqual(keyHashOf(key), keyHash)
-}
-
-function isOurHost(host: string | undefined, names: ReadonlySet<string>): boolean {
-  const name = (host ?? '').replace(/:\d{1,5}$/, '').toLowerCase()
-  const address = name.startsWith('[') && name.endsWith(']') ? name.slice(1, -1) : name
-  return name === 'localhost' || isIP(address) !== 0 || names.has(name)
 }
 
 /** A structured string in quotes (draft-ietf-httpapi-idempotency-key-header-07), or, as most clients send it, bare. */

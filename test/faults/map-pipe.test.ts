@@ -30,7 +30,7 @@ function mapInto(pipe: string, input: string, more = ''): { code: number; out: s
   writeFileSync(err, '')
   const env = { ...process.env, NODE: process.execPath, HAETAE, INPUT: input, ERR: err, CODE: code }
   const out = execFileSync('sh', ['-c', script], {
-    env: { ...env, HAETAE_STATE: join(folder, 'state'), HAETAE_LOG_LEVEL: 'error' },
+    env: { ...env, HAETAE_STATE: join(folder, 'state') },
     encoding: 'utf8',
   })
   return { code: Number(readFileSync(code, 'utf8')), out, err: readFileSync(err, 'utf8') }

@@ -107,6 +107,10 @@ describe('help and wrong usage', () => {
     [['deadletter', 'replay', ''], 'hex digits'],
     [['deadletter', 'list', '-o', 'xml'], 'table, json, ndjson'],
     [['doctor', '-o', 'xml'], 'table, json, ndjson'],
+    [['check', '-o', 'xml'], 'table, json, ndjson'],
+    [['test', '-o', 'xml'], 'table, json, ndjson'],
+    [['rules', 'test', '-o', 'xml'], 'table, json, ndjson'],
+    [['lake', 'compact', '-o', 'csv'], 'table, json, ndjson'],
     [['topics'], 'topics list, lag, plan, apply, forget GROUP, or move'],
     [['topics', 'list', 'waf'], 'topics list, lag, plan, apply, forget GROUP, or move'],
     [['topics', 'forget', 'waf', '--to', 'latest'], 'topics list, lag, plan, apply, forget GROUP, or move'],
@@ -138,6 +142,20 @@ describe('check', () => {
     expect(err).toMatch(/broken\.yaml:4:18: no stage is called "nothing"/)
     expect(err).toMatch(/broken\.yaml:4:42: unknown key "x"/)
     expect(out).toMatch(/fine\.yaml: ok/)
+  })
+
+  test('-o gives programs a row for each file that is fine and each thing that is wrong, and the same exit code', async () => {
+    const broken = write('broken.yaml', `pipeline: broken\n${GOOD}stages: [{ type: nothing }, { type: key, x: 1 }]\n`)
+    const fine = write('fine.yaml', `pipeline: fine\n${GOOD}`)
+    const { code, out, err } = await run('check', broken, fine, join(folder, 'none.yaml'), '-o', 'ndjson')
+    expect([code, err]).toEqual([2, ''])
+    expect(out.split('\n').map(line => JSON.parse(line) as unknown)).toEqual([
+      { state: 'wrong', file: broken, where: `${broken}:4:18`, message: expect.stringContaining('"nothing"') },
+      { state: 'wrong', file: broken, where: `${broken}:4:42`, message: expect.stringContaining('"x"') },
+      { state: 'ok', file: fine, where: '', message: '' },
+      { state: 'wrong', file: join(folder, 'none.yaml'), where: '', message: expect.stringContaining('ENOENT') },
+    ])
+    expect((await run('check', fine, '-o', 'table')).out).toMatch(/^state +file +where +message\nok +\S+fine\.yaml$/)
   })
 
   test('what is not YAML, and what is not there', async () => {
@@ -174,6 +192,15 @@ describe('test', () => {
     expect(code).toBe(1)
   })
 
+  test('-o gives programs a row for each test, and nothing else on stdout', async () => {
+    const passed = await run('test', file('not_json'), '-o', 'json')
+    expect(passed).toMatchObject({ code: 0, err: '1 passed, 0 failed' })
+    expect(JSON.parse(passed.out)).toEqual([{ state: 'ok', file: join(folder, 'mine.yaml'), name: 'torn', detail: '' }])
+    const failed = await run('test', file('not_falco'), '-o', 'ndjson')
+    expect(failed).toMatchObject({ code: 1, err: '0 passed, 1 failed' })
+    expect(JSON.parse(failed.out)).toMatchObject({ state: 'fail', detail: expect.stringContaining('[not_json]') })
+  })
+
   test('the tests of every pipeline that comes with Haetae pass, and the GeoIP databases are opened once for all of them', async () => {
     const opened = vi.spyOn(GeoIp, 'open')
     const { code, out } = await run('test')
@@ -185,6 +212,16 @@ describe('test', () => {
     expect(code).toBe(0)
   })
 })
+
+test.each([['check'], ['test'], ['doctor'], ['topics', 'list'], ['deadletter', 'list'], ['lake', 'compact']])(
+  '%s %s with a state folder that cannot be one: a line without a stack, and exit code 2',
+  async (...args) => {
+    vi.stubEnv('HAETAE_STATE', join(write('file', ''), 'state'))
+    const { code, out, err } = await run(...args)
+    expect([code, out]).toEqual([2, ''])
+    expect(err).toMatch(/^haetae \w+: CONFIG_INVALID: the state folder \S+ cannot be used: [^\n]*$/)
+  },
+)
 
 test('a pipeline that requires what is not set is refused by its name', async () => {
   const file = write('mine.yaml', `pipeline: mine\nrequires: [HAETAE_TEST_NOWHERE]\n${GOOD}`)
@@ -233,7 +270,7 @@ describe('deadletter', () => {
     const topics = await openTopics(readSettings(), silentLog, createMetrics())
     await topics.ensure({ name: 'events.waf', partitions: 1, compacted: false, retention })
     await topics.close()
-    expect(await run('deadletter', 'replay', '--all')).toMatchObject({ code: 0, err: '1 records sent again' })
+    expect(await run('deadletter', 'replay', '--all')).toMatchObject({ code: 0, err: '1 record sent again' })
     expect(await run('deadletter', 'replay', '--all')).toMatchObject({ code: 0, err: '0 records sent again' })
     expect((await run('deadletter', 'list')).err).toBe('The dead letter is empty.')
   })
@@ -288,6 +325,8 @@ describe('haetae lake', () => {
     const { code, out } = await run('lake', 'compact')
     expect(code).toBe(0)
     expect(JSON.parse(out)).toMatchObject({ made: 0, replaced: 0, deleted: 0 })
+    expect((await run('lake', 'compact', '-o', 'table')).out).toMatch(/^made +replaced .*\n0 +0 /)
+    expect(JSON.parse((await run('lake', 'compact', '-o', 'json')).out)).toMatchObject([{ made: 0, replaced: 0 }])
   })
 
   test('duplicates counts the rows of each day that repeat an event', async () => {

@@ -4,10 +4,9 @@ import { describe, expect, test } from 'vitest'
 import type { Deps, Positions, Sink, Source, Stage } from '../../engine/contract.ts'
 import { readDeadLetters } from '../../engine/dead-letter-files.ts'
 import { stages as registered } from '../../enrichers/index.ts'
-import { FATAL, openByType, openPipeline } from '../../pipelines/compose.ts'
-import { HaetaeError } from '../../platform/errors.ts'
-import type { Log } from '../../platform/log.ts'
-import { silentLog } from '../../platform/log.ts'
+import { type OpenPipeline, openByType, openPipeline } from '../../pipelines/compose.ts'
+import { type ErrorCode, errorCodes, HaetaeError, PERSON_WAIT_MS } from '../../platform/errors.ts'
+import { type Log, silentLog } from '../../platform/log.ts'
 import { eventOf, noPositions, testDeps } from '../support/deps.ts'
 import { durable, TestSink, TestSource } from '../support/engine.ts'
 import { configOf, fakeRuntime, partOf } from '../support/pipelines.ts'
@@ -37,6 +36,16 @@ const stage = (): Stage => ({ apply: batch => batch })
 const away = () => new Error('connect ECONNREFUSED')
 const never = new AbortController().signal
 
+/** Where the process does not stop meanwhile. */
+async function openAll(...given: Parameters<typeof openPipeline>): Promise<OpenPipeline> {
+  const pipeline = await openPipeline(...given)
+  if (!pipeline) throw new Error('given up, though nothing was stopped')
+  return pipeline
+}
+
+const codes = Object.keys(errorCodes) as ErrorCode[]
+const cured = (cure: string): ErrorCode[] => codes.filter(code => errorCodes[code].cure === cure)
+
 test('what pauses a component is told to the process with the name of the pipeline', async () => {
   const fakes = new Components()
   const told: unknown[] = []
@@ -46,7 +55,7 @@ test('what pauses a component is told to the process with the name of the pipeli
     stages: [],
     sinks: [fakes.part('sink', new TestSink())],
   }
-  const { close } = await openPipeline(configOf(parts), runtime, never)
+  const { close } = await openAll(configOf(parts), runtime, never)
   fakes.deps[1]!.paused!('sink', 'SINK_UNAUTHORISED: 403')
   fakes.deps[1]!.paused!('sink', undefined)
   expect(told).toEqual([
@@ -64,7 +73,7 @@ describe('a component that is not there yet', () => {
     const runtime = fakeRuntime(log)
     const sink = fakes.part('sink', new TestSink(), away(), away(), away())
     const config = configOf({ source: fakes.part('source', new TestSource()), stages: [], sinks: [sink] })
-    const opening = openPipeline(config, runtime, never)
+    const opening = openAll(config, runtime, never)
     for (let tries = 0; tries < 3; tries++) await runtime.clock.advance(120_000)
     const { plan, close } = await opening
     expect(fakes.diary).toEqual(['source opened', 'sink failed', 'sink failed', 'sink failed', 'sink opened'])
@@ -77,7 +86,7 @@ describe('a component that is not there yet', () => {
     const fakes = new Components()
     const runtime = fakeRuntime()
     const sink = fakes.part('sink', new TestSink(), away())
-    const opening = openPipeline(
+    const opening = openAll(
       configOf({ source: fakes.part('source', new TestSource()), stages: [], sinks: [sink] }),
       runtime,
       never,
@@ -90,7 +99,7 @@ describe('a component that is not there yet', () => {
     await (await opening).close()
   })
 
-  test('is given up when the process stops: what was open is closed', async () => {
+  test('is given up when the process stops, which is no failure: what was open is closed', async () => {
     const fakes = new Components()
     const stop = new AbortController()
     const sink = fakes.part('sink', new TestSink(), ...Array.from({ length: 9 }, away))
@@ -102,16 +111,69 @@ describe('a component that is not there yet', () => {
     )
     await runtime.clock.advance(0)
     stop.abort()
-    await expect(opening).rejects.toThrow('ECONNREFUSED')
-    expect(fakes.diary).toEqual(['source opened', 'sink failed', 'sink failed', 'source closed'])
+    expect(await opening).toBeUndefined()
+    expect(fakes.diary).toEqual(['source opened', 'sink failed', 'source closed'])
+  })
+
+  test('is not even asked once the process stops', async () => {
+    const fakes = new Components()
+    const source = fakes.part('source', new TestSource())
+    const config = configOf({ source, stages: [], sinks: [] })
+    expect(await openPipeline(config, fakeRuntime(), AbortSignal.abort())).toBeUndefined()
+    expect(fakes.diary).toEqual([])
+  })
+})
+
+describe('an error that only a person can mend', () => {
+  test.each(cured('person'))('%s pauses the start: readiness is told why, and it is asked now and then', async code => {
+    const fakes = new Components()
+    const told: unknown[] = []
+    const warnings: unknown[] = []
+    const log: Log = { ...silentLog, warn: (...said) => warnings.push(said), child: () => log }
+    const runtime = { ...fakeRuntime(log), paused: (...given: unknown[]) => void told.push(given) }
+    const refused = () => new HaetaeError(code, 'no')
+    const sink = fakes.part('sink', new TestSink(), refused(), refused())
+    const opening = openAll(
+      configOf({ source: fakes.part('source', new TestSource()), stages: [], sinks: [sink] }),
+      runtime,
+      never,
+    )
+    await runtime.clock.advance(PERSON_WAIT_MS - 1)
+    expect(fakes.diary).toEqual(['source opened', 'sink failed'])
+    expect(told).toEqual([['fake', 'sink', `${code}: no`]])
+    await runtime.clock.advance(1)
+    expect(fakes.diary).toEqual(['source opened', 'sink failed', 'sink failed'])
+    await runtime.clock.advance(PERSON_WAIT_MS)
+    await (await opening).close()
+    expect(told.at(-1)).toEqual(['fake', 'sink', undefined])
+    expect(warnings).toEqual([
+      [expect.stringMatching(/until somebody acts/), { component: 'sink', error: `${code}: no` }],
+    ])
+  })
+
+  test('is not said any more when it becomes one that time may mend, nor when the process stops', async () => {
+    const fakes = new Components()
+    const told: unknown[] = []
+    const stop = new AbortController()
+    const runtime = { ...fakeRuntime(), paused: (...given: unknown[]) => void told.push(given[2]) }
+    const refused = () => new HaetaeError('SINK_UNAUTHORISED', '403')
+    const sink = fakes.part('sink', new TestSink(), refused(), away(), refused())
+    const source = fakes.part('source', new TestSource())
+    const opening = openPipeline(configOf({ source, stages: [], sinks: [sink] }), runtime, stop.signal)
+    await runtime.clock.advance(PERSON_WAIT_MS)
+    expect(told).toEqual(['SINK_UNAUTHORISED: 403', undefined])
+    await runtime.clock.advance(1_000)
+    stop.abort()
+    expect(await opening).toBeUndefined()
+    expect(told).toEqual(['SINK_UNAUTHORISED: 403', undefined, 'SINK_UNAUTHORISED: 403', undefined])
   })
 })
 
 describe('an error that waiting cannot mend', () => {
-  test.each(FATAL)('%s ends the start at the first try', async code => {
+  test.each(cured('fatal'))('%s ends the start at the first try', async code => {
     const fakes = new Components()
     const source = fakes.part('source', new TestSource(), new HaetaeError(code, 'no'))
-    const opening = openPipeline(configOf({ source, stages: [], sinks: [] }), fakeRuntime(), never)
+    const opening = openAll(configOf({ source, stages: [], sinks: [] }), fakeRuntime(), never)
     await expect(opening).rejects.toMatchObject({ code })
     expect(fakes.diary).toEqual(['source failed'])
   })
@@ -148,7 +210,7 @@ describe('what a component is given', () => {
   test('its pipeline, a folder of that name for its own user alone', async () => {
     const fakes = new Components()
     const runtime = fakeRuntime()
-    const { close } = await openPipeline(
+    const { close } = await openAll(
       configOf({ source: fakes.part('source', new TestSource()), stages: [], sinks: [] }),
       runtime,
       never,
@@ -163,7 +225,7 @@ describe('what a component is given', () => {
   test('a sink gets the positions of the source', async () => {
     const fakes = new Components()
     const positions: Positions = { ...noPositions, note: () => 'of the source' }
-    const { close } = await openPipeline(
+    const { close } = await openAll(
       configOf({
         source: fakes.part('source', Object.assign(new TestSource(), { positions })),
         stages: [],
@@ -178,7 +240,7 @@ describe('what a component is given', () => {
 
   test('behind a source without positions a note is refused with what is needed, never dropped', async () => {
     const fakes = new Components()
-    const { close } = await openPipeline(
+    const { close } = await openAll(
       configOf({
         source: fakes.part('source', new TestSource()),
         stages: [],
@@ -196,7 +258,7 @@ describe('what a component is given', () => {
   test('a late dead letter is on the disk when the call resolves, and counted', async () => {
     const fakes = new Components()
     const runtime = fakeRuntime()
-    const { close } = await openPipeline(
+    const { close } = await openAll(
       configOf({ source: fakes.part('source', new TestSource()), stages: [], sinks: [] }),
       runtime,
       never,
@@ -234,7 +296,7 @@ test('the plan has the bounds of the file, the drain time of the process, and th
     stages: [fakes.part('first', stage()), fakes.part('second', stage())],
     sinks: [fakes.part('sink', new TestSink())],
   })
-  const { plan, close } = await openPipeline(config, runtime, never, [observer])
+  const { plan, close } = await openAll(config, runtime, never, [observer])
   expect(plan.stages.map(({ name }) => name)).toEqual(['first', 'second'])
   expect(plan.sinks.map(({ name }) => name)).toEqual(['sink', 'status-page'])
   expect(plan).toMatchObject({ name: 'fake', deliveriesMax: 4, residentBytesMax: 1024 * 1024, drainMs: 20_000 })

@@ -70,6 +70,16 @@ describe('the environment', () => {
     expect(readDocument('a.yaml', 'a: ${X}\n', { X: '"\nb: 1' }).value).toEqual({ a: '"\nb: 1' })
   })
 
+  test.each([
+    ['a: { env: ${NAME} }', 11, '${NAME}'],
+    ['a: [ x, ${NAME:-b} ]', 9, '${NAME:-b}'],
+    ['a: { path: x/${NAME}/y, b: 1 }', 14, '${NAME}'],
+  ])('a reference in braces or brackets that is not quoted is pointed at: %s', (text, column, reference) => {
+    const read = (): unknown => readDocument('a.yaml', `b: 1\n${text}\n`, { NAME: 'x' })
+    expect(read).toThrow(`a.yaml:2:${column}: not YAML: inside { } or [ ] quote it: "${reference}"`)
+    expect(readDocument('a.yaml', text.replace(/(\S*\$\{[^}]*\}[^ ,]*)/, '"$1"'), { NAME: 'x' }).value).toBeDefined()
+  })
+
   test('nothing is filled in when no environment is given', () => {
     expect(readDocument('a.yaml', 'a: ${X}\n', undefined).value).toEqual({ a: '${X}' })
   })

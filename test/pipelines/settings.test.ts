@@ -41,6 +41,38 @@ test('a number that is not one is refused with the name of its variable', () => 
   expect(readSettings({ HAETAE_STATUS_PORT: '0' }).statusPort).toBe(0)
 })
 
+test('a port that no socket can have is refused before anything is opened', () => {
+  expect(() => readSettings({ HAETAE_STATUS_PORT: '65536' })).toThrow(/HAETAE_STATUS_PORT=65536: .*65535/)
+  expect(readSettings({ HAETAE_STATUS_PORT: '65535' }).statusPort).toBe(65_535)
+})
+
+test('a level of the log that there is none of is refused with those there are', () => {
+  expect(() => readSettings({ HAETAE_LOG_LEVEL: 'verbose' })).toThrow(/HAETAE_LOG_LEVEL=verbose: one of debug, info/)
+  expect(readSettings({ HAETAE_LOG_LEVEL: 'warn' }).logLevel).toBe('warn')
+})
+
+test('names of the status page are compared in lower case; ports, addresses of pages and patterns are none', () => {
+  const hosts = (text: string) => readSettings({ HAETAE_STATUS_HOSTS: text }).statusHosts
+  expect(hosts('')).toEqual([])
+  expect(hosts('Haetae, haetae.Security.svc ,')).toEqual(['haetae', 'haetae.security.svc'])
+  for (const wrong of ['haetae:7077', 'http://haetae', '*.svc', 'a b']) {
+    expect(() => hosts(wrong), wrong).toThrow(/HAETAE_STATUS_HOSTS=.*without ports/)
+  }
+})
+
+test('a state folder that cannot be made or used is refused with its path and what to do', () => {
+  const folder = temporary()
+  const file = join(folder, 'file')
+  writeFileSync(file, '')
+  for (const stateFolder of [file, join(file, 'below')]) {
+    const settings = { ...readSettings({ HAETAE_STATE: join(folder, 'state') }), stateFolder }
+    for (const refused of [() => readSettings({ HAETAE_STATE: stateFolder }), () => makeStateFolder(settings)]) {
+      expect(refused).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }))
+      expect(refused).toThrow(new RegExp(`the state folder ${stateFolder} cannot be used: .*HAETAE_STATE`))
+    }
+  }
+})
+
 test('pipeline files see the defaults as variables', () => {
   const settings = readSettings({ HAETAE_STATE: '/srv/haetae' })
   expect(pipelineVariables(settings, { X: 'y' })).toEqual({
@@ -65,7 +97,7 @@ test('the ingest key is made once, kept 0600 in a 0700 folder, and given to the 
 
 test('a given key is used and nothing is written', () => {
   const settings = readSettings({ HAETAE_STATE: temporary() })
-  expect(ingestKey(settings, { HAETAE_FIREHOSE_KEY: 'given' })).toEqual({ key: 'given', made: false })
+  expect(ingestKey(settings, { HAETAE_FIREHOSE_KEY: 'given' })).toMatchObject({ key: 'given', made: false })
   expect(() => readFileSync(join(settings.stateFolder, 'ingest.key'))).toThrow()
 })
 

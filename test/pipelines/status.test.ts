@@ -20,7 +20,11 @@ afterEach(async () => {
   for (const server of open.splice(0)) await server.close()
 })
 
-async function start(events: readonly OcsfEvent[] = [], geoip: readonly DatabaseStatus[] = []) {
+async function start(
+  events: readonly OcsfEvent[] = [],
+  geoip: readonly DatabaseStatus[] = [],
+  hosts: readonly string[] = [],
+) {
   const health = new Health(0, silentLog)
   const metrics = createMetrics()
   const recent = new RecentEvents()
@@ -33,9 +37,9 @@ async function start(events: readonly OcsfEvent[] = [], geoip: readonly Database
   const lag = [{ group: 'waf-lake', topic: 'events.waf', partition: 0, committed: 5n, end: 12n }]
   const server = await serveStatus({
     host: '127.0.0.1',
-    hosts: [],
     revision: () => revision,
     port: 0,
+    hosts,
     health,
     metrics,
     recent,
@@ -107,10 +111,24 @@ test('a pipeline that failed is failed, whatever was paused in it', () => {
   const health = new Health(0, silentLog)
   health.register('waf', 'topic', 'opensearch')
   health.paused('waf', 'opensearch', 'SINK_UNAUTHORISED: opensearch_401')
-  expect(health.missing()).toEqual(['pipeline waf is starting: opensearch: SINK_UNAUTHORISED: opensearch_401'])
   health.set('waf', 'failed', 'a fault in the sink')
   expect(health.missing()).toEqual(['pipeline waf is failed: a fault in the sink'])
   expect(health.failed()).toBe(true)
+})
+
+test('a pipeline that cannot start until a person acts says so, and lives', async () => {
+  const { server, health } = await start()
+  health.register('waf', 'topic', 'opensearch')
+  health.paused('waf', 'opensearch', 'SINK_UNAUTHORISED: opensearch_401')
+  const ready = await get(`${server.url}/readyz`)
+  expect(ready.status).toBe(503)
+  expect(JSON.parse(ready.body)).toEqual({
+    ready: false,
+    missing: ['pipeline waf is paused: opensearch: SINK_UNAUTHORISED: opensearch_401'],
+  })
+  expect((await get(`${server.url}/healthz`)).status).toBe(200)
+  health.paused('waf', 'opensearch', undefined)
+  expect(health.missing()).toEqual(['pipeline waf is starting'])
 })
 
 test('alive while it starts, not alive once a pipeline failed for good', async () => {
@@ -173,14 +191,26 @@ test('requests of other sites, other hosts, other methods and other paths are re
   expect((await get(`${server.url}/nothing`)).status).toBe(404)
 })
 
+test('a name of ours is taken as Host in any case and with any port, and no other', async () => {
+  const { server } = await start([], [], ['haetae.monitoring.svc'])
+  for (const host of ['haetae.monitoring.svc', 'Haetae.Monitoring.SVC:7077', '[::1]:7077', '10.0.0.7:80']) {
+    expect([host, (await get(`${server.url}/healthz`, { host })).status]).toEqual([host, 200])
+  }
+  for (const host of ['haetae.monitoring.svc.evil.example', '1.2.3.4.evil.example', 'evil:80:80', '1234567']) {
+    const { status, body } = await get(`${server.url}/healthz`, { host })
+    expect([host, status]).toEqual([host, 403])
+    expect(body).toContain('HAETAE_STATUS_HOSTS')
+  }
+})
+
 test('a taken port says which one and what to do', async () => {
   const { server, health, metrics, recent } = await start()
   const port = Number(new URL(server.url).port)
   const second = serveStatus({
     host: '127.0.0.1',
-    hosts: [],
     revision: () => revision,
     port,
+    hosts: [],
     health,
     metrics,
     recent,

@@ -1,4 +1,4 @@
-import { mkdtempSync } from 'node:fs'
+import { mkdtempSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, test, vi } from 'vitest'
@@ -37,7 +37,18 @@ test('with ports of 0 the greeting names the ports that were bound, and both ans
   const answer = await fetch(`${ingest}/ingest/waf`, { method: 'POST', headers, body: '{"not":"a WAF record"}\n' })
   expect(answer.status).toBe(200)
   expect(greeting).toContain(`curl -sS ${ingest}/ingest/waf`)
+  expect(greeting).toContain('# in the lake up to 10 s later')
+  const [, asked] = /client_ip = '([^']+)'/.exec(greeting) ?? []
+  expect(/"clientIp":"([^"]+)"/.exec(greeting)?.[1]).toBe(asked)
 
   process.emit('SIGTERM')
   expect(await ended).toBe(0)
+})
+
+test('the query of the README asks for the record that its curl posts', () => {
+  const read = (name: string): string => readFileSync(new URL(`../../${name}`, import.meta.url), 'utf8')
+  const [, posted] = /--data-binary @(\S+)/.exec(read('README.md')) ?? []
+  const [, asked] = /client_ip = '([^']+)'/.exec(read('README.md')) ?? []
+  const record = JSON.parse(read(posted!)) as { readonly httpRequest: { readonly clientIp: string } }
+  expect(asked).toBe(record.httpRequest.clientIp)
 })

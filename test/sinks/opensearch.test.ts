@@ -185,7 +185,7 @@ describe('the index template', () => {
 
   test('with templates: by-command is waited for, and the message says which command makes it', async () => {
     const opening = open({ templates: 'by-command' })
-    await expect(opening).rejects.toSatisfy(error => error instanceof Error && !('code' in error))
+    await expect(opening).rejects.toMatchObject({ code: 'SINK_MISCONFIGURED' })
     await expect(opening).rejects.toThrow(/no index template haetae-waf.*haetae opensearch apply/)
     expect(server.templates.size).toBe(0)
     server.templates.set('haetae-waf', expected)
