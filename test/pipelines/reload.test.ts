@@ -20,7 +20,7 @@ beforeEach(() => {
   settings = readSettings({
     HAETAE_STATE: join(folder, 'state'),
     HAETAE_STATUS_PORT: '0',
-    HAETAE_LOG_LEVEL: 'silent',
+    HAETAE_LOG_LEVEL: 'fatal',
   })
   files.clear()
 })
