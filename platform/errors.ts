@@ -46,6 +46,8 @@ export const errorCodes = {
   LAKE_COMPACTION: { cure: 'fatal', means: 'the objects of an hour of the lake could not be merged into one' },
   OUTPUT_CLOSED: { cure: 'fatal', means: 'the reader of standard output went away' },
   SOURCE_UNREADABLE: { cure: 'fatal', means: 'the input cannot be read' },
+  QUEUE_REFUSED: { cure: 'person', means: 'SQS refuses the queue, our credentials or our right to use it' },
+  QUEUE_AWAY: { cure: 'wait', means: 'SQS does not answer' },
   LISTEN_FAILED: { cure: 'fatal', means: 'the address to listen on is taken or not allowed' },
 } as const satisfies Readonly<Record<string, { readonly cure: Cure; readonly means: string }>>
 

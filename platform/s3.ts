@@ -44,6 +44,8 @@ export interface S3 {
   list(prefix: string): AsyncGenerator<S3Entry>
   /** False when there is no such object. The file is whole or not there. */
   get(key: string, file: string): Promise<boolean>
+  /** The object as it streams, of this version when one is named; undefined when there is none. Reading it may fail half-way. */
+  stream(key: string, versionId?: string): Promise<Readable | undefined>
   remove(key: string): Promise<void>
   access(): Promise<S3Access>
   close(): void
@@ -154,6 +156,17 @@ class Bucket implements S3 {
     } catch (thrown) {
       await rm(file, { force: true })
       if (isMissing(thrown)) return false
+      throw this.#trouble(thrown, `reading ${key}`)
+    }
+  }
+
+  async stream(key: string, versionId?: string): Promise<Readable | undefined> {
+    const version = versionId === undefined ? {} : { VersionId: versionId }
+    try {
+      const { Body } = await this.#client.send(new this.#aws.GetObjectCommand({ ...this.#at(key), ...version }))
+      return Body as Readable
+    } catch (thrown) {
+      if (isMissing(thrown)) return undefined
       throw this.#trouble(thrown, `reading ${key}`)
     }
   }

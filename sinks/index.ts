@@ -2,10 +2,11 @@ import type { ZodType } from 'zod'
 import type { Sink, Spec } from '../engine/contract.ts'
 import { drop } from './drop.ts'
 import { file } from './file.ts'
+import { firehose } from './firehose.ts'
 import { lake } from './lake.ts'
 import { opensearch } from './opensearch.ts'
 import { stdout } from './stdout.ts'
 import { topic } from './topic.ts'
 
 /** Every sink, one line each. The order is that of docs/components.md. */
-export const sinks: readonly Spec<ZodType, Sink>[] = [drop, file, lake, opensearch, stdout, topic]
+export const sinks: readonly Spec<ZodType, Sink>[] = [drop, file, firehose, lake, opensearch, stdout, topic]

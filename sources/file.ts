@@ -13,8 +13,9 @@ import {
 } from '../engine/contract.ts'
 import { deadLetterOf } from '../engine/dead-letter.ts'
 import { RecordEvent } from '../engine/event.ts'
-import { bytesOf } from './file/bytes.ts'
-import { type Cut, RecordCutter } from './file/records.ts'
+import { orAborted } from '../platform/or-aborted.ts'
+import { bytesOf } from './records/bytes.ts'
+import { type Cut, RecordCutter } from './records/cutter.ts'
 
 const config = z.strictObject({
   path: z.string().min(1).describe('A file, or - for standard input; gzip is recognised by its first bytes'),
@@ -108,16 +109,5 @@ class FileSource implements Source {
     const { pipeline, clock } = this.#deps
     const letter: DeadLetter = deadLetterOf(event, pipeline, 'file', 'oversize: more than 1 MiB', clock.now())
     await this.#deps.deadLetter([letter])
-  }
-}
-
-async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
-  const { promise: aborted, resolve } = Promise.withResolvers<undefined>()
-  const abort = (): void => resolve(undefined)
-  signal.addEventListener('abort', abort, { once: true })
-  try {
-    return await Promise.race([promise, aborted])
-  } finally {
-    signal.removeEventListener('abort', abort)
   }
 }

@@ -6,8 +6,8 @@ import fc from 'fast-check'
 import { afterAll, describe, expect, test } from 'vitest'
 import { BATCH_BYTES_MAX, BATCH_EVENTS_MAX, type Event } from '../../engine/contract.ts'
 import { hasCode } from '../../platform/errors.ts'
-import { RecordCutter } from '../../sources/file/records.ts'
 import { file } from '../../sources/file.ts'
+import { RecordCutter } from '../../sources/records/cutter.ts'
 import { testDeps } from '../support/deps.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'haetae-file-'))

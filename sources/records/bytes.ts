@@ -10,12 +10,19 @@ const CHUNK_BYTES = 256 * 1024
 export async function* bytesOf(path: string): AsyncGenerator<Buffer> {
   const input: Readable = path === '-' ? process.stdin : createReadStream(path, { highWaterMark: CHUNK_BYTES })
   try {
-    const chunks = input.iterator({ destroyOnReturn: true })
-    const start = await firstBytes(chunks)
-    yield* start[0] === 0x1f && start[1] === 0x8b ? unpacked(start, chunks) : following(start, chunks)
+    yield* plainBytes(input)
   } catch (cause) {
     const name = path === '-' ? 'standard input' : path
     throw new HaetaeError('SOURCE_UNREADABLE', `${name}: ${asError(cause).message}`, { cause })
+  }
+}
+
+/** What a stream holds, unpacked when its first bytes are those of gzip. Destroys the stream at the end. */
+export async function* plainBytes(input: Readable): AsyncGenerator<Buffer> {
+  try {
+    const chunks = input.iterator({ destroyOnReturn: true })
+    const start = await firstBytes(chunks)
+    yield* start[0] === 0x1f && start[1] === 0x8b ? unpacked(start, chunks) : following(start, chunks)
   } finally {
     input.destroy()
   }
