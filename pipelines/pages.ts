@@ -22,9 +22,9 @@ export interface Page {
 }
 
 export const HTML = 'text/html; charset=utf-8'
-export const TEXT = 'text/plain; charset=utf-8'
-export const JSON_TYPE = 'application/json'
-export const PROMETHEUS = 'text/plain; version=0.0.4; charset=utf-8'
+const TEXT = 'text/plain; charset=utf-8'
+const JSON_TYPE = 'application/json'
+const PROMETHEUS = 'text/plain; version=0.0.4; charset=utf-8'
 /** The page has no script and loads nothing: even a value that slipped past escaping could run nothing. */
 const CSP = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 

@@ -94,8 +94,15 @@ export async function startProcess(
     closing.push(() => control.close())
     sayCeiling(pipelines, log)
     parts.set.start(pipelines)
-    const done = parts.set.done.finally(close)
-    return { runtime, health, status, listening: parts.listening, done, stop: () => parts.set.stop(), reload }
+    const untilDone = async (): Promise<void> => {
+      try {
+        await parts.set.done
+      } finally {
+        await close()
+      }
+    }
+    const { listening, set } = parts
+    return { runtime, health, status, listening, done: untilDone(), stop: () => set.stop(), reload }
   } catch (error) {
     await close()
     throw error

@@ -19,14 +19,14 @@ export interface StatusOptions extends PagesOptions {
 
 /** Throws LISTEN_FAILED when the address is not to be had. */
 export function serveStatus(options: StatusOptions): Promise<StatusServer> {
-  const { health, metrics, revision } = options
-  const unready = (): Page => jsonPage(503, { ready: false, revision: revision(), missing: health.missing() })
+  const { health, metrics } = options
+  const unready = (): Page => jsonPage(503, { ready: false, revision: options.revision(), missing: health.missing() })
   return servePages(options, {
     status: () => page(options),
     healthz: () => Promise.resolve(health.failed() ? unready() : jsonPage(200, { ok: true })),
     async readyz() {
       if (health.missing().length > 0) return unready()
-      return jsonPage(200, { ready: true, revision: revision(), ...(await geoipOf(options)) })
+      return jsonPage(200, { ready: true, revision: options.revision(), ...(await geoipOf(options)) })
     },
     metrics: () => metrics.expose(),
   })

@@ -90,7 +90,9 @@ export async function startWorkers(
     const { code, signal } = await exitOf(worker)
     places.delete(number)
     alive.set(places.size)
-    exitCode = Math.max(exitCode, code ?? 1)
+    // One that was told to stop before it could listen for it has nothing to settle.
+    const obeyed = stopping && signal === 'SIGTERM'
+    exitCode = Math.max(exitCode, code ?? (obeyed ? 0 : 1))
     if (stopping) return
     log.error('a worker ended by itself: the others stop, too, as the container is to be restarted', {
       worker: number,
