@@ -192,6 +192,7 @@ export interface DeadLetter {
   /** Component that refused it. */
   readonly stage: string
   readonly reason: string
+  /** When it was refused, not when it arrived. */
   readonly timeMs: number
   readonly origin: Origin | undefined
   readonly raw: Buffer

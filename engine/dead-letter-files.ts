@@ -47,6 +47,8 @@ export interface RetentionOptions {
   readonly clock: Clock
   readonly log: Log
   readonly signal: AbortSignal
+  /** Called after each round. */
+  done?(): Promise<void>
 }
 
 /**
@@ -58,6 +60,7 @@ export async function keepRetention(options: RetentionOptions): Promise<void> {
   while (!signal.aborted) {
     try {
       await removeOlder(folder, clock.now() - retentionDays * DAY_MS)
+      await options.done?.()
     } catch (thrown) {
       log.warn('dead letters past their retention cannot be removed', { folder, error: asError(thrown).message })
     }
@@ -82,7 +85,7 @@ async function openIfThere(path: string): Promise<FileHandle | undefined> {
 }
 
 /** Empty where no dead letter was ever written. */
-async function namesIn(folder: string): Promise<string[]> {
+export async function namesIn(folder: string): Promise<string[]> {
   try {
     return (await readdir(folder)).sort()
   } catch (error) {

@@ -109,7 +109,7 @@ export async function writeDeadLetters(
     } catch (thrown) {
       if (attempt === 0) {
         context.log.error('the dead letter cannot be written: reading stops until it can', {
-          code: 'DEADLETTER_UNWRITABLE',
+          code: hasCode(thrown, 'DEADLETTER_FULL') ? 'DEADLETTER_FULL' : 'DEADLETTER_UNWRITABLE',
           error: asError(thrown).message,
         })
       }

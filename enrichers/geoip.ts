@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { type Batch, defineStage, type Event, type Stage } from '../engine/contract.ts'
-import { type Answer, answerKinds, type GeoIp } from '../platform/geoip/geoip.ts'
+import { type GeoIpAnswer, answerKinds, type GeoIp } from '../platform/geoip/geoip.ts'
 import { embeddedDatabases, shareGeoIp } from '../platform/geoip/shared.ts'
 import type { Counter } from '../platform/metrics.ts'
 import type { JsonObject, Location, NetworkEndpoint } from '../platform/ocsf/event.ts'
@@ -64,7 +64,7 @@ checkMs: 10000
 const NETWORK_SCOPE_OTHER = 99
 
 function enrichBatch(batch: Batch, geoIp: GeoIp, events: Counter, pipeline: string): Batch {
-  const counts: Record<Answer['kind'], number> = { found: 0, unknown: 0, special: 0, invalid: 0, failed: 0 }
+  const counts: Record<GeoIpAnswer['kind'], number> = { found: 0, unknown: 0, special: 0, invalid: 0, failed: 0 }
   for (const event of batch) {
     const endpoint = event.body.src_endpoint
     if (endpoint?.ip === undefined) continue
@@ -76,7 +76,7 @@ function enrichBatch(batch: Batch, geoIp: GeoIp, events: Counter, pipeline: stri
   return batch
 }
 
-function place(event: Event, endpoint: NetworkEndpoint, answer: Answer): void {
+function place(event: Event, endpoint: NetworkEndpoint, answer: GeoIpAnswer): void {
   const { location, autonomousSystem, scope } = answer
   if (!(location || autonomousSystem || scope)) return
   const placed = { ...endpoint }

@@ -1,9 +1,5 @@
-import { mkdirSync } from 'node:fs'
-import { join } from 'node:path'
 import type { ZodType } from 'zod'
 import type { Deps, Detector, Positions, Sink, Source, Spec, Stage } from '../engine/contract.ts'
-import { DeadLetterFile } from '../engine/dead-letter.ts'
-import { keepRetention } from '../engine/dead-letter-files.ts'
 import { reasonCode } from '../engine/measures.ts'
 import type { NamedDetector, NamedSink, Plan } from '../engine/pipeline.ts'
 import type { NamedStage } from '../engine/stages.ts'
@@ -16,6 +12,7 @@ import type { Metrics } from '../platform/metrics.ts'
 import type { Topics } from '../platform/topics/contract.ts'
 import type { Part, PipelineConfig } from './load.ts'
 import { openOrWait, Stopped } from './open-or-wait.ts'
+import { openState, type PipelineState } from './pipeline-state.ts'
 import type { Settings } from './settings.ts'
 
 /** What all pipelines of one process share. */
@@ -48,17 +45,8 @@ export async function openPipeline(
   observers: readonly NamedSink[] = [],
 ): Promise<OpenPipeline | undefined> {
   const log = runtime.log.child({ pipeline: config.name })
-  const deadLetter = new DeadLetterFile({
-    folder: runtime.settings.deadLetterFolder,
-    pipeline: config.name,
-    now: () => runtime.clock.now(),
-  })
-  const retention = keepDeadLetters(config, runtime, log)
-  const closeDeadLetter = async (): Promise<void> => {
-    await retention.stop()
-    await deadLetter.close()
-  }
-  const deps = depsOf(config, runtime, log, deadLetter, signal)
+  const state = openState(config, runtime, log)
+  const deps = depsOf(config, runtime, log, state, signal)
   const opened: (Source | Stage | Sink)[] = []
   const open = async <C extends Source | Stage | Sink | Detector>(
     { spec, config: given }: Part<C>,
@@ -92,41 +80,21 @@ export async function openPipeline(
       detectors,
       sinks: [...sinks, ...observers],
       alertSinks,
-      deadLetter,
+      deadLetter: state.deadLetter,
       deliveriesMax: config.deliveriesMax,
       residentBytesMax: config.residentBytesMax,
       drainMs: runtime.settings.drainMs,
     }
-    return { plan, close: closeDeadLetter }
+    return { plan, close: state.close }
   } catch (error) {
     for (const component of opened.reverse()) await component.close?.().catch(() => undefined)
-    await closeDeadLetter()
+    await state.close()
     if (error instanceof Stopped) return undefined
     throw error
   }
 }
 
-/** For as long as the pipeline is open. */
-function keepDeadLetters(config: PipelineConfig, { settings, clock }: Runtime, log: Log): { stop(): Promise<void> } {
-  const stop = new AbortController()
-  const ended = keepRetention({
-    folder: join(settings.deadLetterFolder, config.name),
-    retentionDays: config.deadLetterRetentionDays,
-    clock,
-    log,
-    signal: stop.signal,
-  })
-  return {
-    stop() {
-      stop.abort()
-      return ended
-    },
-  }
-}
-
-function depsOf(config: PipelineConfig, runtime: Runtime, log: Log, store: DeadLetterFile, signal: AbortSignal): Deps {
-  const stateFolder = join(runtime.settings.stateFolder, 'pipelines', config.name)
-  mkdirSync(stateFolder, { recursive: true, mode: 0o700 })
+function depsOf(config: PipelineConfig, runtime: Runtime, log: Log, state: PipelineState, signal: AbortSignal): Deps {
   const { clock, metrics } = runtime
   const rejected = metrics.counter('haetae_events_rejected_total', 'Events sent to the dead letter', [
     'pipeline',
@@ -138,12 +106,18 @@ function depsOf(config: PipelineConfig, runtime: Runtime, log: Log, store: DeadL
     log,
     metrics,
     clock,
-    stateFolder,
+    stateFolder: state.folder,
     topics: runtime.topics,
     positions: noPositions(config.name),
     paused: (component, reason) => runtime.paused?.(config.name, component, reason),
     async deadLetter(letters) {
-      await writeDeadLetters(store, letters, { clock, log, random: Math.random, backoff: writeBackoff, signal })
+      await writeDeadLetters(state.deadLetter, letters, {
+        clock,
+        log,
+        random: Math.random,
+        backoff: writeBackoff,
+        signal,
+      })
       for (const { stage, reason } of letters) {
         rejected.add({ pipeline: config.name, stage, reason: reasonCode(reason) })
       }

@@ -41,21 +41,36 @@ export async function* findDeadLetters(folder: string, selection: Selection): As
 export type Append = (topic: string, records: readonly TopicRecord[]) => Promise<void>
 
 const REPLAY_BATCH = 100
+/** About 100 MiB of memory. */
+const REPLAY_IDS_MAX = 1_000_000
+
+export interface Replayed {
+  readonly sent: number
+  /** Letters that cannot be sent: of an oversize record only the start is kept. */
+  readonly skipped: number
+  /** Letters that were left for the next replay, as this one had sent its most. */
+  readonly left: number
+}
 
 /**
- * Sends dead letters back to the topic of their kind, then marks them. A crash in between replays a batch twice, which
- * the sinks absorb by id. Returns how many were sent and which cannot be: of an oversize record only the start is kept.
+ * Sends the records of dead letters back to the topic of their kind, each once however many pipelines rejected it, as every
+ * pipeline reads the topic; then marks all letters of what was sent, selected or not. A crash in between sends a batch twice,
+ * which the sinks absorb by id.
  */
 export async function replayDeadLetters(
   folder: string,
   selection: Selection,
   append: Append,
   deps: Deps,
-): Promise<{ sent: number; skipped: number }> {
+  idsMax = REPLAY_IDS_MAX,
+): Promise<Replayed> {
   const key = await openByType(stages, 'key', {}, deps)
+  // What is sent may be rejected again at once, into the file that is being read: that is not chased.
+  const beganMs = deps.clock.now()
+  const sent = new Set<string>()
   let batch: KeptLetter[] = []
-  let sent = 0
   let skipped = 0
+  let left = 0
   const flush = async (): Promise<void> => {
     const events: Event[] = batch.map(({ letter: { kind, raw } }) => new RecordEvent(kind, raw, deps.clock.now()))
     await key.apply(events, event => {
@@ -63,23 +78,36 @@ export async function replayDeadLetters(
     })
     for (const [topic, records] of byTopic(events)) await append(topic, records)
     await markReplayed(batch)
-    sent += batch.length
     batch = []
   }
-  // What is sent may be rejected again at once, into the file that is being read: that is not chased.
-  const beganMs = deps.clock.now()
   for await (const found of findDeadLetters(folder, selection)) {
     const { letter } = found
-    if (letter.timeMs > beganMs) continue
-    if (reasonCode(letter.reason) === 'oversize') {
-      skipped++
-      continue
+    if (letter.timeMs > beganMs || sent.has(letter.id)) continue
+    if (reasonCode(letter.reason) === 'oversize') skipped++
+    else if (sent.size >= idsMax) left++
+    else {
+      sent.add(letter.id)
+      batch.push(found)
+      if (batch.length >= REPLAY_BATCH) await flush()
     }
-    batch.push(found)
-    if (batch.length >= REPLAY_BATCH) await flush()
   }
   if (batch.length > 0) await flush()
-  return { sent, skipped }
+  await markOthers(folder, sent, beganMs)
+  return { sent: sent.size, skipped, left }
+}
+
+/** Marks every letter of these records that was written before `untilMs` and has no mark yet. */
+async function markOthers(folder: string, ids: ReadonlySet<string>, untilMs: number): Promise<void> {
+  if (ids.size === 0) return
+  let batch: KeptLetter[] = []
+  for await (const found of findDeadLetters(folder, { replayed: false })) {
+    if (!ids.has(found.letter.id) || found.letter.timeMs > untilMs) continue
+    batch.push(found)
+    if (batch.length < REPLAY_BATCH) continue
+    await markReplayed(batch)
+    batch = []
+  }
+  await markReplayed(batch)
 }
 
 function byTopic(events: readonly Event[]): Map<string, TopicRecord[]> {

@@ -45,6 +45,11 @@ export const pipelineFile = z.strictObject({
     .min(EVENT_BYTES_MAX)
     .default(64 * MIB),
   deadLetterRetentionDays: z.int().min(1).default(30),
+  // What one request may bring fits into an empty one, whatever becomes of it.
+  deadLetterBytesMax: z
+    .int()
+    .min(256 * MIB)
+    .default(1024 * MIB),
   tests: z.array(pipelineTest).default([]),
 })
 
@@ -66,6 +71,7 @@ export interface PipelineConfig {
   readonly deliveriesMax: number
   readonly residentBytesMax: number
   readonly deadLetterRetentionDays: number
+  readonly deadLetterBytesMax: number
   readonly tests: readonly PipelineTest[]
   /** What records it reads, for its tests. */
   readonly kind: Kind
@@ -141,6 +147,7 @@ export function parsePipeline(file: string, text: string, env: NodeJS.ProcessEnv
     deliveriesMax: parsed.deliveriesMax,
     residentBytesMax: parsed.residentBytesMax,
     deadLetterRetentionDays: parsed.deadLetterRetentionDays,
+    deadLetterBytesMax: parsed.deadLetterBytesMax,
     tests: parsed.tests,
     kind: kindOf(source.config),
   }

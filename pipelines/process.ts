@@ -17,7 +17,7 @@ import { Reloading } from './reloading.ts'
 import { makeStateFolder, type Settings } from './settings.ts'
 import { SharedTopics } from './shared-topics.ts'
 import { serveStatus } from './status.ts'
-import { openTopics } from './topics.ts'
+import { openTopics } from './topics/open.ts'
 
 /** One running process: its pipelines, its topic log, its status page. */
 export interface Running {

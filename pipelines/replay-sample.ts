@@ -1,58 +1,47 @@
 import { randomUUID } from 'node:crypto'
-import { readdir } from 'node:fs/promises'
 import { asError } from '../platform/errors.ts'
 import type { Running } from './process.ts'
 import { sampleRecords } from './sample.ts'
-import type { Settings } from './settings.ts'
+import { noteSample } from './sample-due.ts'
 
 const RECORDS_A_REQUEST = 500
 const TRIES_MAX = 10
 
-/** Whether this state folder or lake ever held anything. */
-export async function hasData(settings: Settings): Promise<boolean> {
-  return (await holdsSomething(settings.topicsFolder)) || (await holdsSomething(settings.lake))
-}
-
-async function holdsSomething(folder: string): Promise<boolean> {
-  try {
-    return (await readdir(folder)).length > 0
-  } catch {
-    return false // Not made yet.
-  }
-}
-
 /**
- * Sends the bundled day of WAF traffic through the front door, as Firehose would: same endpoint, same key, same road.
- * Runs beside the process and stops with it; a failure is said and leaves the process as it is.
+ * Sends the bundled day of WAF traffic through the front door, as Firehose would: same endpoint, same key, same road; its
+ * latest record has the time `endMs`. Runs beside the process and stops with it; a failure is said and leaves the process as it is,
+ * and the next start replays the same records again.
  */
-export function feedSample(running: Running, ingestUrl: string, key: string): void {
-  const { log } = running.runtime
+export function feedSample(running: Running, ingestUrl: string, key: string, endMs: number): void {
   running.health.notice(
     'The events labelled “sample” are made up. Delete the state folder and the lake to start clean.',
   )
-  void replay(ingestUrl, key, running).then(
-    count => log.info('the sample was replayed', { records: count }),
-    error => log.warn('the sample was not replayed', { error: asError(error).message }),
+  void replay(ingestUrl, key, running, endMs).catch(thrown =>
+    running.runtime.log.warn('the sample was not replayed', { error: asError(thrown).message }),
   )
 }
 
-async function replay(ingestUrl: string, key: string, running: Running): Promise<number> {
+async function replay(ingestUrl: string, key: string, running: Running, endMs: number): Promise<void> {
+  const { log, settings } = running.runtime
   let ended = false
   void running.done
     .catch(() => undefined)
     .finally(() => {
       ended = true
     })
+  noteSample(settings, { endMs, finished: false })
   let batch: string[] = []
   let sent = 0
-  for await (const record of sampleRecords(running.runtime.clock.now())) {
+  for await (const record of sampleRecords(endMs)) {
     batch.push(record.toString('base64'))
     if (batch.length < RECORDS_A_REQUEST) continue
-    if (ended) return sent
+    if (ended) return
     sent += await post(ingestUrl, key, batch, running)
     batch = []
   }
-  return sent + (batch.length > 0 ? await post(ingestUrl, key, batch, running) : 0)
+  if (batch.length > 0) sent += await post(ingestUrl, key, batch, running)
+  noteSample(settings, { endMs, finished: true })
+  log.info('the sample was replayed', { records: sent })
 }
 
 async function post(ingestUrl: string, key: string, batch: readonly string[], running: Running): Promise<number> {

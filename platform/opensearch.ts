@@ -43,7 +43,7 @@ interface Call {
 }
 
 /** Any status. `body` is the parsed JSON, or the beginning of the text when the answer is not JSON. */
-export interface Answer {
+export interface HttpAnswer {
   readonly status: number
   readonly body: unknown
 }
@@ -62,7 +62,7 @@ export interface OpenSearch {
   /** For messages. */
   readonly url: string
   /** Tries once; rejects only with NoAnswer. */
-  send(call: Call): Promise<Answer>
+  send(call: Call): Promise<HttpAnswer>
   close(): Promise<void>
 }
 
@@ -86,7 +86,7 @@ export function connectOpenSearch(config: z.output<typeof settings>, requestsMax
   })
   const authorization = basicAuth(config.auth)
 
-  async function send(call: Call): Promise<Answer> {
+  async function send(call: Call): Promise<HttpAnswer> {
     if (call.signal?.aborted) throw new NoAnswer('aborted', 'the request was given up')
     const header = authorization.header()
     const request = client.transport.request(

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { defineSink, type Verdict } from '../engine/contract.ts'
 import { ndjson } from '../engine/ndjson.ts'
-import { AppendFile } from './file/append.ts'
+import { OutputFile } from './file/output.ts'
 
 const config = z.strictObject({
   path: z.string().min(1).describe('Made with mode 0600 when it is not there'),
@@ -23,7 +23,7 @@ export const file = defineSink({
   example: `path: /var/lib/haetae/events.ndjson
 bytesMax: 1073741824`,
   async open({ path, bytesMax }, { log }) {
-    const target = await AppendFile.open(path, bytesMax ?? Number.POSITIVE_INFINITY, log)
+    const target = await OutputFile.open(path, bytesMax ?? Number.POSITIVE_INFINITY, log)
     return {
       async write(records) {
         await target.append(ndjson(records))

@@ -15,7 +15,7 @@ import { deadLetterOf } from '../engine/dead-letter.ts'
 import { RecordEvent } from '../engine/event.ts'
 import { orAborted } from '../platform/or-aborted.ts'
 import { bytesOf } from './records/bytes.ts'
-import { type Cut, RecordCutter } from './records/cutter.ts'
+import { type CutRecord, RecordCutter } from './records/cutter.ts'
 
 const config = z.strictObject({
   path: z.string().min(1).describe('A file, or - for standard input; gzip is recognised by its first bytes'),
@@ -43,7 +43,7 @@ class FileSource implements Source {
   readonly #cutter = new RecordCutter()
   readonly #stream: string
   /** Cut and not handed out, from #next on. */
-  #cuts: Cut[] = []
+  #cuts: CutRecord[] = []
   #next = 0
   #ended = false
 
@@ -100,7 +100,7 @@ class FileSource implements Source {
     return true
   }
 
-  #eventOf({ raw, line }: Cut): Event {
+  #eventOf({ raw, line }: CutRecord): Event {
     const origin = { stream: this.#stream, position: BigInt(line) }
     return new RecordEvent(this.#settings.kind, raw, this.#deps.clock.now(), origin)
   }

@@ -3,7 +3,7 @@ import { type Deps, defineSource, logKinds, type Source } from '../engine/contra
 import { readSecret, secretRef } from '../platform/secret.ts'
 import { keyHashOf } from './http/admit.ts'
 import { Inflight } from './http/inflight.ts'
-import { createMeters } from './http/meters.ts'
+import { httpMeasures } from './http/measures.ts'
 import { Pending } from './http/pending.ts'
 import { closeServer, listen, makeServer, serve } from './http/server.ts'
 
@@ -87,18 +87,18 @@ stallMs: 5000
  * Protocol: Firehose developer guide, HTTP endpoint delivery request and response specifications.
  */
 export async function openHttp(settings: z.output<typeof config>, deps: Deps): Promise<HttpSource> {
-  const meters = createMeters(deps.metrics)
+  const measures = httpMeasures(deps.metrics)
   const gate = {
     keyHash: keyHashOf(readSecret(settings.accessKey)),
     hosts: new Set([...settings.hosts, settings.host.toLowerCase()]),
     kinds: settings.kinds,
     bodyBytesMax: settings.bodyBytesMax,
   }
-  const inflight = new Inflight(settings.inflightBytesMax, REQUESTS_MAX, bytes => meters.inflight(bytes))
+  const inflight = new Inflight(settings.inflightBytesMax, REQUESTS_MAX, bytes => measures.inflight(bytes))
   const server = makeServer(settings)
   const port = await listen(server, settings.host, settings.port)
   const pending = new Pending(deps, settings)
-  serve(server, { gate, inflight, pending, meters, deps })
+  serve(server, { gate, inflight, pending, measures, deps })
   deps.log.info('http source listens', { host: settings.host, port, tls: settings.tls !== undefined })
   return {
     port,

@@ -16,7 +16,7 @@ import { connectQueue, type QueueMessage } from '../platform/sqs.ts'
 import { Inbox } from './queue/inbox.ts'
 import { carried } from './queue/message.ts'
 import { queueOptions } from './queue/options.ts'
-import type { Cut } from './records/cutter.ts'
+import type { CutRecord } from './records/cutter.ts'
 import { type Announced, announcedBy } from './s3/announced.ts'
 import { Finished } from './s3/finished.ts'
 import { Buckets, ObjectTooLong, partsOf } from './s3/objects.ts'
@@ -81,7 +81,7 @@ class ObjectSource implements Source {
   readonly #finished = new Finished()
   #messages: readonly QueueMessage[] = []
   #work: Work | undefined
-  #parts: AsyncGenerator<readonly Cut[]> | undefined
+  #parts: AsyncGenerator<readonly CutRecord[]> | undefined
 
   constructor(settings: z.output<typeof config>, inbox: Inbox, deps: Deps) {
     this.#settings = settings
@@ -138,7 +138,7 @@ class ObjectSource implements Source {
   }
 
   /** The parts of the next object that is to be read; undefined when there is none. */
-  async #openNext(work: Work): Promise<AsyncGenerator<readonly Cut[]> | undefined> {
+  async #openNext(work: Work): Promise<AsyncGenerator<readonly CutRecord[]> | undefined> {
     for (let object = work.objects[0]; object; object = work.objects[0]) {
       const { buckets, objectBytesMax } = this.#settings
       if (this.#finished.has(object)) {
@@ -156,7 +156,7 @@ class ObjectSource implements Source {
     return undefined
   }
 
-  async #deliver(work: Work, cuts: readonly Cut[]): Promise<Delivery | undefined> {
+  async #deliver(work: Work, cuts: readonly CutRecord[]): Promise<Delivery | undefined> {
     const { bucket, key } = work.objects[0]!
     const { kind } = this.#settings
     const { pipeline, clock } = this.#deps

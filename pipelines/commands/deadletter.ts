@@ -7,7 +7,7 @@ import { type Found, findDeadLetters, replayDeadLetters, type Selection } from '
 import { offlineDeps } from '../offline.ts'
 import { readSettings } from '../settings.ts'
 import { counted, formatOf, type Row, render } from '../terminal.ts'
-import { withTopics } from '../topics.ts'
+import { withTopics } from '../topics/ask.ts'
 
 const LISTED_MAX = 10_000
 
@@ -82,8 +82,8 @@ async function show(selection: Selection, raw: boolean): Promise<number> {
     console.error(
       [
         `id        ${id}${replayed ? ' (replayed)' : ''}`,
-        `received  ${new Date(timeMs).toISOString()} as ${kind}${place}`,
-        `rejected  by ${stage} in ${pipeline}`,
+        `record    ${kind}${place}`,
+        `rejected  ${new Date(timeMs).toISOString()} by ${stage} in ${pipeline}`,
         `reason    ${untrusted(redactText(reason))}`,
       ].join('\n'),
     )
@@ -97,10 +97,11 @@ async function show(selection: Selection, raw: boolean): Promise<number> {
 
 async function replay(selection: Selection): Promise<number> {
   const settings = readSettings()
-  const { sent, skipped } = await withTopics(settings, append =>
+  const { sent, skipped, left } = await withTopics(settings, append =>
     replayDeadLetters(settings.deadLetterFolder, selection, append, offlineDeps('replay', settings)),
   )
   console.error(`${counted(sent, 'record')} sent again`)
   if (skipped > 0) console.error(`${skipped} skipped: of an oversize record only the beginning is kept`)
+  if (left > 0) console.error(`${left} left: run the command again, or narrow it with --pipeline or --reason`)
   return 0
 }

@@ -14,7 +14,7 @@ import { loadPipeline, type Part, requirementsOf } from '../load.ts'
 import { loadWithStandIns, offlineDeps } from '../offline.ts'
 import { pipelineVariables, readSettings, type Settings } from '../settings.ts'
 import { counted, formatOf, render } from '../terminal.ts'
-import { topicsOwner } from '../topics.ts'
+import { topicsOwner } from '../topics/standing.ts'
 
 type State = 'ok' | 'warn' | 'fail'
 interface Finding {

@@ -3,7 +3,9 @@ import { HaetaeError } from '../../platform/errors.ts'
 import type { Command } from '../cli.ts'
 import { readSettings } from '../settings.ts'
 import { formatOf, render } from '../terminal.ts'
-import { changeTopics, configuredTopics, forgetGroup, type Move, moveGroup, topicLags } from '../topics.ts'
+import { configuredTopics } from '../topics/configured.ts'
+import { forgetGroup, type Move, moveGroup, topicLags } from '../topics/groups.ts'
+import { changeTopics } from '../topics/standing.ts'
 
 /** What waits in the topics and for whom; Kafka's topics made as pipelines want them; ways out for a group that cannot go on. */
 export const topics: Command = {

@@ -4,7 +4,8 @@ import { shippedPipelines } from '../files.ts'
 import { keepCompact } from '../lake-upkeep.ts'
 import { loadPipeline, type PipelineConfig, requirementsOf } from '../load.ts'
 import { type Running, startProcess } from '../process.ts'
-import { feedSample, hasData } from '../replay-sample.ts'
+import { feedSample } from '../replay-sample.ts'
+import { sampleDue } from '../sample-due.ts'
 import { ingestKey, makeStateFolder, pipelineVariables, readSettings, type Settings } from '../settings.ts'
 import { onSignals } from '../signals.ts'
 
@@ -23,21 +24,28 @@ export const up: Command = {
     makeStateFolder(settings)
     const { key, made, path } = ingestKey(settings)
     const pipelines = startable(settings)
-    const fresh = !(await hasData(settings))
+    const sampleMs = await sampleTime(settings, values.sample)
     const running = await startProcess(pipelines, settings, { load: () => startable(settings) })
     onSignals({ ...running, drainMs: settings.drainMs, log: running.runtime.log })
-    const sample = values.sample ?? (fresh && !settings.connected)
     // The configured port may be 0, for any that is free.
     const port = await Promise.race([running.listening, running.done.then(() => undefined)])
     if (port !== undefined) {
       const url = ingestUrl(pipelines, port)
-      console.error(greeting(running, settings, pipelines, url, made ? { key, path } : undefined, sample))
+      const own = made ? { key, path } : undefined
+      console.error(greeting(running, settings, pipelines, url, own, sampleMs !== undefined))
       keepCompact(running)
-      if (sample) feedSample(running, url, key)
+      if (sampleMs !== undefined) feedSample(running, url, key, sampleMs)
     }
     await running.done
     return 0
   },
+}
+
+/** When the sample that is to be replayed ends, if one is: as asked, else by itself where nothing but this machine is configured. */
+async function sampleTime(settings: Settings, asked: boolean | undefined): Promise<number | undefined> {
+  if (asked === false || (asked === undefined && settings.connected)) return undefined
+  const due = await sampleDue(settings, Date.now())
+  return due ?? (asked ? Date.now() : undefined)
 }
 
 /** The shipped pipelines whose requirements the environment meets. */

@@ -29,7 +29,7 @@ export interface GeoIpDeps {
  * says which. `invalid`: not an IP address. `failed`: a database is damaged where this address is; what the others know is there.
  */
 export const answerKinds = ['found', 'unknown', 'special', 'invalid', 'failed'] as const
-export interface Answer {
+export interface GeoIpAnswer {
   readonly kind: (typeof answerKinds)[number]
   /** Frozen and shared between addresses, as is the system. */
   readonly location: Location | undefined
@@ -38,8 +38,8 @@ export interface Answer {
   readonly scope?: Special
 }
 
-const invalid: Answer = { kind: 'invalid', location: undefined, autonomousSystem: undefined }
-const unknown: Answer = { kind: 'unknown', location: undefined, autonomousSystem: undefined }
+const invalid: GeoIpAnswer = { kind: 'invalid', location: undefined, autonomousSystem: undefined }
+const unknown: GeoIpAnswer = { kind: 'unknown', location: undefined, autonomousSystem: undefined }
 
 /** Address → place and autonomous system, from files that may be replaced while it runs. */
 export class GeoIp {
@@ -47,8 +47,8 @@ export class GeoIp {
   readonly #deps: GeoIpDeps
   readonly #city: readonly WatchedDatabase<'city'>[]
   readonly #asn: readonly WatchedDatabase<'asn'>[]
-  readonly #answers: Recent<string, Answer>
-  readonly #specials = new Map<Special, Answer>()
+  readonly #answers: Recent<string, GeoIpAnswer>
+  readonly #specials = new Map<Special, GeoIpAnswer>()
   readonly #stop = new AbortController()
   readonly #watching: Promise<void>
   #states = new Map<string, DatabaseState>()
@@ -76,7 +76,7 @@ export class GeoIp {
   }
 
   /** Never throws, whatever the text. */
-  lookup(text: string): Answer {
+  lookup(text: string): GeoIpAnswer {
     return this.#answers.get(text) ?? this.#find(text)
   }
 
@@ -109,7 +109,7 @@ export class GeoIp {
     }
   }
 
-  #find(text: string): Answer {
+  #find(text: string): GeoIpAnswer {
     const address = parseAddress(text)
     if (!address) return invalid
     const special = specialPurpose(address)
@@ -121,15 +121,15 @@ export class GeoIp {
     return answer
   }
 
-  #special(special: Special): Answer {
+  #special(special: Special): GeoIpAnswer {
     const known = this.#specials.get(special)
     if (known) return known
-    const answer: Answer = { kind: 'special', location: undefined, autonomousSystem: undefined, scope: special }
+    const answer: GeoIpAnswer = { kind: 'special', location: undefined, autonomousSystem: undefined, scope: special }
     this.#specials.set(special, answer)
     return answer
   }
 
-  #ask(address: NonNullable<ReturnType<typeof parseAddress>>): Answer {
+  #ask(address: NonNullable<ReturnType<typeof parseAddress>>): GeoIpAnswer {
     let failed = false
     const first = <T extends Topic>(databases: readonly WatchedDatabase<T>[]): Answers[T] | undefined => {
       for (const database of databases) {

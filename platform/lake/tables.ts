@@ -11,7 +11,7 @@ export interface LakeTable {
 export const lakeTables: readonly LakeTable[] = [{ name: 'http_activity', classUid: 4002, fields: httpActivity }]
 
 /** What decides the folder of an event. */
-export interface Partition {
+export interface LakePartition {
   readonly table: LakeTable
   /** `unknown` when the event names none, or one that must not become part of a path. */
   readonly region: string
@@ -28,7 +28,7 @@ const DAY_MS = 86_400_000
 const TIME_MS_MAX = Date.UTC(9999, 11, 31) + DAY_MS
 
 /** The partition of an event, or why it has none: a reason for the dead letter. */
-export function partitionOf(body: OcsfEvent): Partition | string {
+export function partitionOf(body: OcsfEvent): LakePartition | string {
   const table = lakeTables.find(({ classUid }) => classUid === body.class_uid)
   if (!table) return `lake_class: the lake has no table for class_uid ${String(body.class_uid).slice(0, 20)}`
   const { time } = body
@@ -45,7 +45,7 @@ export function partitionOf(body: OcsfEvent): Partition | string {
   return last
 }
 
-let last: Partition | undefined
+let last: LakePartition | undefined
 let lastDayMs = 0
 
 function isSameDay(timeMs: number): boolean {

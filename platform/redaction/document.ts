@@ -1,6 +1,6 @@
 import type { JsonDocument, Replacement } from '../json/document.ts'
-import { ENTRY, ESCAPED, KEY, kindOf, NUMBER, OBJECT, START_MASK, STRING } from '../json/scan.ts'
-import { isValueKey, NAMES_VALUE, SECRET, type SecretNames } from './names.ts'
+import { ARRAY, ENTRY, ESCAPED, KEY, kindOf, NUMBER, OBJECT, START_MASK, STRING } from '../json/scan.ts'
+import { isValueKey, NAMES_VALUE, SECRET, type SecretNames, WHOLE } from './names.ts'
 import { REDACTED, redactString } from './string.ts'
 import { isSuspect } from './suspect.ts'
 
@@ -51,7 +51,7 @@ function followRoles(
   names: SecretNames,
   found: Replacement[],
 ): void {
-  if ((roles & SECRET) !== 0) replaceValue(document, key + ENTRY, found)
+  if ((roles & SECRET) !== 0) replaceValue(document, key + ENTRY, (roles & WHOLE) !== 0, found)
   if ((document.tape[key]! & DONE) === 0 && isNaming(document, key + ENTRY, roles, names)) {
     replaceSiblings(document, key, found)
   }
@@ -59,9 +59,21 @@ function followRoles(
 
 function isNaming(document: JsonDocument, value: number, roles: number, names: SecretNames): boolean {
   const word = document.tape[value]!
+  if (kindOf(word) === ARRAY) return isNamingInList(document, value, roles, names)
   if (kindOf(word) !== STRING) return false
   if (roles !== NAMES_VALUE || (word & ESCAPED) !== 0) return names.isNaming(roles, document.text(value))
   return names.isParameterInBytes(document.bytes, (word & START_MASK) + 1, document.tape[value + 1]! - 1)
+}
+
+function isNamingInList(document: JsonDocument, list: number, roles: number, names: SecretNames): boolean {
+  if (roles === SECRET || roles === (SECRET | WHOLE)) return false
+  const end = document.after(list)
+  for (let entry = list + ENTRY; entry < end; ) {
+    const kind = document.kind(entry)
+    if (kind === STRING && names.isNaming(roles, document.text(entry))) return true
+    entry = kind === OBJECT ? document.after(entry) : entry + ENTRY
+  }
+  return false
 }
 
 /** Each object is looked through once, however many members of it name secrets. */
@@ -72,15 +84,15 @@ function replaceSiblings(document: JsonDocument, key: number, found: Replacement
   for (let member = tape[close + 1]! + ENTRY; member < close; member = document.after(member + ENTRY)) {
     tape[member]! |= DONE
     if (document.is(member, '"value"') || (member !== key && isValueKey(document.text(member)))) {
-      replaceValue(document, member + ENTRY, found)
+      replaceValue(document, member + ENTRY, true, found)
     }
   }
 }
 
 const redactedJson = JSON.stringify(REDACTED)
 
-/** A secret as a whole: a string or number, also in lists; an object in its place is looked at by itself. */
-function replaceValue(document: JsonDocument, value: number, found: Replacement[]): void {
+/** A secret as a whole: a string or number, also in lists and, if `isWhole`, in objects; else these are looked at by themselves. */
+function replaceValue(document: JsonDocument, value: number, isWhole: boolean, found: Replacement[]): void {
   const { tape } = document
   const end = document.after(value)
   for (let entry = value; entry < end; ) {
@@ -90,7 +102,7 @@ function replaceValue(document: JsonDocument, value: number, found: Replacement[
       tape[entry]! |= DONE
       found.push({ start: document.from(entry), end: document.to(entry), json: redactedJson })
     }
-    entry = kind === OBJECT ? document.after(entry) : entry + ENTRY
+    entry = kind === OBJECT && !isWhole ? document.after(entry) : entry + ENTRY
   }
 }
 

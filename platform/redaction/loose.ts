@@ -1,13 +1,19 @@
-import { isValueKey, SECRET, type SecretNames } from './names.ts'
+import { isValueKey, SECRET, type SecretNames, WHOLE } from './names.ts'
 import { REDACTED, redactString } from './string.ts'
 
 /** A JSON string, perhaps cut off; a bracket; or anything between. */
 const pieces = /"(?:[^"\\]|\\[\s\S])*"?|[{}[\]]|[^"{}[\]]+/g
 /** The value is the rest of the line, with its quotes: `Cookie: a="b"; c`. */
-const header = /^([ \t<>]{0,8}([\w-]{1,64})):([ \t]*)(\S.*)$/gm
+const header = /^([ \t<>]{0,8}([\w-]{1,64})[ \t]{0,64}):([ \t]*)(\S.*)$/gm
 /** Numbers, and what was meant to be a value; between members and items. */
 const scalars = /[^\s,:]+/g
 const literals: ReadonlySet<string> = new Set(['true', 'false', 'null'])
+
+/** Pieces of the result, the last included. */
+interface Range {
+  readonly from: number
+  readonly to: number
+}
 
 /** An object that is open in the text. */
 interface Members {
@@ -15,18 +21,22 @@ interface Members {
   key: string | undefined
   /** Some member says that the values here are those of a secret. */
   isNamed: boolean
+  /** It stands in the place of a secret. */
+  readonly isWhole: boolean
   /** Where in the result its values are, as long as that is not known. */
-  values: number[]
+  values: Range[]
 }
 
 /** A list shares the members of the object whose value it is. */
 interface Open {
   readonly members: Members
   readonly isList: boolean
+  /** The piece that opened it. */
+  readonly from: number
 }
 
-function opened(): Open {
-  return { members: { key: undefined, isNamed: false, values: [] }, isList: false }
+function opened(from: number, isWhole: boolean): Open {
+  return { members: { key: undefined, isNamed: false, isWhole, values: [] }, isList: false, from }
 }
 
 /**
@@ -35,29 +45,37 @@ function opened(): Open {
  */
 export function redactLoose(text: string, names: SecretNames): string {
   const result: string[] = []
-  const open: Open[] = [opened()]
+  /** What turned out to be a secret after it was written. */
+  const late: Range[] = []
+  const open: Open[] = [opened(0, false)]
   let last = ''
   for (const [piece] of withoutHeaders(text, names).matchAll(pieces)) {
     const top = open.at(-1)!
-    if (piece === '{') open.push(opened())
-    else if (piece === '[') open.push({ members: top.members, isList: true })
+    const { members } = top
+    const at = result.length
+    if (piece === '{') open.push(opened(at, isWholeSecret(members, names)))
+    else if (piece === '[') open.push({ members, isList: true, from: at })
     else if (piece === '}' || piece === ']') {
-      if (open.length > 1) open.pop()
+      if (open.length > 1) {
+        open.pop()
+        if (!top.isList) note(open.at(-1)!.members, top.from, at)
+      }
     } else if (piece.startsWith('"')) {
       last = decoded(piece)
-      result.push(isSecret(top.members, names) ? wholly(piece) : redactPiece(piece, last, names))
-      note(top, result.length - 1)
-      nameValues(top, last, names, result)
+      result.push(isSecret(members, names) ? wholly(piece) : redactPiece(piece, last, names))
+      note(members, at, at)
+      nameValues(members, last, names, late)
       continue
     } else {
-      if (/^\s*:/.test(piece)) top.members.key = last
-      result.push(isSecret(top.members, names) ? wholly(piece) : redactString(piece, names))
-      note(top, result.length - 1)
-      if (!top.isList && piece.includes(',')) top.members.key = undefined
+      if (/^\s*:/.test(piece)) members.key = last
+      result.push(isSecret(members, names) ? wholly(piece) : redactString(piece, names))
+      note(members, at, at)
+      if (!top.isList && piece.includes(',')) members.key = undefined
       continue
     }
     result.push(piece)
   }
+  redactRanges(result, late)
   return result.join('')
 }
 
@@ -67,8 +85,15 @@ function withoutHeaders(text: string, names: SecretNames): string {
   )
 }
 
-function isSecret({ key, isNamed }: Members, names: SecretNames): boolean {
-  return key !== undefined && ((names.keyRoles(key) & SECRET) !== 0 || (isNamed && isValueKey(key)))
+function isSecret({ key, isNamed, isWhole }: Members, names: SecretNames): boolean {
+  if (key === undefined) return false
+  return isWhole || (names.keyRoles(key) & SECRET) !== 0 || (isNamed && isValueKey(key))
+}
+
+/** Whether an object that begins now is one as a whole. */
+function isWholeSecret({ key, isNamed, isWhole }: Members, names: SecretNames): boolean {
+  if (isWhole) return true
+  return key !== undefined && ((names.keyRoles(key) & WHOLE) !== 0 || (isNamed && isValueKey(key)))
 }
 
 /** A piece that belongs to the value of a secret. */
@@ -80,18 +105,33 @@ function wholly(piece: string): string {
 }
 
 /** Keeps where a value is until its object says what it is a value of, which may come later. */
-function note({ members: { key, isNamed, values } }: Open, at: number): void {
-  if (key !== undefined && !isNamed && isValueKey(key)) values.push(at)
+function note({ key, isNamed, values }: Members, from: number, to: number): void {
+  if (key !== undefined && !isNamed && isValueKey(key)) values.push({ from, to })
 }
 
 /** After a string was written: it may say what the values of its object are, before or after it. */
-function nameValues({ members, isList }: Open, text: string, names: SecretNames, result: string[]): void {
-  if (isList || members.key === undefined || members.isNamed) return
+function nameValues(members: Members, text: string, names: SecretNames, late: Range[]): void {
+  if (members.key === undefined || members.isNamed) return
   if (!names.isNaming(names.keyRoles(members.key), text)) return
   members.isNamed = true
-  for (const at of members.values) result[at] = wholly(result[at]!)
+  for (const range of members.values) late.push(range)
   members.values = []
 }
+
+/** Every value in these ranges, which may lie in each other; keys and brackets stay. */
+function redactRanges(result: string[], ranges: Range[]): void {
+  let next = 0
+  for (const { from, to } of ranges.sort((a, b) => a.from - b.from)) {
+    for (let at = Math.max(from, next); at <= to; at++) {
+      const piece = result[at]!
+      const isKey = piece.startsWith('"') && /^\s*:/.test(result[at + 1] ?? '')
+      if (!isKey && !brackets.has(piece)) result[at] = wholly(piece)
+    }
+    next = Math.max(next, to + 1)
+  }
+}
+
+const brackets: ReadonlySet<string> = new Set(['{', '}', '[', ']'])
 
 function redactPiece(piece: string, text: string, names: SecretNames): string {
   const redacted = redactString(text, names)

@@ -1,13 +1,25 @@
 /** Longer ones are no names. */
 export const NAME_CHARS_MAX = 64
 
-/** `Access-Token`, `access_token` and `accessToken` are one name. */
+/** `Access-Token`, `access_token` and `accessToken` are one name, whatever blanks stand around it. */
 function normalised(name: string): string {
-  return name.replace(/[-_]/g, '').replace(/[A-Z]+/g, letters => letters.toLowerCase())
+  return withoutBlanks(name)
+    .replace(/[-_]/g, '')
+    .replace(/[A-Z]+/g, letters => letters.toLowerCase())
+}
+
+/** Without blanks and control characters at its ends, as many as there are: a server may well ignore them. */
+function withoutBlanks(name: string): string {
+  let from = 0
+  let to = name.length
+  while (to > from && name.charCodeAt(to - 1) <= BLANK) to--
+  while (from < to && name.charCodeAt(from) <= BLANK) from++
+  return name.slice(from, to)
 }
 
 const HASH_BITS = 12
 const ANSWERS_MAX = 1_000
+const BLANK = 0x20
 const DASH = 0x2d
 const UNDERSCORE = 0x5f
 
@@ -17,7 +29,7 @@ interface Entry {
   readonly roles: number
 }
 
-/** What names mean, as bits; 0 = nothing. Case, `-` and `_` do not matter. */
+/** What names mean, as bits; 0 = nothing. Case, `-`, `_` and blanks around a name do not matter. */
 export class NameTable {
   readonly #roles = new Map<string, number>()
   /** Answers given lately: names repeat. */
@@ -46,7 +58,7 @@ export class NameTable {
   }
 
   of(name: string): number {
-    if (name.length > NAME_CHARS_MAX) return 0
+    if (name.length > NAME_CHARS_MAX) return this.#ofLong(name)
     let answer = this.#answers.get(name)
     if (answer === undefined) {
       if (this.#answers.size >= ANSWERS_MAX) this.#answers.clear()
@@ -56,8 +68,18 @@ export class NameTable {
     return answer
   }
 
+  #ofLong(name: string): number {
+    const bare = withoutBlanks(name)
+    return bare.length > NAME_CHARS_MAX ? 0 : this.of(bare)
+  }
+
   /** `of` a name that is written in UTF-8, without escapes. */
-  ofBytes(bytes: Uint8Array, from: number, to: number): number {
+  ofBytes(bytes: Uint8Array, start: number, end: number): number {
+    // A JSON string holds no other blank unescaped.
+    let from = start
+    let to = end
+    while (to > from && bytes[to - 1] === BLANK) to--
+    while (from < to && bytes[from] === BLANK) from++
     if (((this.#lastByFirst[bytes[from]! & 31]! >>> (bytes[to - 1]! & 31)) & 1) === 0) return 0
     if (to - from > NAME_CHARS_MAX) return 0
     const entries = this.#byHash[hashOf(bytes, from, to)]

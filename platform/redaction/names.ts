@@ -78,12 +78,19 @@ const defaultNames = [
 /** Parameters, headers and cookies with these names hold secrets (an OAuth code, an API key); JSON members do not: `http_response.code`. */
 const parameterNames = ['code', 'key'] as const
 
+/** Names that also stand for objects of which most is no secret: `session` and `signature` of OCSF, volumes of Kubernetes. */
+const objectNames: ReadonlySet<string> = new Set(['session', 'signature', 'secret'])
+
 /** What the key of a member can mean. */
 export const SECRET = 1
 /** Its string is the name of what the values beside it are. */
 export const NAMES_VALUE = 2
 /** Its string is the place in a request where the values beside it were found. */
 const NAMES_PLACE = 4
+/** The same without a word on which header: what was found in any header may be a secret. */
+const NAMES_MATCH = 8
+/** With SECRET: also everything in an object is one. */
+export const WHOLE = 16
 
 /**
  * With `isValueKey`, the one table of what makes the value of a member a secret, in whatever form an event is: either its own key is a
@@ -97,17 +104,18 @@ const namingKeys: readonly (readonly [key: string, role: number])[] = [
   // Match details of AWS WAF: the header or parameter, and what part of the request.
   ['matchedFieldName', NAMES_VALUE],
   ['location', NAMES_PLACE],
-  // The same in firewall_rule of OCSF.
-  ['match_location', NAMES_PLACE],
+  // The same in firewall_rule of OCSF, which has no place for the header's name.
+  ['match_location', NAMES_MATCH],
 ]
 
 /** Keys of values that another member names: `value`, `myValue`, `matchedData` of AWS WAF, `match_details` of OCSF. */
 export function isValueKey(key: string): boolean {
-  return /value$|^matched[-_]?data$|^match[-_]?details$/i.test(key)
+  return /(?:value|^\s*matched[-_]?data|^\s*match[-_]?details)\s*$/i.test(key)
 }
 
 /** COOKIE, COOKIES, SINGLE_COOKIE: whatever is in a cookie is a secret. */
 const secretPlace = /cookie/i
+const secretMatch = /cookie|header/i
 
 export class SecretNames {
   /** What the key `name` means. */
@@ -117,13 +125,16 @@ export class SecretNames {
 
   /** `additional`: further names of headers, parameters and members. */
   constructor(additional: readonly string[] = []) {
-    const secrets = [...defaultNames, ...additional].map((name): [string, number] => [name, SECRET])
+    const secrets = [...defaultNames, ...additional].map((name): [string, number] => [
+      name,
+      objectNames.has(name) ? SECRET : SECRET | WHOLE,
+    ])
     this.#keys = new NameTable([...namingKeys, ...secrets])
     this.#parameters = new NameTable([...secrets, ...parameterNames.map((name): [string, number] => [name, SECRET])])
     this.rolesOfName = this.keyRoles('name')
   }
 
-  /** What the key of a member means: SECRET, NAMES_VALUE and NAMES_PLACE as bits. */
+  /** What the key of a member means, as bits. */
   keyRoles(key: string): number {
     return this.#keys.of(key)
   }
@@ -141,10 +152,12 @@ export class SecretNames {
     return this.#parameters.ofBytes(bytes, from, to) !== 0
   }
 
-  /** Whether the string of a member with these roles says that the values beside it are secrets. */
+  /** Whether the string of a member with these roles, alone or in a list, says that the values beside it are secrets. */
   isNaming(roles: number, text: string): boolean {
     return (
-      ((roles & NAMES_VALUE) !== 0 && this.isParameter(text)) || ((roles & NAMES_PLACE) !== 0 && secretPlace.test(text))
+      ((roles & NAMES_VALUE) !== 0 && this.isParameter(text)) ||
+      ((roles & NAMES_PLACE) !== 0 && secretPlace.test(text)) ||
+      ((roles & NAMES_MATCH) !== 0 && secretMatch.test(text))
     )
   }
 }

@@ -1,5 +1,5 @@
 import { renderFragment } from '../ocsf/fragment.ts'
-import { isValueKey, SECRET, type SecretNames } from './names.ts'
+import { isValueKey, SECRET, type SecretNames, WHOLE } from './names.ts'
 import { REDACTED, redactString } from './string.ts'
 
 type Fields = Readonly<Record<string, unknown>>
@@ -34,8 +34,10 @@ function redactMembers(object: Fields, names: SecretNames): Fields {
   const isNamed = keys.some(key => namesSecret(object[key], key, names))
   for (const key of keys) {
     const value = object[key]
-    const isSecret = (names.keyRoles(key) & SECRET) !== 0 || (isNamed && isValueKey(key))
-    const redacted = isSecret ? redactWhole(value, names) : redactValue(value, names)
+    const roles = names.keyRoles(key)
+    const isValue = isNamed && isValueKey(key)
+    const isSecret = (roles & SECRET) !== 0 || isValue
+    const redacted = isSecret ? redactSecret(value, isValue || (roles & WHOLE) !== 0, names) : redactValue(value, names)
     if (redacted === value) continue
     copy ??= ownCopy(object)
     copy[key] = redacted
@@ -49,12 +51,28 @@ function ownCopy(object: Fields): Record<string, unknown> {
 }
 
 function namesSecret(value: unknown, key: string, names: SecretNames): boolean {
-  return typeof value === 'string' && names.isNaming(names.keyRoles(key), value)
+  const roles = names.keyRoles(key)
+  return roles !== 0 && holdsName(value, roles, names)
 }
 
-/** A string or number, also in lists; an object in its place is looked at by itself. */
-function redactWhole(value: unknown, names: SecretNames): unknown {
+/** A string, also in lists. */
+function holdsName(value: unknown, roles: number, names: SecretNames): boolean {
+  if (Array.isArray(value)) return value.some(item => holdsName(item, roles, names))
+  return typeof value === 'string' && names.isNaming(roles, value)
+}
+
+/** A string or number, also in lists and, if `isWhole`, in objects; else these are looked at by themselves. */
+function redactSecret(value: unknown, isWhole: boolean, names: SecretNames): unknown {
   if (typeof value === 'number') return REDACTED
   if (typeof value === 'string') return value === '' ? value : REDACTED
-  return Array.isArray(value) ? redactItems(value, item => redactWhole(item, names)) : redactValue(value, names)
+  if (Array.isArray(value)) return redactItems(value, item => redactSecret(item, isWhole, names))
+  if (!isWhole || typeof value !== 'object' || value === null) return redactValue(value, names)
+  let copy: Record<string, unknown> | undefined
+  for (const [key, member] of Object.entries(value)) {
+    const redacted = redactSecret(member, true, names)
+    if (redacted === member) continue
+    copy ??= ownCopy(value as Fields)
+    copy[key] = redacted
+  }
+  return copy ?? value
 }

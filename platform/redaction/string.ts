@@ -42,7 +42,7 @@ const lastPart = /[\w-]+(?=\]*$)/
 function nameBefore(text: string, at: number, earliest: number): string {
   let from = at
   while (from > earliest && nameChar.test(text[from - 1]!)) from--
-  const name = percentDecoded(text.slice(from, at))
+  const name = percentDecoded(text.slice(from, at)).trimEnd()
   // The end alone matters, and a name is short: no search through a long text.
   return lastPart.exec(name.slice(-80))?.[0] ?? ''
 }

@@ -36,7 +36,7 @@ interface Built {
 }
 
 /** Records of one partition on their way into a block. */
-interface Filling {
+interface FillingBlock {
   records: TopicRecord[]
   bytes: number
   timeMs: number
@@ -142,9 +142,9 @@ export class Appender {
   /** One block for each partition that gets records, more where they would be larger than a block. */
   #build(topic: Topic, records: readonly TopicRecord[]): readonly Built[] {
     const { partitions, config } = topic
-    const filling: (Filling | undefined)[] = Array.from({ length: partitions.length })
+    const filling: (FillingBlock | undefined)[] = Array.from({ length: partitions.length })
     const built: Built[] = []
-    const finish = (index: number, { records, bytes, timeMs }: Filling): void => {
+    const finish = (index: number, { records, bytes, timeMs }: FillingBlock): void => {
       const block = encodeBlock(records, this.#buffers.take(blockBytes(bytes)))
       built.push({ partition: partitions[index]!, block, count: records.length, timeMs, base: 0 })
     }

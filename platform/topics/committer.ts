@@ -1,5 +1,5 @@
 import { asError } from '../errors.ts'
-import type { Room } from './room.ts'
+import type { LogRoom } from './room.ts'
 import type { Store, Transaction } from './store.ts'
 
 /** One part of a group that is committed together. */
@@ -23,7 +23,7 @@ interface Waiting {
 
 export interface CommitterParts {
   readonly store: Pick<Store, 'commit' | 'reopen'>
-  readonly room: Pick<Room, 'prepare'>
+  readonly room: Pick<LogRoom, 'prepare'>
   /** There is no room on the disk; nothing was tried. Returns what to answer. */
   readonly refused: (error: Error) => Error
   /** A transaction failed. Returns what to answer. */

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, statfsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Clock } from '../clock.ts'
 import { asError, HaetaeError } from '../errors.ts'
+import type { FolderLock } from '../folder-lock.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import { Appender } from './append.ts'
@@ -20,13 +21,13 @@ import type {
   Topics,
 } from './contract.ts'
 import { Groups } from './groups.ts'
-import { type Lock, lockFolder } from './lock.ts'
+import { lockLog } from './lock.ts'
 import { type MarkerBounds, Markers } from './markers.ts'
 import { topicMetrics } from './measures.ts'
 import { type OwnerServer, serveOwner } from './owner.ts'
 import { GroupPositions } from './positions.ts'
 import { LogRetention } from './retention.ts'
-import { Room } from './room.ts'
+import { LogRoom } from './room.ts'
 import { Space } from './space.ts'
 import { LOG_FILE, Store } from './store.ts'
 
@@ -65,7 +66,7 @@ const NEW_LOG_BYTES = 2 * 1024 * 1024
  */
 export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedTopics> {
   mkdirSync(options.folder, { recursive: true, mode: 0o700 })
-  const lock = lockFolder(options.folder)
+  const lock = lockLog(options.folder)
   try {
     assertRoomForNew(options.folder)
     const topics = new EmbeddedTopics(options, lock)
@@ -86,13 +87,13 @@ function assertRoomForNew(folder: string): void {
 
 export class EmbeddedTopics implements Topics {
   readonly #options: EmbeddedOptions
-  readonly #lock: Lock
+  readonly #lock: FolderLock
   readonly #store: Store
   readonly #committer: Committer
   readonly #catalog: Catalog
   readonly #positions: GroupPositions
   readonly #space: Space
-  readonly #room: Room
+  readonly #room: LogRoom
   readonly #markers: Markers
   readonly #groups: Groups
   readonly #retention: LogRetention
@@ -105,13 +106,13 @@ export class EmbeddedTopics implements Topics {
   #server: OwnerServer | undefined
   #closing: Promise<void> | undefined
 
-  constructor(options: EmbeddedOptions, lock: Lock) {
+  constructor(options: EmbeddedOptions, lock: FolderLock) {
     const { folder, clock, bytesMax = BYTES_MAX, unsafeNoSync = false } = options
     this.#options = options
     this.#lock = lock
     this.#space = new Space({ folder, bytesMax, clock })
     this.#store = new Store({ folder, mapBytes: Math.ceil(bytesMax * 1.25) + 64 * 1024 ** 2, unsafeNoSync })
-    this.#room = new Room({
+    this.#room = new LogRoom({
       folder,
       file: LOG_FILE,
       usedBytes: () => this.#store.usedBytes,

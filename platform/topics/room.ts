@@ -37,7 +37,7 @@ export interface Need {
  * ample, the file is extended here first, with zeros beyond its end, where a full disk is an ordinary error. What was
  * written ahead stays and serves the next transaction. (A file system that copies on write cannot promise it.)
  */
-export class Room {
+export class LogRoom {
   readonly #options: RoomOptions
   #handle: FileHandle | undefined
 

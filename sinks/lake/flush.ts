@@ -4,7 +4,7 @@ import { asError, type Cure, cureOf, hasCode, PERSON_WAIT_MS } from '../../platf
 import { objectName } from '../../platform/lake/tables.ts'
 import type { BadRow } from './bad-rows.ts'
 import type { EvidenceKey } from './evidence.ts'
-import type { LakeMeters } from './meters.ts'
+import type { LakeMeasures } from './measures.ts'
 import type { ObjectStore } from './objects.ts'
 import type { Range } from './plan.ts'
 import type { RangeSpool, Split } from './spool.ts'
@@ -18,7 +18,7 @@ export interface FlushContext {
   readonly deps: Deps
   readonly store: ObjectStore
   readonly key: EvidenceKey
-  readonly meters: LakeMeters
+  readonly measures: LakeMeasures
   /** Aborts when the sink closes. */
   readonly signal: AbortSignal
   /** Waits before another try: until then at the latest, or until the sink is asked to hurry, or closes. */
@@ -42,7 +42,7 @@ export async function flushRange(
     const path = `${split.partition.path}/${objectName(stream.name, stream.plan.lineage, range.first)}`
     if (!(await untilDone(() => putOnce(path, split, context), BACKOFF, stream, context))) return 'dropped'
   }
-  context.meters.flushed(context.deps.clock.monotonicMs() - startedMs)
+  context.measures.flushed(context.deps.clock.monotonicMs() - startedMs)
   return 'durable'
 }
 
@@ -50,33 +50,33 @@ async function untilDone(
   step: () => Promise<void>,
   backoff: Backoff,
   stream: LakeStream,
-  { meters, signal, wait }: FlushContext,
+  { measures, signal, wait }: FlushContext,
 ): Promise<boolean> {
   for (let attempt = 0; ; attempt++) {
     let cure: Cure
     if (stream.revoked || signal.aborted) return false
     try {
       await step()
-      meters.succeeded('lake')
+      measures.succeeded('lake')
       return true
     } catch (thrown) {
       if (stream.revoked || signal.aborted || hasCode(thrown, 'STREAM_REVOKED')) return false
       cure = cureOf(thrown)
       if (cure === 'fatal') throw thrown
-      meters.failed('lake', asError(thrown))
+      measures.failed('lake', asError(thrown))
     }
     await wait(cure === 'person' ? PERSON_WAIT_MS : backoffMs(backoff, attempt, Math.random))
   }
 }
 
 async function putOnce(path: string, split: Split, context: FlushContext): Promise<void> {
-  const { store, meters } = context
-  if (await store.has(path)) return meters.found()
+  const { store, measures } = context
+  if (await store.has(path)) return measures.found()
   const put = await store.put(path, split, bad => deadLetter(split, bad, context), context.signal)
-  meters.stored(put)
+  measures.stored(put)
 }
 
-async function deadLetter(split: Split, bad: readonly BadRow[], { deps, key, meters }: FlushContext): Promise<void> {
+async function deadLetter(split: Split, bad: readonly BadRow[], { deps, key, measures }: FlushContext): Promise<void> {
   const problems = new Map(bad.map(({ row, problem }) => [row, problem]))
   const rows = [...problems.keys()]
   // A few at a time: each carries a record of up to 1 MiB.
@@ -92,5 +92,5 @@ async function deadLetter(split: Split, bad: readonly BadRow[], { deps, key, met
     if (letters.length >= 16) await write()
   }
   await write()
-  meters.refused(bad.length)
+  measures.refused(bad.length)
 }

@@ -1,14 +1,14 @@
 import { asError } from '../../platform/errors.ts'
 import { type FlushContext, flushRange } from './flush.ts'
 import type { Range } from './plan.ts'
-import type { Filling, LakeStream } from './stream.ts'
+import type { FillingRange, LakeStream } from './stream.ts'
 
 const HURRIED_WAIT_MS_MAX = 1_000
 
 interface Job {
   readonly stream: LakeStream
   readonly range: Range
-  readonly filling: Filling
+  readonly filling: FillingRange
 }
 
 /** Complete ranges on their way into objects, one after the other, and what the spool takes on disk. */
@@ -38,10 +38,10 @@ export class FlushQueue {
     return this.#freed.promise
   }
 
-  account({ again }: Filling, bytes: number): void {
+  account({ again }: FillingRange, bytes: number): void {
     this.#bytes += bytes
     if (again) this.#againBytes += bytes
-    this.#context.meters.spooled(this.#bytes)
+    this.#context.measures.spooled(this.#bytes)
   }
 
   /** The range is complete: nothing is added to its spool any more. */
@@ -55,10 +55,10 @@ export class FlushQueue {
   }
 
   /** Removes a spool that has been written or is not wanted any more. */
-  async release(filling: Filling): Promise<void> {
+  async release(filling: FillingRange): Promise<void> {
     const { bytes } = filling.spool
     // A file that cannot be removed now is removed with all the others when the next process starts.
-    await filling.spool.remove().catch(error => this.#context.meters.failed('spool', asError(error)))
+    await filling.spool.remove().catch(error => this.#context.measures.failed('spool', asError(error)))
     this.account(filling, -bytes)
     this.wake()
   }

@@ -5,14 +5,14 @@ import { backoffMs } from '../../platform/backoff.ts'
 import { asError, HaetaeError } from '../../platform/errors.ts'
 import { EvidenceKey } from './evidence.ts'
 import { AppendFiles } from './files.ts'
-import { type LakeMeters, lakeMeters } from './meters.ts'
+import { type LakeMeasures, lakeMeasures } from './measures.ts'
 import type { ObjectStore } from './objects.ts'
 import { FlushQueue } from './queue.ts'
 import { rowOf } from './rows.ts'
 import { Scratch } from './scratch.ts'
 import { RANGE_ROWS_MAX } from './segments.ts'
 import { RangeSpool, type Row, type SpoolTools } from './spool.ts'
-import { type Filling, LakeStream } from './stream.ts'
+import { type FillingRange, LakeStream } from './stream.ts'
 
 export interface LakeLimits {
   readonly flushMs: number
@@ -34,7 +34,7 @@ export class LakeSink implements Sink {
   readonly #limits: LakeLimits
   readonly #spoolFolder: string
   readonly #deps: Deps
-  readonly #meters: LakeMeters
+  readonly #measures: LakeMeasures
   readonly #tools: SpoolTools = { files: new AppendFiles(), key: new EvidenceKey(), lines: new Scratch() }
   readonly #streams = new Map<string, LakeStream>()
   readonly #stop = new AbortController()
@@ -50,9 +50,9 @@ export class LakeSink implements Sink {
     this.#limits = limits
     this.#spoolFolder = spoolFolder
     this.#deps = deps
-    this.#meters = lakeMeters(deps)
+    this.#measures = lakeMeasures(deps)
     const signal = this.#stop.signal
-    this.#queue = new FlushQueue({ deps, store, key: this.#tools.key, meters: this.#meters, signal })
+    this.#queue = new FlushQueue({ deps, store, key: this.#tools.key, measures: this.#measures, signal })
     deps.positions.onRevoked(names => this.#revoked(names))
   }
 
@@ -135,7 +135,7 @@ export class LakeSink implements Sink {
     const durable: Promise<void>[] = []
     if (stream.broken) throw new Error(`${stream.name}: a batch before this one was not spooled`)
     await this.#space(stream, signal)
-    let target: Filling | undefined
+    let target: FillingRange | undefined
     let rows: Row[] = []
     const append = async (): Promise<void> => {
       if (target && rows.length > 0) await this.#append(target, rows, signal)
@@ -180,16 +180,16 @@ export class LakeSink implements Sink {
     return !open.spool.hasRoomFor(partition, SPLITS_MAX)
   }
 
-  #open(stream: LakeStream): Filling | undefined {
+  #open(stream: LakeStream): FillingRange | undefined {
     const first = stream.plan.openFirst
     return first === undefined ? undefined : stream.filling.get(first)
   }
 
-  #filling(stream: LakeStream, first: bigint, again: boolean): Filling {
+  #filling(stream: LakeStream, first: bigint, again: boolean): FillingRange {
     const known = stream.filling.get(first)
     if (known) return known
     const spool = new RangeSpool(join(this.#spoolFolder, String(this.#spoolCount++)), this.#tools)
-    const filling: Filling = {
+    const filling: FillingRange = {
       first,
       again,
       spool,
@@ -203,7 +203,7 @@ export class LakeSink implements Sink {
     return filling
   }
 
-  async #sealLater(stream: LakeStream, { first, timer }: Filling): Promise<void> {
+  async #sealLater(stream: LakeStream, { first, timer }: FillingRange): Promise<void> {
     await this.#deps.clock.wait(this.#limits.flushMs, timer.signal)
     if (timer.signal.aborted) return
     await this.#inTurn(async () => {
@@ -224,7 +224,7 @@ export class LakeSink implements Sink {
     }
   }
 
-  async #append(filling: Filling, rows: readonly Row[], signal: AbortSignal): Promise<void> {
+  async #append(filling: FillingRange, rows: readonly Row[], signal: AbortSignal): Promise<void> {
     const before = filling.spool.bytes
     for (let attempt = 0; ; attempt++) {
       try {
@@ -233,12 +233,12 @@ export class LakeSink implements Sink {
       } catch (thrown) {
         // Only what the system refused is worth another try; anything else is a fault of ours.
         if (!(thrown instanceof Error && 'code' in thrown && 'syscall' in thrown)) throw thrown
-        this.#meters.failed('spool', thrown)
+        this.#measures.failed('spool', thrown)
         await this.#deps.clock.wait(backoffMs(SPOOL_BACKOFF, attempt, Math.random), signal)
         if (signal.aborted || this.#stop.signal.aborted) throw thrown
       }
     }
-    this.#meters.succeeded('spool')
+    this.#measures.succeeded('spool')
     this.#queue.account(filling, filling.spool.bytes - before)
   }
 

@@ -1,13 +1,13 @@
 import { mkdir, rm, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Partition } from '../../platform/lake/tables.ts'
+import type { LakePartition } from '../../platform/lake/tables.ts'
 import type { Evidence, EvidenceKey } from './evidence.ts'
 import type { AppendFiles } from './files.ts'
 import type { Scratch } from './scratch.ts'
 
 /** One record on its way to the lake. */
 export interface Row {
-  readonly partition: Partition
+  readonly partition: LakePartition
   readonly timeMs: number
   /** One line of JSON, without the line feed. */
   readonly json: Buffer
@@ -16,7 +16,7 @@ export interface Row {
 
 /** The rows of a range that go into one object: JSON lines, and the records they came from. */
 export interface Split {
-  readonly partition: Partition
+  readonly partition: LakePartition
   readonly jsonPath: string
   readonly evidencePath: string
   readonly count: number
@@ -50,12 +50,12 @@ export class RangeSpool {
   }
 
   /** False when a row of this partition would need one object more than `splitsMax`. */
-  hasRoomFor(partition: Partition, splitsMax: number): boolean {
+  hasRoomFor(partition: LakePartition, splitsMax: number): boolean {
     return this.#splits.has(partition.path) || this.#splits.size < splitsMax
   }
 
   /** Counts the partition of a row that will be appended. */
-  reserve(partition: Partition): void {
+  reserve(partition: LakePartition): void {
     this.#split(partition)
   }
 
@@ -92,7 +92,7 @@ export class RangeSpool {
     await rm(this.folder, { recursive: true, force: true })
   }
 
-  #split(partition: Partition): GrowingSplit {
+  #split(partition: LakePartition): GrowingSplit {
     const known = this.#splits.get(partition.path)
     if (known) return known
     const split = new GrowingSplit(partition, join(this.folder, String(this.#splits.size)))
@@ -112,7 +112,7 @@ function inTimeOrder(rows: readonly Row[]): readonly Row[] {
 const LINE_FEED = 0x0a
 
 class GrowingSplit implements Split {
-  readonly partition: Partition
+  readonly partition: LakePartition
   readonly jsonPath: string
   readonly evidencePath: string
   count = 0
@@ -121,7 +121,7 @@ class GrowingSplit implements Split {
   #jsonBytes = 0
   #evidenceBytes = 0
 
-  constructor(partition: Partition, pathStart: string) {
+  constructor(partition: LakePartition, pathStart: string) {
     this.partition = partition
     this.jsonPath = `${pathStart}.ndjson`
     this.evidencePath = `${pathStart}.evidence`

@@ -6,7 +6,7 @@ import type { RangeSpool } from './spool.ts'
 const LINEAGE_BYTES = 6
 
 /** A range being filled, and those who wait for it. */
-export interface Filling {
+export interface FillingRange {
   readonly first: bigint
   /** Noted by an earlier process: it ends where it ended, and nothing bounds it but that. */
   readonly again: boolean
@@ -21,7 +21,7 @@ export class LakeStream {
   readonly name: string
   readonly plan: RangePlan
   /** By the first position of the range. */
-  readonly filling = new Map<bigint, Filling>()
+  readonly filling = new Map<bigint, FillingRange>()
   revoked = false
   /** A batch got lost half way (the pipeline is being stopped): no range may be called complete any more. */
   broken = false

@@ -1,5 +1,5 @@
 import type { Document } from './bulk.ts'
-import type { Refusal } from './standing.ts'
+import type { RefusalCode } from './standing.ts'
 
 /** What the server said about one document. */
 export type Outcome =
@@ -7,7 +7,7 @@ export type Outcome =
   /** `shorten`: perhaps for a string too long for the index; with such strings cut it may be taken. */
   | { readonly kind: 'reject' | 'shorten'; readonly reason: string }
   /** For a person to mend; tried again slowly. */
-  | { readonly kind: 'refused'; readonly code: Refusal; readonly reason: string }
+  | { readonly kind: 'refused'; readonly code: RefusalCode; readonly reason: string }
 
 /** Asks for no more of each item than is read here, at a seventh of the bytes. Positions stay, as every item has a status. */
 export const ITEM_FIELDS = 'errors,items.*.status,items.*.error.type,items.*.error.reason'

@@ -1,7 +1,7 @@
 import type { Deps } from '../../engine/contract.ts'
 import type { ErrorCode } from '../../platform/errors.ts'
 
-export type Refusal = Extract<ErrorCode, 'SINK_UNAUTHORISED' | 'SINK_MISCONFIGURED'>
+export type RefusalCode = Extract<ErrorCode, 'SINK_UNAUTHORISED' | 'SINK_MISCONFIGURED'>
 
 /** How long nothing is sent, or one document is not sent again, after a refusal that a person must mend. */
 export const PAUSE_MS = 30_000
@@ -9,7 +9,7 @@ export const PAUSE_MS = 30_000
 /** A single broken connection is ordinary (a balancer closed it while idle) and not worth a line. */
 const TROUBLES_BEFORE_SAID = 2
 
-type State = 'fine' | 'unreachable' | Refusal
+type State = 'fine' | 'unreachable' | RefusalCode
 
 type StandingDeps = Pick<Deps, 'clock' | 'log' | 'metrics' | 'pipeline' | 'paused'>
 
@@ -55,19 +55,19 @@ export class Standing {
   }
 
   /** It refuses the whole request: everything stops for PAUSE_MS, then one request tries. */
-  refusedAll(code: Refusal, message: string): void {
+  refusedAll(code: RefusalCode, message: string): void {
     this.#pausedUntilMs = this.#deps.clock.monotonicMs() + PAUSE_MS
     this.#refusedUntilMs = 0
     this.#refused(code, message)
   }
 
   /** It refuses some documents; the others go on. */
-  refusedSome(code: Refusal, message: string): void {
+  refusedSome(code: RefusalCode, message: string): void {
     this.#refusedUntilMs = this.#deps.clock.monotonicMs() + 2 * PAUSE_MS
     this.#refused(code, message)
   }
 
-  #refused(code: Refusal, message: string): void {
+  #refused(code: RefusalCode, message: string): void {
     if (this.#state === code) return
     this.#change(code, `${code}: ${message}`)
     const advice =

@@ -1,7 +1,7 @@
 import { HaetaeError } from '../../platform/errors.ts'
 import type { Log } from '../../platform/log.ts'
 import type { IndexTemplate } from '../../platform/ocsf/index-template.ts'
-import type { Answer, OpenSearch } from '../../platform/opensearch.ts'
+import type { HttpAnswer, OpenSearch } from '../../platform/opensearch.ts'
 import { wholeReason } from './outcome.ts'
 
 /** What the cluster has under a name, beside what this program wants there. */
@@ -100,7 +100,7 @@ function pathOf(name: string): string {
   return `/_index_template/${name}`
 }
 
-function check({ status, body }: Answer, doing: string, server: OpenSearch): void {
+function check({ status, body }: HttpAnswer, doing: string, server: OpenSearch): void {
   if (status === 200) return
   const message = `${server.url}: ${doing} was answered with ${wholeReason(status, body)}`
   if (status === 401 || status === 403) {

@@ -1,5 +1,5 @@
 import type { Deps, Encoded, Rejection, Verdict } from '../../engine/contract.ts'
-import { type Answer, NoAnswer, type OpenSearch } from '../../platform/opensearch.ts'
+import { type HttpAnswer, NoAnswer, type OpenSearch } from '../../platform/opensearch.ts'
 import {
   bulkBody,
   type Document,
@@ -134,7 +134,7 @@ export class Writer {
     await this.#whole(answer, documents, ledger, hunt)
   }
 
-  async #send(body: Buffer, signal: AbortSignal): Promise<Answer | NoAnswer> {
+  async #send(body: Buffer, signal: AbortSignal): Promise<HttpAnswer | NoAnswer> {
     this.#measure.sent(body.length)
     // The server waits for a missing shard no longer than we wait for the server.
     const timeout = `${Math.ceil(this.#config.requestMsMax / 2)}ms`
@@ -148,7 +148,7 @@ export class Writer {
   }
 
   /** An answer that says nothing of single documents. */
-  async #whole(answer: Answer, documents: readonly Document[], ledger: Ledger, hunt?: Hunt): Promise<void> {
+  async #whole(answer: HttpAnswer, documents: readonly Document[], ledger: Ledger, hunt?: Hunt): Promise<void> {
     const { status, body } = answer
     const reason = wholeReason(status, body)
     if (status === 413) return this.#tooLarge(documents, reason, ledger, hunt)
@@ -251,7 +251,7 @@ export class Writer {
   }
 }
 
-function paceOf(answer: Answer | NoAnswer, outcomes: readonly Outcome[] | undefined, tookMs: number): Pace {
+function paceOf(answer: HttpAnswer | NoAnswer, outcomes: readonly Outcome[] | undefined, tookMs: number): Pace {
   if (answer instanceof NoAnswer) {
     return answer.why === 'timeout' || answer.why === 'unreachable' ? 'pushback' : 'neutral'
   }

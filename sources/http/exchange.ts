@@ -7,7 +7,7 @@ import { answer, answerAnyway, answerBody, isRefusal, type Linger, type Refusal,
 import { type BodyLimits, firstBufferBytes, readBody } from './body.ts'
 import { parseFirehose } from './firehose.ts'
 import type { Hold, Inflight } from './inflight.ts'
-import type { Meters } from './meters.ts'
+import type { HttpMeasures } from './measures.ts'
 import { parseNdjson } from './ndjson.ts'
 import type { Cut } from './parts.ts'
 import type { Outcome, Pending } from './pending.ts'
@@ -17,7 +17,7 @@ export interface Exchange {
   readonly gate: Gate
   readonly inflight: Inflight
   readonly pending: Pending
-  readonly meters: Meters
+  readonly measures: HttpMeasures
   readonly deps: Deps
 }
 
@@ -39,13 +39,13 @@ export async function exchange(
   response: ServerResponse,
   proceed: () => void,
 ): Promise<void> {
-  const { gate, meters, deps } = context
+  const { gate, measures, deps } = context
   const begunMs = deps.clock.monotonicMs()
   const admitted = admit(request, gate)
   const refused = isRefusal(admitted)
   const route = refused ? 'other' : admitted.route
   const requestId = (refused ? undefined : admitted.requestId) ?? (requestIdOf(request.headers) || randomUUID())
-  const finished = (status: number) => meters.answered(route, status, (deps.clock.monotonicMs() - begunMs) / 1000)
+  const finished = (status: number) => measures.answered(route, status, (deps.clock.monotonicMs() - begunMs) / 1000)
   const refuse = (why: Refusal, linger: Linger) => {
     const body = answerBody(requestId, deps.clock.now(), { errorMessage: why.message })
     answerAnyway(request, response, why.status, body, why.headers, linger, deps.clock)
@@ -58,7 +58,7 @@ export async function exchange(
     const outcome = received && (await store(context, received, response))
     if (received === undefined || outcome === undefined) return finished(CLIENT_GONE)
     if (outcome !== 'durable') return refuse(outcome, knownClient(gate))
-    meters.stored(admitted.route, received.counts)
+    measures.stored(admitted.route, received.counts)
     const accepted = admitted.route === 'ingest' ? { accepted: received.counts.taken } : {}
     answer(response, 200, answerBody(requestId, deps.clock.now(), accepted))
     finished(200)
@@ -77,7 +77,7 @@ interface Received {
 
 /** Reads the body and takes it apart. undefined: the client went away. */
 async function receive(
-  { gate, inflight, pending, meters, deps }: Exchange,
+  { gate, inflight, pending, measures, deps }: Exchange,
   admitted: Admitted,
   request: IncomingMessage,
   proceed: () => void,
@@ -94,7 +94,7 @@ async function receive(
     const receivedMs = deps.clock.now()
     const body = await readBody(request, limits, hold)
     if (body === undefined || isRefusal(body)) return body
-    meters.bodyRead(route, body.length)
+    measures.bodyRead(route, body.length)
     const records = parse(body, admitted, hold)
     if (isRefusal(records)) return records
     complete = true

@@ -28,24 +28,45 @@ export function scanFirehose(bytes: Buffer): Scanned | undefined {
   // Without a backslash anywhere, the next quote is the end of a string.
   if (bytes.indexOf(BACKSLASH) !== -1) return undefined
   const cursor = new Cursor(bytes)
-  let requestId: string | undefined
-  let texts: number[] | undefined
-  let timestamped = false
   if (!cursor.skip(OPEN)) return undefined
+  const members: Partial<Members> = {}
   if (!cursor.skip(CLOSE)) {
     do {
-      const key = cursor.plainString()
-      if (key === undefined || !cursor.skip(COLON)) return undefined
-      if (key === 'requestId' && requestId === undefined) requestId = cursor.plainString()
-      else if (key === 'records' && texts === undefined) texts = recordTexts(cursor)
-      else if (key === 'timestamp' && !timestamped) timestamped = cursor.digits()
-      else return undefined
-      if ((key === 'requestId' && requestId === undefined) || (key === 'records' && !texts)) return undefined
-      if (key === 'timestamp' && !timestamped) return undefined
+      if (!readMember(cursor, members)) return undefined
     } while (cursor.skip(COMMA))
     if (!cursor.skip(CLOSE)) return undefined
   }
-  return cursor.atEnd() ? { requestId: requestId ?? '', texts } : undefined
+  return cursor.atEnd() ? { requestId: members.requestId ?? '', texts: members.records } : undefined
+}
+
+/** The values that were read, by key. */
+interface Members {
+  requestId: string
+  records: number[]
+  timestamp: true
+}
+
+const readers: { readonly [Key in keyof Members]: (cursor: Cursor) => Members[Key] | undefined } = {
+  requestId: cursor => cursor.plainString(),
+  records: recordTexts,
+  timestamp: cursor => cursor.digits() || undefined,
+}
+
+/** `"key":value`. False for a key that is not known or was there before, and for a value that is not as Firehose writes it. */
+function readMember(cursor: Cursor, members: Partial<Members>): boolean {
+  const key = cursor.plainString()
+  if (key === undefined || !isKnown(key) || members[key] !== undefined || !cursor.skip(COLON)) return false
+  return set(members, key, readers[key](cursor))
+}
+
+function isKnown(key: string): key is keyof Members {
+  return Object.hasOwn(readers, key)
+}
+
+function set<Key extends keyof Members>(members: Partial<Members>, key: Key, value: Members[Key] | undefined): boolean {
+  if (value === undefined) return false
+  members[key] = value
+  return true
 }
 
 function recordTexts(cursor: Cursor): number[] | undefined {

@@ -76,7 +76,7 @@ function envelopeOf(body: unknown): Envelope | Refusal {
   return { requestId, count: texts.length, text: index => texts[index]!, encoding: 'utf8' }
 }
 
-interface Placed {
+interface DecodedRecords {
   readonly bytes: Buffer
   /** start, end of every decoded record. */
   readonly decoded: readonly number[]
@@ -84,7 +84,7 @@ interface Placed {
 }
 
 /** Writes each record behind the one before. Always behind the text that is still to be read, as base64 is longer. */
-function decodeAll(bytes: Buffer, { count, text: textOf, encoding }: Envelope): Placed | Refusal {
+function decodeAll(bytes: Buffer, { count, text: textOf, encoding }: Envelope): DecodedRecords | Refusal {
   const decoded: number[] = []
   const spoiled: Spoiled[] = []
   let end = 0
@@ -127,7 +127,7 @@ function decodedLength(text: string): number {
  * One WAF log is one Firehose record; but what some producer aggregated must not be lost: data of two or more lines that
  * each begin with `{` and end with `}` (never one JSON value) become one event each. All else stays one event.
  */
-function separate({ bytes, decoded, spoiled }: Placed): Records {
+function separate({ bytes, decoded, spoiled }: DecodedRecords): Records {
   const spans: number[] = []
   let empty = 0
   let feed = -1

@@ -49,7 +49,7 @@ function readTls({ certFile, keyFile }: TlsFiles): { cert: Buffer; key: Buffer }
 }
 
 export function serve(server: Server, context: Exchange): void {
-  const { meters, deps } = context
+  const { measures, deps } = context
   const handle = (proceed: (response: Parameters<RequestListener>[1]) => void): RequestListener => {
     return (request, response) => void exchange(context, request, response, () => proceed(response))
   }
@@ -68,10 +68,10 @@ export function serve(server: Server, context: Exchange): void {
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     const status = { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408 }[error.code ?? ''] ?? 400
     if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy()
-    meters.answered('other', status, 0)
+    measures.answered('other', status, 0)
     socket.end(unparsed(status, deps.clock.now()))
   })
-  server.on('drop', () => meters.connectionDropped())
+  server.on('drop', () => measures.connectionDropped())
 }
 
 /** The answer to what the HTTP parser could not read, or gave up waiting for. */

@@ -3,7 +3,7 @@ import { OVERSIZE_KEPT_BYTES } from '../../engine/dead-letter.ts'
 import { trimmed } from '../../engine/event.ts'
 
 /** A record as it stands in the input. */
-export interface Cut {
+export interface CutRecord {
   /** Without outer white space. Of one past EVENT_BYTES_MAX, the first bytes only. */
   readonly raw: Buffer
   /** Line on which it begins, from 1. */
@@ -33,7 +33,7 @@ export class RecordCutter {
   #open: { lines: Buffer[]; bytes: number; line: number; scan: DepthScan } | undefined
 
   /** The records that end in this chunk. They are views on it where that is possible. */
-  push(chunk: Buffer, records: Cut[]): void {
+  push(chunk: Buffer, records: CutRecord[]): void {
     const neighbours = new Neighbours(chunk)
     let start = 0
     for (let end = chunk.indexOf(LF); end >= 0; end = chunk.indexOf(LF, start)) {
@@ -49,7 +49,7 @@ export class RecordCutter {
   }
 
   /** What is left at the end of the input. */
-  end(records: Cut[]): void {
+  end(records: CutRecord[]): void {
     if (this.#restBytes > 0) this.#endLine(Buffer.alloc(0), records)
     this.#closeOpen(records)
   }
@@ -64,7 +64,7 @@ export class RecordCutter {
     }
   }
 
-  #endLine(part: Buffer, records: Cut[]): void {
+  #endLine(part: Buffer, records: CutRecord[]): void {
     const line = this.#line++
     let text = part
     if (this.#restBytes > 0) {
@@ -83,7 +83,7 @@ export class RecordCutter {
     this.#takeLine(line === 1 ? withoutMark(text) : text, line, records)
   }
 
-  #takeLine(text: Buffer, line: number, records: Cut[]): void {
+  #takeLine(text: Buffer, line: number, records: CutRecord[]): void {
     if (this.#open && text[0] !== OPEN) {
       this.#continueOpen(text, records)
       return
@@ -97,14 +97,14 @@ export class RecordCutter {
   }
 
   /** A line that starts a record and does not end one: the record may go on, or it was cut off. */
-  #begin(raw: Buffer, line: number, records: Cut[]): void {
+  #begin(raw: Buffer, line: number, records: CutRecord[]): void {
     const scan = new DepthScan()
     const end = scan.advance(raw)
     if (end >= 0) splitLine(raw, line, records)
     else this.#open = { lines: [raw], bytes: raw.length, line, scan }
   }
 
-  #continueOpen(text: Buffer, records: Cut[]): void {
+  #continueOpen(text: Buffer, records: CutRecord[]): void {
     const open = this.#open!
     const end = open.scan.advance(text)
     open.lines.push(end >= 0 ? text.subarray(0, end) : text)
@@ -116,7 +116,7 @@ export class RecordCutter {
     } else if (open.bytes > EVENT_BYTES_MAX) this.#closeOpen(records)
   }
 
-  #closeOpen(records: Cut[]): void {
+  #closeOpen(records: CutRecord[]): void {
     const open = this.#open
     this.#open = undefined
     if (!open) return
@@ -126,7 +126,7 @@ export class RecordCutter {
   }
 }
 
-function push(raw: Buffer, line: number, records: Cut[]): void {
+function push(raw: Buffer, line: number, records: CutRecord[]): void {
   const oversize = raw.length > EVENT_BYTES_MAX
   records.push({ raw: oversize ? raw.subarray(0, OVERSIZE_KEPT_BYTES) : raw, line, oversize })
 }
@@ -165,7 +165,7 @@ class Neighbours {
   }
 }
 
-function splitLine(raw: Buffer, line: number, records: Cut[]): void {
+function splitLine(raw: Buffer, line: number, records: CutRecord[]): void {
   let rest = raw
   while (rest.length > 0) {
     const end = new DepthScan().advance(rest)

@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream'
 import { BATCH_BYTES_MAX, BATCH_EVENTS_MAX } from '../../engine/contract.ts'
 import { connectS3, type S3 } from '../../platform/s3.ts'
 import { plainBytes } from '../records/bytes.ts'
-import { type Cut, RecordCutter } from '../records/cutter.ts'
+import { type CutRecord, RecordCutter } from '../records/cutter.ts'
 import type { Announced } from './announced.ts'
 
 /** Clients that are kept: one for each bucket. */
@@ -32,12 +32,12 @@ export class Buckets {
 export class ObjectTooLong extends Error {}
 
 /** The records of an object in parts of a batch's size, while it streams. Throws ObjectTooLong, and what reading throws. */
-export async function* partsOf(input: Readable, bytesMax: number): AsyncGenerator<readonly Cut[]> {
+export async function* partsOf(input: Readable, bytesMax: number): AsyncGenerator<readonly CutRecord[]> {
   const cutter = new RecordCutter()
-  let part: Cut[] = []
+  let part: CutRecord[] = []
   let partBytes = 0
   let bytes = 0
-  const parts = function* (cuts: readonly Cut[]): Generator<readonly Cut[]> {
+  const parts = function* (cuts: readonly CutRecord[]): Generator<readonly CutRecord[]> {
     for (const cut of cuts) {
       if (part.length === BATCH_EVENTS_MAX || (part.length > 0 && partBytes + cut.raw.length > BATCH_BYTES_MAX)) {
         yield part
@@ -51,11 +51,11 @@ export async function* partsOf(input: Readable, bytesMax: number): AsyncGenerato
   for await (const chunk of plainBytes(input)) {
     bytes += chunk.length
     if (bytes > bytesMax) throw new ObjectTooLong(`more than ${bytesMax} bytes unpacked`)
-    const cuts: Cut[] = []
+    const cuts: CutRecord[] = []
     cutter.push(chunk, cuts)
     yield* parts(cuts)
   }
-  const last: Cut[] = []
+  const last: CutRecord[] = []
   cutter.end(last)
   yield* parts(last)
   if (part.length > 0) yield part

@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
 import type { DeadLetter } from '../../engine/contract.ts'
-import { DeadLetterFile, deadLetterOf, encodeDeadLetter } from '../../engine/dead-letter.ts'
+import { deadLetterOf, encodeDeadLetter } from '../../engine/dead-letter.ts'
 import { keepRetention, readDeadLetters } from '../../engine/dead-letter-files.ts'
+import { DeadLetterFile } from '../../engine/dead-letter-store.ts'
 import { silentLog } from '../../platform/log.ts'
 import { FakeClock } from '../support/clock.ts'
 import { eventOf } from '../support/deps.ts'
@@ -18,7 +19,7 @@ function letterOf(text: string, over: Partial<DeadLetter> = {}): DeadLetter {
 
 function openStore() {
   const folder = mkdtempSync(join(tmpdir(), 'haetae-dead-'))
-  const store = new DeadLetterFile({ folder, pipeline: 'waf', now: () => todayMs })
+  const store = new DeadLetterFile({ folder: join(folder, 'waf'), bytesMax: 1024 ** 3, now: () => todayMs })
   return { folder, store, path: join(folder, 'waf', '2026-11-24.ndjson') }
 }
 

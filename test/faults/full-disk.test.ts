@@ -1,32 +1,26 @@
-import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import { FirehoseClient, post } from '../support/firehose-client.ts'
 import { rowsByRequestUid } from '../support/lake.ts'
 import { Program, pause } from '../support/program.ts'
+import { mountSmallDisk, type SmallDisk } from '../support/small-disk.ts'
 
 const MIB = 1024 * 1024
 
-let folder = ''
-let disk = ''
+let disk: SmallDisk | undefined
 let running: Program | undefined
 afterEach(async () => {
   await running?.kill()
-  if (disk) execFileSync('umount', ['--lazy', disk])
-  rmSync(folder, { recursive: true, force: true })
+  disk?.unmount()
 })
 
 test('a full disk: 503, nothing lost, and work goes on when space returns, without a restart', async () => {
-  folder = mkdtempSync(join(tmpdir(), 'haetae-full-'))
-  const mountPoint = join(folder, 'disk')
-  mkdirSync(mountPoint)
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64m,mode=0700', 'tmpfs', mountPoint])
-  disk = mountPoint
+  disk = mountSmallDisk(64 * MIB)
+  const { folder } = disk
   // Removed later: this is how space returns.
-  writeFileSync(join(disk, 'ballast'), Buffer.alloc(32 * MIB))
-  const options = { stateFolder: join(disk, 'state'), lakeFolder: join(disk, 'lake') }
+  writeFileSync(join(folder, 'ballast'), Buffer.alloc(32 * MIB))
+  const options = { stateFolder: join(folder, 'state'), lakeFolder: join(folder, 'lake') }
   const client = new FirehoseClient({ name: 'full', recordsPerRequest: 200, repeats: true, paddingBytes: 6_000 })
   running = await Program.start(options)
 
@@ -38,7 +32,7 @@ test('a full disk: 503, nothing lost, and work goes on when space returns, witho
   expect(whileFull).toBeGreaterThan(0)
   expect(await statusOfOne(running)).toBe(503)
 
-  rmSync(join(disk, 'ballast'))
+  rmSync(join(folder, 'ballast'))
   for (let waited = 0; client.acknowledged.size === whileFull && running.running && waited < 60_000; waited += 100)
     await pause(100)
   stop.abort()

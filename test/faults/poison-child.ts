@@ -7,7 +7,7 @@
 import { appendFileSync, mkdirSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Deps, Sink, Stage } from '../../engine/contract.ts'
-import { DeadLetterFile } from '../../engine/dead-letter.ts'
+import { DeadLetterFile } from '../../engine/dead-letter-store.ts'
 import { run } from '../../engine/pipeline.ts'
 import { systemClock } from '../../platform/clock.ts'
 import { silentLog } from '../../platform/log.ts'
@@ -57,8 +57,8 @@ if (topics.describe().every(({ end }) => end === 0n)) {
   await topics.append(TOPIC, records)
 }
 const deadLetter = new DeadLetterFile({
-  folder: join(folder, 'deadletter'),
-  pipeline: 'poison',
+  folder: join(folder, 'deadletter', 'poison'),
+  bytesMax: 1024 ** 3,
   now: () => Date.now(),
 })
 const stateFolder = join(folder, 'state')

@@ -1,9 +1,8 @@
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { openEmbedded } from '../../platform/topics/embedded.ts'
+import { mountSmallDisk } from '../support/small-disk.ts'
 import { options, positionsAfter, recordOf, take, topicConfig } from '../topics/support.ts'
 import { embeddedOptions } from '../topics/temporary.ts'
 import { SET_RECORDS, setOf, TOPIC } from './topics-child.ts'
@@ -15,24 +14,11 @@ function pause(ms: number): Promise<void> {
   return new Promise(resolve => setTimeout(resolve, ms))
 }
 
-/** A file system of its own of so many bytes; undefined where that is not allowed. */
-function mountSmall(bytes: number): { readonly folder: string; unmount(): void } | undefined {
-  const folder = mkdtempSync(join(tmpdir(), 'haetae-small-'))
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${bytes}`, 'tmpfs', folder], { stdio: 'ignore' })
-  } catch {
-    rmSync(folder, { recursive: true })
-    return undefined
-  }
-  return { folder, unmount: () => execFileSync('umount', ['--lazy', folder]) }
-}
-
 describe('a full disk', () => {
   const large = (count: number) => Array.from({ length: count }, (_, n) => recordOf(`k${n}`, 'x'.repeat(50_000)))
 
-  it('refuses appends, still takes commits, loses nothing, and goes on when there is room: on the disk', async context => {
-    const disk = mountSmall(16 * 1024 ** 2)
-    if (!disk) return context.skip('this user may not mount a file system')
+  it('refuses appends, still takes commits, loses nothing, and goes on when there is room: on the disk', async () => {
+    const disk = mountSmallDisk(16 * 1024 ** 2)
     try {
       const given = embeddedOptions({ folder: join(disk.folder, 'topics'), bytesMax: 1024 ** 3 })
       const topics = await openEmbedded(given)
@@ -80,9 +66,8 @@ describe('a full disk', () => {
     }
   })
 
-  it('goes on when there is room in the log: consumers catch up, and what they committed is deleted', async context => {
-    const disk = mountSmall(12 * 1024 ** 2)
-    if (!disk) return context.skip('this user may not mount a file system')
+  it('goes on when there is room in the log: consumers catch up, and what they committed is deleted', async () => {
+    const disk = mountSmallDisk(12 * 1024 ** 2)
     try {
       const given = embeddedOptions({ folder: join(disk.folder, 'topics'), bytesMax: 1024 ** 3 })
       const topics = await openEmbedded(given)
@@ -127,9 +112,8 @@ describe('a full disk', () => {
     }
   })
 
-  it('outlives a disk that others fill and free again and again in between, and loses nothing', async context => {
-    const disk = mountSmall(48 * 1024 ** 2)
-    if (!disk) return context.skip('this user may not mount a file system')
+  it('outlives a disk that others fill and free again and again in between, and loses nothing', async () => {
+    const disk = mountSmallDisk(48 * 1024 ** 2)
     try {
       const folder = join(disk.folder, 'topics')
       const given = embeddedOptions({ folder, bytesMax: 256 * 1024 ** 2 })
@@ -180,9 +164,8 @@ describe('a full disk', () => {
     }
   })
 
-  it('survives SIGKILL while it is full, at any moment', async context => {
-    const disk = mountSmall(6 * 1024 ** 2)
-    if (!disk) return context.skip('this user may not mount a file system')
+  it('survives SIGKILL while it is full, at any moment', async () => {
+    const disk = mountSmallDisk(6 * 1024 ** 2)
     try {
       const folder = join(disk.folder, 'topics')
       const all = new Set<number>()

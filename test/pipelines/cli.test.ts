@@ -1,10 +1,11 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, test, vi } from 'vitest'
-import { DeadLetterFile, deadLetterOf } from '../../engine/dead-letter.ts'
+import { deadLetterOf } from '../../engine/dead-letter.ts'
+import { DeadLetterFile } from '../../engine/dead-letter-store.ts'
 import { main } from '../../pipelines/cli.ts'
 import { readSettings } from '../../pipelines/settings.ts'
-import { openTopics } from '../../pipelines/topics.ts'
+import { openTopics } from '../../pipelines/topics/open.ts'
 import { GeoIp } from '../../platform/geoip/geoip.ts'
 import { geoIpStatus } from '../../platform/geoip/shared.ts'
 import { FolderStore } from '../../platform/lake/folder-store.ts'
@@ -220,8 +221,8 @@ test('a pipeline that requires what is not set is refused by its name', async ()
 describe('deadletter', () => {
   beforeEach(async () => {
     const nowMs = Date.UTC(2026, 10, 24)
-    const options = { folder: readSettings().deadLetterFolder, pipeline: 'waf', now: () => nowMs }
-    const file = new DeadLetterFile(options)
+    const folder = join(readSettings().deadLetterFolder, 'waf')
+    const file = new DeadLetterFile({ folder, bytesMax: 1024 ** 3, now: () => nowMs })
     const event = eventOf('{"cookie":"\u001b[2Jx"')
     await file.write([deadLetterOf(event, 'waf', 'parse-waf', 'not_json: \u001b[31m', nowMs)])
     await file.close()
@@ -238,6 +239,12 @@ describe('deadletter', () => {
     const { out } = await run('deadletter', 'list', '-o', 'ndjson')
     expect(JSON.parse(out)).toMatchObject({ pipeline: 'waf', stage: 'parse-waf', replayed: false })
     expect((await run('deadletter', 'list', '-o', 'ndjson', '--reason', 'not_waf')).out).toBe('')
+  })
+
+  test('show says when and by whom it was rejected, not when it was received', async () => {
+    const { id } = JSON.parse((await run('deadletter', 'list', '-o', 'ndjson')).out) as { id: string }
+    const { err } = await run('deadletter', 'show', id.slice(0, 8))
+    expect(err).toMatch(/record {4}waf\nrejected {2}2026-11-24T00:00:00\.000Z by parse-waf in waf/)
   })
 
   test('show of an id that is not there: exit code 1', async () => {

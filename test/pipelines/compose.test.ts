@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import type { Deps, Positions, Sink, Source, Stage } from '../../engine/contract.ts'
+import type { Positions, Stage } from '../../engine/contract.ts'
 import { readDeadLetters } from '../../engine/dead-letter-files.ts'
 import { stages as registered } from '../../enrichers/index.ts'
 import { type OpenPipeline, openByType, openPipeline } from '../../pipelines/compose.ts'
@@ -9,28 +9,7 @@ import { type ErrorCode, errorCodes, HaetaeError, PERSON_WAIT_MS } from '../../p
 import { type Log, silentLog } from '../../platform/log.ts'
 import { eventOf, noPositions, testDeps } from '../support/deps.ts'
 import { durable, TestSink, TestSource } from '../support/engine.ts'
-import { configOf, fakeRuntime, partOf } from '../support/pipelines.ts'
-
-/** Fakes that write down when they are opened and closed. */
-class Components {
-  readonly diary: string[] = []
-  readonly deps: Deps[] = []
-
-  part<C extends Source | Stage | Sink>(name: string, component: C, ...failures: readonly Error[]) {
-    const waiting = [...failures]
-    return partOf<C>(name, deps => {
-      const failure = waiting.shift()
-      this.diary.push(failure ? `${name} failed` : `${name} opened`)
-      this.deps.push(deps)
-      if (failure) return Promise.reject(failure)
-      const close = (): Promise<void> => {
-        this.diary.push(`${name} closed`)
-        return Promise.resolve()
-      }
-      return Promise.resolve(Object.assign(component, { close }))
-    })
-  }
-}
+import { Components, configOf, fakeRuntime, partOf } from '../support/pipelines.ts'
 
 const stage = (): Stage => ({ apply: batch => batch })
 const away = () => new Error('connect ECONNREFUSED')

@@ -2,8 +2,9 @@ import { appendFileSync, readdirSync, readFileSync, statSync, symlinkSync, trunc
 import { join } from 'node:path'
 import { beforeEach, describe, expect, test } from 'vitest'
 import type { DeadLetter } from '../../engine/contract.ts'
-import { DeadLetterFile, deadLetterOf } from '../../engine/dead-letter.ts'
+import { deadLetterOf } from '../../engine/dead-letter.ts'
 import { keepRetention } from '../../engine/dead-letter-files.ts'
+import { DeadLetterFile } from '../../engine/dead-letter-store.ts'
 import { findDeadLetters, replayDeadLetters, type Selection } from '../../pipelines/dead-letters.ts'
 import { silentLog } from '../../platform/log.ts'
 import type { TopicRecord } from '../../platform/topics/contract.ts'
@@ -21,13 +22,17 @@ beforeEach(() => {
   clock = new FakeClock()
 })
 
+function storeOf(pipeline: string): DeadLetterFile {
+  return new DeadLetterFile({ folder: join(folder, pipeline), bytesMax: 1024 ** 3, now: () => clock.now() })
+}
+
 async function reject(
   record: unknown,
   reason: string,
   pipeline = 'waf',
   kind: DeadLetter['kind'] = 'waf',
 ): Promise<string> {
-  const file = new DeadLetterFile({ folder, pipeline, now: () => clock.now() })
+  const file = storeOf(pipeline)
   const letter = deadLetterOf(eventOf(record, kind), pipeline, 'parse-waf', reason, clock.now())
   await file.write([letter])
   await file.close()
@@ -69,7 +74,7 @@ describe('finding', () => {
   test('a folder that was never made is an empty dead letter', async () => {
     folder = join(folder, 'none')
     expect(await found()).toEqual([])
-    expect(await replay(all, new Log())).toEqual({ sent: 0, skipped: 0 })
+    expect(await replay(all, new Log())).toEqual({ sent: 0, skipped: 0, left: 0 })
   })
 
   test('gives every letter, day by day in the order in which they were written', async () => {
@@ -103,7 +108,7 @@ describe('replaying', () => {
     await reject('{"httpRequest":{"clientIp":"192.0.2.7"}}', 'stage_failed: x')
     await reject('{"hostname":"node-1"}', 'not_falco', 'findings', 'falco')
     const log = new Log()
-    expect(await replay(all, log)).toEqual({ sent: 2, skipped: 0 })
+    expect(await replay(all, log)).toEqual({ sent: 2, skipped: 0, left: 0 })
     expect(log.texts.sort()).toEqual([
       'events.falco {"hostname":"node-1"}',
       'events.waf {"httpRequest":{"clientIp":"192.0.2.7"}}',
@@ -119,18 +124,47 @@ describe('replaying', () => {
     expect(await found()).toEqual([])
     expect(await found({ replayed: true })).toEqual(['a (replayed)'])
     const log = new Log()
-    expect(await replay(all, log)).toEqual({ sent: 0, skipped: 0 })
+    expect(await replay(all, log)).toEqual({ sent: 0, skipped: 0, left: 0 })
     expect(log.appends).toEqual([])
-    expect(await replay({ replayed: true }, log)).toEqual({ sent: 1, skipped: 0 })
+    expect(await replay({ replayed: true }, log)).toEqual({ sent: 1, skipped: 0, left: 0 })
     expect(statSync(marksOf('waf')).mode & 0o777).toBe(0o600)
   })
 
-  test('a mark belongs to one pipeline: the same record rejected by another one stays', async () => {
+  test('sends a record once, however many pipelines rejected it, and marks all its letters', async () => {
     await reject('a', 'not_json', 'waf')
+    await reject('b', 'not_json', 'waf')
+    await reject('b', 'not_waf', 'waf')
     await reject('a', 'not_json', 'waf-lake')
-    expect(await replay({ ...all, pipeline: 'waf' }, new Log())).toEqual({ sent: 1, skipped: 0 })
-    expect(await found()).toEqual(['a'])
-    expect(await found({ ...all, pipeline: 'waf' })).toEqual([])
+    const log = new Log()
+    expect(await replay(all, log)).toEqual({ sent: 2, skipped: 0, left: 0 })
+    expect(log.texts).toEqual(['events.waf a', 'events.waf b'])
+    expect(await found()).toEqual([])
+    expect(await found({ replayed: true })).toEqual(['a', 'b', 'b', 'a'].map(text => `${text} (replayed)`))
+  })
+
+  test('marks letters that were not selected, too: their pipelines read the record again as well', async () => {
+    await reject('a', 'not_json', 'findings')
+    await reject('a', 'not_json', 'waf')
+    await reject('b', 'not_json', 'findings')
+    expect(await replay({ ...all, pipeline: 'waf' }, new Log())).toEqual({ sent: 1, skipped: 0, left: 0 })
+    expect(await found()).toEqual(['b'])
+  })
+
+  test('with those that were replayed before still sends each record once', async () => {
+    for (const pipeline of ['waf', 'waf-lake']) await reject('a', 'not_json', pipeline)
+    await replay(all, new Log())
+    const log = new Log()
+    expect(await replay({ replayed: true }, log)).toEqual({ sent: 1, skipped: 0, left: 0 })
+    expect(log.texts).toEqual(['events.waf a'])
+  })
+
+  test('remembers a bounded number of records: what is past it is left, said, and sent by the next one', async () => {
+    for (const text of ['a', 'b', 'c', 'a']) await reject(text, 'not_json')
+    const log = new Log()
+    const deps = testDeps({ clock })
+    expect(await replayDeadLetters(folder, all, log.append, deps, 2)).toEqual({ sent: 2, skipped: 0, left: 1 })
+    expect(await replayDeadLetters(folder, all, log.append, deps, 2)).toEqual({ sent: 1, skipped: 0, left: 0 })
+    expect(log.texts).toEqual(['events.waf a', 'events.waf b', 'events.waf c'])
   })
 
   test('a record that is rejected once more after its replay is there again', async () => {
@@ -141,7 +175,7 @@ describe('replaying', () => {
     expect(await found()).toEqual(['a'])
     const log = new Log()
     await clock.advance(1_000)
-    expect(await replay(all, log)).toEqual({ sent: 1, skipped: 0 })
+    expect(await replay(all, log)).toEqual({ sent: 1, skipped: 0, left: 0 })
     expect(await found()).toEqual([])
   })
 
@@ -162,7 +196,7 @@ describe('replaying', () => {
     await reject('x'.repeat(100_000), 'oversize: 100000 bytes')
     await reject('b', 'not_json')
     const log = new Log()
-    expect(await replay(all, log)).toEqual({ sent: 1, skipped: 1 })
+    expect(await replay(all, log)).toEqual({ sent: 1, skipped: 1, left: 0 })
     expect(log.texts).toEqual(['events.waf b'])
     expect(await found()).toEqual(['x'.repeat(64 * 1024)])
   })
@@ -171,7 +205,7 @@ describe('replaying', () => {
     const id = await reject('a', 'not_json')
     await reject('b', 'not_json')
     const log = new Log()
-    expect(await replay({ ...all, ids: [id] }, log)).toEqual({ sent: 1, skipped: 0 })
+    expect(await replay({ ...all, ids: [id] }, log)).toEqual({ sent: 1, skipped: 0, left: 0 })
     expect(log.texts).toEqual(['events.waf a'])
     expect(await found()).toEqual(['b'])
   })
@@ -186,7 +220,7 @@ describe('a replay that breaks off', () => {
     expect(log.texts).toHaveLength(100)
     expect(await found()).toHaveLength(150)
     log.failAt = Number.POSITIVE_INFINITY
-    expect(await replay(all, log)).toEqual({ sent: 150, skipped: 0 })
+    expect(await replay(all, log)).toEqual({ sent: 150, skipped: 0, left: 0 })
     expect(new Set(log.texts).size).toBe(250)
     expect(log.texts).toHaveLength(250)
   })
@@ -226,10 +260,10 @@ describe('the marks', () => {
     const letters = Array.from({ length: count }, (_, n) =>
       deadLetterOf(eventOf(`record ${n}`), 'waf', 'parse-waf', n % 3 === 0 ? 'not_waf' : 'not_json', clock.now()),
     )
-    const file = new DeadLetterFile({ folder, pipeline: 'waf', now: () => clock.now() })
+    const file = storeOf('waf')
     await file.write(letters)
     await file.close()
-    expect(await replay({ ...all, reason: 'not_waf' }, new Log())).toEqual({ sent: count / 3, skipped: 0 })
+    expect(await replay({ ...all, reason: 'not_waf' }, new Log())).toEqual({ sent: count / 3, skipped: 0, left: 0 })
     const left = await found()
     expect(left).toHaveLength((count / 3) * 2)
     expect(left.filter(text => Number(text.slice('record '.length)) % 3 === 0)).toEqual([])

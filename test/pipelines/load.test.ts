@@ -188,6 +188,7 @@ test('defaults are filled in, and the kind of the source is the one its tests us
     deliveriesMax: 32,
     residentBytesMax: 64 * 1024 * 1024,
     deadLetterRetentionDays: 30,
+    deadLetterBytesMax: 1024 ** 3,
     tests: [],
     kind: 'falco',
   })

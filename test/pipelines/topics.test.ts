@@ -1,18 +1,13 @@
-import { mkdtempSync } from 'node:fs'
+import { existsSync, mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { readSettings, type Settings } from '../../pipelines/settings.ts'
-import {
-  changeTopics,
-  configuredTopics,
-  forgetGroup,
-  moveGroup,
-  openTopics,
-  topicLags,
-  topicsOwner,
-  withTopics,
-} from '../../pipelines/topics.ts'
+import { holdsRecords, withTopics } from '../../pipelines/topics/ask.ts'
+import { configuredTopics } from '../../pipelines/topics/configured.ts'
+import { forgetGroup, moveGroup, topicLags } from '../../pipelines/topics/groups.ts'
+import { openTopics } from '../../pipelines/topics/open.ts'
+import { changeTopics, topicsOwner } from '../../pipelines/topics/standing.ts'
 import { silentLog } from '../../platform/log.ts'
 import { createMetrics } from '../../platform/metrics.ts'
 
@@ -52,6 +47,31 @@ test('a group is forgotten only when it exists and does not read', async () => {
   await forgetGroup(settings, 'waf')
   expect(await topicLags(settings)).toEqual([])
   await topics.close()
+})
+
+describe('asking before there is a log', () => {
+  const fresh = () => readSettings({ HAETAE_STATE: mkdtempSync(join(tmpdir(), 'haetae-topics-')) })
+
+  test('makes none: nothing waits, no group is there to forget or move, and no record is held', async () => {
+    const settings = fresh()
+    expect(await topicLags(settings)).toEqual([])
+    expect(await holdsRecords(settings)).toBe(false)
+    await withTopics(settings, () => Promise.resolve())
+    await expect(forgetGroup(settings, 'waf')).rejects.toThrow('there is no group "waf"; there are: none')
+    const move = { group: 'waf', topic: 'events.waf', partition: undefined, to: 'latest' } as const
+    await expect(moveGroup(settings, move)).rejects.toThrow('there is no group "waf"')
+    expect(existsSync(settings.topicsFolder)).toBe(false)
+  })
+
+  test('records are held once one was stored, whoever has the log, and not by topics alone', async () => {
+    const { settings, topics, subscription } = await folderWithGroup()
+    expect(await holdsRecords(settings)).toBe(false)
+    await subscription.close()
+    await topics.close()
+    expect(await holdsRecords(settings)).toBe(false)
+    await withTopics(settings, append => append('events.waf', [record]))
+    expect(await holdsRecords(settings)).toBe(true)
+  })
 })
 
 describe('moving a group', () => {

@@ -82,7 +82,7 @@ describe('addresses', () => {
     fc.assert(
       fc.property(fc.oneof(fc.ipV4(), fc.ipV6()), text => {
         const address = parseAddress(text)
-        expect(address, text).toBeDefined()
+        expect(address?.family, text).toBe(isIP(text))
         expect(parseAddress(formatAddress(address!))).toEqual(address)
         if (address!.family === 6) {
           const url = new URL(`http://[${text}]/`).hostname

@@ -44,6 +44,7 @@ export function configOf(parts: Parts): PipelineConfig {
     deliveriesMax: 4,
     residentBytesMax: 1024 * 1024,
     deadLetterRetentionDays: 30,
+    deadLetterBytesMax: 1024 ** 3,
     detectors: [],
     alertSinks: [],
     tests: [],
@@ -59,5 +60,26 @@ export function fakeRuntime(log: Log = silentLog): Runtime & { readonly clock: F
     metrics: createMetrics(),
     clock: new FakeClock(),
     topics: () => Promise.reject(new HaetaeError('TOPIC_UNKNOWN', 'this test has no topics')),
+  }
+}
+
+/** Fakes that write down when they are opened and closed. */
+export class Components {
+  readonly diary: string[] = []
+  readonly deps: Deps[] = []
+
+  part<C extends Source | Stage | Sink>(name: string, component: C, ...failures: readonly Error[]) {
+    const waiting = [...failures]
+    return partOf<C>(name, deps => {
+      const failure = waiting.shift()
+      this.diary.push(failure ? `${name} failed` : `${name} opened`)
+      this.deps.push(deps)
+      if (failure) return Promise.reject(failure)
+      const close = (): Promise<void> => {
+        this.diary.push(`${name} closed`)
+        return Promise.resolve()
+      }
+      return Promise.resolve(Object.assign(component, { close }))
+    })
   }
 }

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { createConnection } from 'node:net'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -10,6 +11,14 @@ const START_MS_MAX = 60_000
 const CATCH_UP_MS_MAX = 300_000
 const KEY = 'test-key-of-the-fault-tests'
 
+/** What `npm start` gives to node. */
+function startArguments(): readonly string[] {
+  const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: { start: string } }
+  const [program, ...given] = scripts.start.split(' ')
+  if (program !== 'node' || given.at(-1) !== 'up') throw new Error(`npm start is something else now: ${scripts.start}`)
+  return given
+}
+
 export interface ProgramOptions {
   readonly stateFolder: string
   readonly lakeFolder: string
@@ -20,7 +29,7 @@ export interface ProgramOptions {
   readonly ready?: boolean
 }
 
-/** `haetae` as a person starts it, in a process group of its own. */
+/** `npm start` with its flags, or another command, in a process group of its own; without the sample, as the tests count what is stored. */
 export class Program {
   readonly key = KEY
   readonly #child: ChildProcess
@@ -44,9 +53,10 @@ export class Program {
   }
 
   static async start(options: ProgramOptions): Promise<Program> {
-    const { stateFolder, lakeFolder, env = {}, command = ['up', '--no-sample'], ready = true } = options
+    const { stateFolder, lakeFolder, env = {}, command, ready = true } = options
     const [ingestPort = 0, statusPort = 0] = await freePorts(2)
-    const child = spawn(process.execPath, [join(ROOT, 'pipelines', 'haetae.mjs'), ...command], {
+    const args = command ? [join(ROOT, 'pipelines', 'haetae.mjs'), ...command] : [...startArguments(), '--no-sample']
+    const child = spawn(process.execPath, args, {
       cwd: ROOT,
       detached: true,
       stdio: ['ignore', 'ignore', 'pipe'],

@@ -9,7 +9,7 @@ vi.mock('node:fs', async original => ({
   statfsSync: () => ({ bavail: disk.freeBytes / 4096, bsize: 4096 }),
 }))
 
-const { Room } = await import('../../platform/topics/room.ts')
+const { LogRoom } = await import('../../platform/topics/room.ts')
 const { temporaryFolder } = await import('./temporary.ts')
 
 const MIB = 1024 * 1024
@@ -18,7 +18,7 @@ function openRoom(freeBytes: number, freeBytesInside = 0) {
   const folder = temporaryFolder()
   disk.freeBytes = freeBytes
   writeFileSync(join(folder, 'log'), Buffer.alloc(64 * 1024, 'x'))
-  const room = new Room({ folder, file: 'log', usedBytes: () => 64 * 1024, freeBytesInside: () => freeBytesInside })
+  const room = new LogRoom({ folder, file: 'log', usedBytes: () => 64 * 1024, freeBytesInside: () => freeBytesInside })
   const path = join(folder, 'log')
   return { room, size: () => statSync(path).size, bytes: () => readFileSync(path) }
 }

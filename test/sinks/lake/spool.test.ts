@@ -75,7 +75,8 @@ describe('the spool of a range', () => {
     const bytes = spool.bytes
     // The lines get onto the disk, their evidence does not.
     const files = vi.spyOn(own.files, 'write')
-    files.mockImplementationOnce((path, parts, offset) => new AppendFiles().write(path, parts, offset))
+    const others = new AppendFiles()
+    files.mockImplementationOnce((path, parts, offset) => others.write(path, parts, offset))
     files.mockRejectedValueOnce(new Error('ENOSPC: no space left on device'))
     await expect(spool.append([row(2), row(3)])).rejects.toThrow('ENOSPC')
     expect(spool.bytes).toBe(bytes)
@@ -84,6 +85,7 @@ describe('the spool of a range', () => {
     const split = await only(spool)
     expect(uids(readFileSync(split.jsonPath, 'utf8'))).toEqual(['u1', 'u2'])
     expect([split.count, statSync(split.jsonPath).size]).toEqual([2, split.lengths[0]! + split.lengths[1]!])
+    await others.closeAll()
     await own.files.closeAll()
   })
 

@@ -64,5 +64,10 @@ test('who waits for a slot gets it in turn, and one that gives up waiting gets n
   gaveUp.abort()
   expect(await first).toBeUndefined()
   held!.leave('ok')
-  expect(await second).toBeDefined()
+  const granted = await second
+  expect(under.limit).toBe(1)
+  // It holds the one slot: the next waits until this one is given back.
+  const third = under.enter(never)
+  granted!.leave('ok')
+  expect(await third).toHaveProperty('leave')
 })

@@ -96,6 +96,10 @@ describe('parseNdjson', () => {
 
   it('takes time in proportion to the body for depth bombs, quote bombs and backslash bombs', () => {
     const bombs = ['{', '[', '{"', '{"a":', '"', '\\', '{"\\', '}', '{"a":"\n"}']
-    for (const bomb of bombs) expect(taken(`{"a":1}\n${bomb.repeat(300_000 / bomb.length)}\n`)).toBeDefined()
+    for (const bomb of bombs) {
+      const outcome = taken(`{"a":1}\n${bomb.repeat(300_000 / bomb.length)}\n`)
+      if (typeof outcome === 'string') expect(outcome).toMatch(/^more than 100000 records/)
+      else expect(outcome[0]).toBe('{"a":1}')
+    }
   })
 })

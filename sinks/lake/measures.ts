@@ -4,7 +4,7 @@ import { S3Away } from '../../platform/s3-trouble.ts'
 
 type Place = 'lake' | 'spool'
 
-export interface LakeMeters {
+export interface LakeMeasures {
   /** Bytes on disk that wait for their object. */
   spooled(bytes: number): void
   stored(put: { readonly rows: number; readonly bytes: number }): void
@@ -17,7 +17,7 @@ export interface LakeMeters {
   succeeded(where: Place): void
 }
 
-export function lakeMeters(deps: Deps): LakeMeters {
+export function lakeMeasures(deps: Deps): LakeMeasures {
   const { pipeline, metrics, log } = deps
   const counter = (name: string, help: string, ...labels: string[]) =>
     metrics.counter(name, help, ['pipeline', ...labels])

@@ -4,7 +4,7 @@ import type { Counts } from './records.ts'
 
 const ANSWER_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
 
-export interface Meters {
+export interface HttpMeasures {
   /** `route` is 'other' for a request that named no known path. */
   answered(route: Route | 'other', status: number, seconds: number): void
   /** Of requests that were answered 200: a repeat counts again. */
@@ -14,7 +14,7 @@ export interface Meters {
   connectionDropped(): void
 }
 
-export function createMeters(metrics: Metrics): Meters {
+export function httpMeasures(metrics: Metrics): HttpMeasures {
   const requests = metrics.counter('haetae_http_requests_total', 'Answered requests', ['route', 'status'])
   const seconds = metrics.histogram(
     'haetae_http_answer_seconds',
