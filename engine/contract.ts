@@ -14,6 +14,8 @@ export const EVENT_BYTES_MAX = 1024 * 1024
 export const logKinds = ['waf', 'guardduty', 'falco'] as const
 export type LogKind = (typeof logKinds)[number]
 
+export const isLogKind = (kind: Kind): kind is LogKind => logKinds.some(each => each === kind)
+
 /** What a record is; decides its topic, its key and how it is parsed. Those that are no logs Haetae itself writes. */
 export const kinds = [...logKinds, 'alert', 'match', 'decision', 'incident', 'audit'] as const
 export type Kind = (typeof kinds)[number]

@@ -1,9 +1,10 @@
 import { z } from 'zod'
 import { type Batch, defineStage, type Event, type Stage } from '../engine/contract.ts'
-import { type GeoIpAnswer, answerKinds, type GeoIp } from '../platform/geoip/geoip.ts'
+import { answerKinds, type GeoIp, type GeoIpAnswer } from '../platform/geoip/geoip.ts'
 import { embeddedDatabases, shareGeoIp } from '../platform/geoip/shared.ts'
 import type { Counter } from '../platform/metrics.ts'
 import type { JsonObject, Location, NetworkEndpoint } from '../platform/ocsf/event.ts'
+import { NETWORK_SCOPE_OTHER, placedEvidence } from './geoip/evidences.ts'
 
 const config = z.strictObject({
   city: z
@@ -34,12 +35,13 @@ const config = z.strictObject({
 
 /**
  * Where the client is and whose network it uses: `src_endpoint.location` and `.autonomous_system` (OCSF location,
- * autonomous_system) from `src_endpoint.ip`. The database's location replaces the one that came with the record; a country the
+ * autonomous_system) from `src_endpoint.ip`; of findings, the same for both ends in `evidences[]` (geoip/evidences.ts). The database's location replaces the one that came with the record; a country the
  * record names differently is kept in `unmapped.httpRequest.country`. What no database knows stays as it came. Private and reserved addresses have no place: `network_scope` says what they are.
  */
 export const geoip = defineStage({
   type: 'geoip',
-  summary: 'Adds country, region, city, coordinates, AS number and organisation of the client address',
+  summary:
+    'Adds country, region, city, coordinates, AS number and organisation of the client address, or those of a finding',
   config,
   example: `
 city: [/var/lib/haetae/GeoLite2-City.mmdb]
@@ -60,17 +62,17 @@ checkMs: 10000
   },
 })
 
-/** OCSF: "not mapped, see network_scope", which says `private`, `loopback`, `documentation` … */
-const NETWORK_SCOPE_OTHER = 99
-
 function enrichBatch(batch: Batch, geoIp: GeoIp, events: Counter, pipeline: string): Batch {
   const counts: Record<GeoIpAnswer['kind'], number> = { found: 0, unknown: 0, special: 0, invalid: 0, failed: 0 }
-  for (const event of batch) {
-    const endpoint = event.body.src_endpoint
-    if (endpoint?.ip === undefined) continue
-    const answer = geoIp.lookup(endpoint.ip)
+  const lookup = (ip: string): GeoIpAnswer => {
+    const answer = geoIp.lookup(ip)
     counts[answer.kind]++
-    place(event, endpoint, answer)
+    return answer
+  }
+  for (const event of batch) {
+    const { src_endpoint: endpoint, evidences } = event.body
+    if (endpoint?.ip !== undefined) place(event, endpoint, lookup(endpoint.ip))
+    if (evidences) event.body.evidences = evidences.map(each => placedEvidence(each, lookup))
   }
   for (const answer of answerKinds) if (counts[answer] > 0) events.add({ pipeline, answer }, counts[answer])
   return batch

@@ -21,7 +21,7 @@ export const parseFalco = defineStage({
   summary: 'Maps Falco alerts to OCSF Detection Finding',
   config: z.strictObject({}),
   example: '{}',
-  open: (_config, { clock }) => Promise.resolve(findingStage('not_falco', mapAlert, clock)),
+  open: (_config, { clock }) => Promise.resolve(findingStage(kind => kind === 'falco', 'not_falco', mapAlert, clock)),
 })
 
 /** Falco's priorities. Emergency and Alert are both Fatal, Informational and Debug both Informational: the word stays in `unmapped`. */

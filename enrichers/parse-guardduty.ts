@@ -24,7 +24,8 @@ export const parseGuardduty = defineStage({
   summary: 'Maps GuardDuty findings to OCSF Detection Finding',
   config: z.strictObject({}),
   example: '{}',
-  open: (_config, { clock }) => Promise.resolve(findingStage('not_guardduty', mapRecord, clock)),
+  open: (_config, { clock }) =>
+    Promise.resolve(findingStage(kind => kind === 'guardduty', 'not_guardduty', mapRecord, clock)),
 })
 
 function mapRecord(record: JsonObject, _event: Event, dangerous: JsonObject | undefined): Mapped {

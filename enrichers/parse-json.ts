@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { defineStage } from '../engine/contract.ts'
+import { defineStage, isLogKind } from '../engine/contract.ts'
 import type { OcsfEvent } from '../platform/ocsf/event.ts'
 import { findingStage } from './finding/stage.ts'
 
@@ -17,6 +17,7 @@ export const parseJson = defineStage({
   open: (_config, { clock }) =>
     Promise.resolve(
       findingStage(
+        kind => !isLogKind(kind),
         'not_haetae',
         record => {
           const { time } = record

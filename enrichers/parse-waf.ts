@@ -30,7 +30,7 @@ function parseBatch(batch: Batch, reject: Reject, reader: DocumentReader, clock:
   const nowMs = clock.now()
   const parsed: Batch = []
   for (const event of batch) {
-    const fault = parse(event, reader, nowMs)
+    const fault = event.kind === 'waf' ? parse(event, reader, nowMs) : undefined
     if (fault === undefined) parsed.push(event)
     else reject(event, fault)
   }

@@ -23,7 +23,9 @@ const config = z
       .strictObject({ certFile: z.string().min(1), keyFile: z.string().min(1) })
       .optional()
       .describe('PEM files. Firehose speaks only HTTPS on port 443; usually a load balancer ends it'),
-    accessKey: secretRef.describe('What clients send in X-Amz-Firehose-Access-Key or Authorization: Bearer'),
+    accessKey: secretRef.describe(
+      'What clients send in X-Amz-Firehose-Access-Key, in Authorization: Bearer, or as the password of Authorization: Basic',
+    ),
     kinds: z.array(z.enum(logKinds)).min(1).default(['waf']).describe('POST /firehose/<kind> and /ingest/<kind>'),
     bodyBytesMax: z
       .int()

@@ -32,7 +32,7 @@ const FUNCTION_LINES_MAX = 70
 const toleratedFiles: Readonly<Record<string, number>> = {}
 /** The longest function of a file. */
 const toleratedFunctions: Readonly<Record<string, number>> = {
-  'test/support/opensearch-server.ts': 118,
+  'test/support/opensearch-server.ts': 122,
   'test/topics/contract-groups.ts': 125,
   'test/topics/contract.ts': 209,
 }

@@ -16,18 +16,20 @@ const EVIDENCE_CHARS_MAX = 2_048
 export function alertOf(rule: Rule, event: Event, names: SecretNames): Alert {
   const id = hash('sha256', `${rule.id}\n${event.id}`, 'hex').slice(0, 32)
   const body = redactValue(bodyOf(rule, event, id), names) as OcsfEvent
+  const raw = Buffer.from(JSON.stringify(body))
   return {
     id,
     kind: 'alert',
     origin: event.origin,
-    raw: Buffer.from(JSON.stringify(body)),
+    raw,
     marker: undefined,
     replayed: event.replayed,
     key: keyOf(event),
     receivedMs: event.receivedMs,
     timeMs: event.timeMs,
     body,
-    encode: undefined,
+    // Made once: no stage changes an alert.
+    encode: () => raw,
     rule: rule.id,
     severity: rule.severity,
   }
@@ -47,8 +49,10 @@ function bodyOf(rule: Rule, event: Event, id: string): OcsfEvent {
     is_alert: true,
     status_id: 1,
     status: 'New',
+    ...(event.body.cloud ? { cloud: event.body.cloud } : {}),
     metadata: {
       version: '1.8.0',
+      ...(event.body.cloud ? { profiles: ['cloud'] } : {}),
       uid: id,
       log_name: 'sigma',
       ...(rule.tags.length > 0 ? { labels: [...rule.tags] } : {}),

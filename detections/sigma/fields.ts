@@ -15,6 +15,11 @@ export interface Field {
   read(body: OcsfEvent, request: HttpRequest, base: readonly string[]): readonly string[]
   /** Its values are texts of the request, at most decoded: a search of the whole request finds what is in them. */
   readonly inRequest?: boolean
+  /**
+   * Of a request that is still JSON: the value in whose bytes all of its texts stand as they are; 0 = it has none, undefined = they
+   * are not in one place.
+   */
+  entry?(request: RequestBytes): number | undefined
   /** The same values from a request that is still JSON. */
   readBytes?(request: RequestBytes, base: readonly string[]): readonly string[]
 }
@@ -66,6 +71,7 @@ const method: Field = {
   name: 'cs-method',
   clue: 'poor',
   read: (body, request) => one(methodOf(body, request)),
+  entry: request => request.method,
   readBytes: ({ document, method: entry }) => (entry === 0 ? NONE : [document.text(entry)]),
 }
 
@@ -90,6 +96,7 @@ const host: Field = {
 const address = field('c-ip', 'poor', body => one(body.src_endpoint?.ip))
 const labels: Field = {
   ...field('metadata.labels', 'poor', body => body.metadata?.labels ?? NONE),
+  entry: request => (request.hasMoreLabels() ? undefined : request.labelList),
   readBytes: request => request.labels(),
 }
 

@@ -27,6 +27,8 @@ class Slot {
   /** Number of the field it is made from. */
   readonly base: number | undefined
   readonly search: LiteralSearch | undefined
+  /** The same literals wherever they are, for fields that can be searched in their JSON. */
+  readonly anywhere: LiteralSearch | undefined
   values: readonly string[] = []
   folded: readonly string[] = []
   /** Generations in which the above were made. */
@@ -38,7 +40,12 @@ class Slot {
     this.field = field
     this.base = base
     this.search = literals.length > 0 ? new LiteralSearch(literals) : undefined
+    this.anywhere = field.entry && this.search && new LiteralSearch(literals.map(anywhere))
   }
+}
+
+function anywhere({ id, text }: Literal): Literal {
+  return { id, text, place: 'inside' }
 }
 
 /**
@@ -77,8 +84,7 @@ export class Matcher implements View {
     this.#wakingRequest = waking.filter(isInRequest)
     this.#wakingOthers = waking.filter(field => !isInRequest(field))
     const wakers = literals.filter(({ id, field }) => wakes[id]!.length > 0 && isInRequest(field))
-    const anywhere = wakers.map(({ id, text }): Literal => ({ id, text, place: 'inside' }))
-    this.#requestSearch = new RequestSearch(new LiteralSearch(anywhere), this.#wake)
+    this.#requestSearch = new RequestSearch(wakers, this.#wake)
     this.#found = new Uint32Array(literals.length)
     this.#awake = new Uint32Array(rules.length)
   }
@@ -86,7 +92,7 @@ export class Matcher implements View {
   /** The rules that match an event, in the order in which they were loaded. */
   match(body: OcsfEvent): readonly Rule[] {
     this.#begin(body)
-    for (const field of this.#wakingOthers) this.#search(field)
+    for (const field of this.#wakingOthers) this.#wakeBy(field)
     if (this.#bytes) this.#requestSearch.run(this.#bytes)
     else for (const field of this.#wakingRequest) this.#search(field)
     const matched = this.#evaluated()
@@ -128,6 +134,19 @@ export class Matcher implements View {
       this.#awake[rule] = this.#generation
       this.#woken.push(rule)
     }
+  }
+
+  /** Wakes at least the rules of which a literal is in the field: in its JSON, if it can be searched as it stands. */
+  #wakeBy(field: number): void {
+    const { field: asked, anywhere: search } = this.#slots[field]!
+    const entry = this.#bytes && asked.entry?.(this.#bytes)
+    if (entry === 0) return
+    if (entry !== undefined && search) {
+      const { document } = this.#bytes!
+      const state = search.searchBytes(document.bytes, document.from(entry), document.to(entry), 0, this.#wake)
+      if (state >= 0) return
+    }
+    this.#search(field)
   }
 
   #search(field: number): void {

@@ -1,6 +1,6 @@
 import type { RequestBytes } from '../../platform/ocsf/request-bytes.ts'
 import { decodings } from './decode.ts'
-import type { LiteralSearch } from './literals.ts'
+import { type Literal, LiteralSearch } from './literals.ts'
 
 type Found = (id: number) => void
 
@@ -8,12 +8,15 @@ const NO_METHOD = Buffer.from('-')
 const SPACE = Buffer.from(' ')
 const MARK = Buffer.from('?')
 const COLON = Buffer.from(': ')
+/** What stands between name and value in the JSON of a header. */
+const BETWEEN = '","value":"'
+const PERCENT = 0x25
 const PLUS = 0x2b
 const LETTER_R = 0x72
 const TO_LOWER = 0x20
 
 /**
- * Searches a whole request in one pass over its JSON: for waking rules, whose literals may then be anywhere in it. Finds all that a
+ * Searches a whole request in few passes over its JSON: for waking rules, whose literals may then be anywhere in it. Finds all that a
  * search of each field by itself would find, and perhaps more. Only what hides characters (a percent sign, bytes beyond ASCII) is made
  * into text.
  */
@@ -21,9 +24,12 @@ export class RequestSearch {
   readonly #search: LiteralSearch
   readonly #found: Found
   #request: RequestBytes | undefined
+  /** Position of the next percent sign in the headers. */
+  #percentAt = 0
 
-  constructor(search: LiteralSearch, found: Found) {
-    this.#search = search
+  constructor(literals: readonly Literal[], found: Found) {
+    const anywhere = literals.flatMap(({ id, text }) => [text, ...acrossHeader(text)].map(each => ({ id, text: each })))
+    this.#search = new LiteralSearch(anywhere.map(({ id, text }): Literal => ({ id, text, place: 'inside' })))
     this.#found = found
   }
 
@@ -33,7 +39,7 @@ export class RequestSearch {
     if (path === 0) this.#text(request.method)
     else this.#target(request)
     if (hostTo > 0) this.#search.searchBytes(document.bytes, hostFrom, hostTo, 0, this.#found)
-    request.visitHeaders(this.#header)
+    this.#headers(request)
     this.#request = undefined
   }
 
@@ -54,6 +60,31 @@ export class RequestSearch {
     if (!stem.includes('?')) return
     this.#texts(decodings(query, 'query'), false)
     this.#texts(decodings(stem, 'text'), false)
+  }
+
+  /** In one go over the JSON of all of them, and then only those that hide something; one by one where that cannot be. */
+  #headers(request: RequestBytes): void {
+    const { document, headersFrom, headersTo, referer } = request
+    this.#search.sawPercent = false
+    const search = this.#search
+    if (headersTo === 0 || search.searchBytes(document.bytes, headersFrom, headersTo, 0, this.#found) < 0) {
+      request.visitHeaders(this.#header)
+      return
+    }
+    const { sawPercent } = search
+    if (referer !== 0 && this.#hasPlus(referer)) this.#texts(decodings(document.text(referer), 'url'), true)
+    if (!sawPercent) return
+    this.#percentAt = document.bytes.indexOf(PERCENT, headersFrom)
+    request.visitHeaders(this.#decoded)
+  }
+
+  /** Headers come in the order of their bytes. */
+  readonly #decoded = (name: number, value: number): void => {
+    const { document } = this.#request!
+    const end = document.to(value)
+    if (this.#percentAt < 0 || this.#percentAt >= end) return
+    this.#percentAt = document.bytes.indexOf(PERCENT, end)
+    this.#texts(decodings(`${document.text(name)}: ${document.text(value)}`, 'text'), true)
   }
 
   readonly #header = (name: number, value: number): void => {
@@ -105,4 +136,15 @@ export class RequestSearch {
   #plain(bytes: Uint8Array, state: number): number {
     return this.#search.searchBytes(bytes, 0, bytes.length, state, this.#found)
   }
+}
+
+/** How a text reads in the JSON of headers when it reaches over the `: ` between a name and its value, or into it. */
+function acrossHeader(text: string): readonly string[] {
+  const variants: string[] = []
+  for (let at = text.indexOf(': '); at >= 0; at = text.indexOf(': ', at + 1)) {
+    variants.push(text.slice(0, at) + BETWEEN + text.slice(at + 2))
+  }
+  if (text.endsWith(':')) variants.push(text.slice(0, -1) + BETWEEN)
+  if (text.startsWith(' ')) variants.push(BETWEEN + text.slice(1))
+  return variants
 }

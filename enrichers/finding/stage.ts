@@ -1,5 +1,5 @@
 /** What the parse stages of findings (OCSF 2004) and of Haetae's own records share. */
-import type { Batch, Event, Stage } from '../../engine/contract.ts'
+import type { Batch, Event, Kind, Stage } from '../../engine/contract.ts'
 import { EVENT_BYTES_MAX } from '../../engine/contract.ts'
 import type { Clock } from '../../platform/clock.ts'
 import { eventTimeFault } from '../../platform/event-time.ts'
@@ -16,9 +16,11 @@ export type Mapped = { readonly body: OcsfEvent; readonly timeMs: number } | { r
 export type MapFinding = (record: JsonObject, event: Event, dangerous: JsonObject | undefined) => Mapped
 
 /**
- * `notIt` is the reason for records that are JSON, but not of this kind. An event time that cannot be one is refused (event-time.ts).
+ * Events of other kinds pass: a pipeline that reads several topics has a parse stage for each. `notIt` is the reason for records that are
+ * JSON, but not what their kind says. An event time that cannot be one is refused (event-time.ts).
  */
 export function findingStage(
+  isOurs: (kind: Kind) => boolean,
   notIt: 'not_guardduty' | 'not_falco' | 'not_haetae',
   map: MapFinding,
   clock: Clock,
@@ -36,6 +38,7 @@ export function findingStage(
     apply(batch, reject): Batch {
       const nowMs = clock.now()
       return batch.filter(event => {
+        if (!isOurs(event.kind)) return true
         const mapped = read(event, nowMs)
         if ('reason' in mapped) {
           reject(event, mapped.reason)

@@ -101,6 +101,10 @@ function isName(bytes: Uint8Array, from: number, quoted: string): boolean {
 /** Each item of the list that is a header. */
 export function visitHeaders(document: JsonDocument, list: number, each: (name: number, value: number) => void): void {
   for (let item = list + ENTRY; !document.isClose(item); item = document.after(item)) {
+    if (isHeader(document, item)) {
+      each(item + 2 * ENTRY, item + 4 * ENTRY)
+      continue
+    }
     const pair = readPair(document, item)
     if (pair) each(pair.name, pair.value)
   }

@@ -78,7 +78,7 @@ function labelsOfRules(record: WafRecord): readonly string[] {
   const { at, document } = record
   const groups = at[F.ruleGroupList]!
   const nonTerminating = at[F.nonTerminatingMatchingRules]!
-  if (!namesRule(record, groups) && !namesRule(record, nonTerminating)) return []
+  if (!record.namesRules()) return []
   const type = record.has(F.terminatingRuleType) ? record.text(F.terminatingRuleType) : ''
   return wouldBlockLabels({
     groups: groups === 0 ? undefined : (document.value(groups) as Json),
@@ -89,6 +89,10 @@ function labelsOfRules(record: WafRecord): readonly string[] {
 
 const RULE = Buffer.from('rule').readInt32LE()
 const LE_ID = Buffer.from('leId').readInt32LE()
+
+export function namesRules(record: WafRecord): boolean {
+  return namesRule(record, record.at[F.ruleGroupList]!) || namesRule(record, record.at[F.nonTerminatingMatchingRules]!)
+}
 
 /** Most lists name no rule, which is much cheaper to see than to read them. */
 function namesRule({ document }: WafRecord, list: number): boolean {

@@ -6,7 +6,7 @@ import type { RequestBytes } from '../../platform/ocsf/request-bytes.ts'
 import { type Method, noMethod } from './codes.ts'
 import { F, FIELDS, type FieldNames, NO_FIELD, recordNames, requestNames } from './fields.ts'
 import { type Headers, noHeaders, visitHeaders } from './headers.ts'
-import { labelsOf } from './metadata.ts'
+import { labelsOf, namesRules } from './metadata.ts'
 import { settle } from './settle.ts'
 
 /**
@@ -29,6 +29,7 @@ export class WafRecord implements BodySource {
   /** Members that stay unmapped, as a list of ranges of the document: from, to, from, to … */
   unmapped: readonly number[] = []
   unmappedRequest: readonly number[] = []
+  #namesRules: boolean | undefined = undefined
 
   constructor(event: Event, document: JsonDocument, at: number[]) {
     this.event = event
@@ -45,6 +46,12 @@ export class WafRecord implements BodySource {
     return this.document.text(this.at[field]!)
   }
 
+  /** The lists of rules name one: there may be labels of what would have been blocked. */
+  namesRules(): boolean {
+    this.#namesRules ??= namesRules(this)
+    return this.#namesRules
+  }
+
   /** A method that OCSF does not know counts as absent: the request has it all the same. */
   #otherMethod(): number {
     const entry = this.document.member(this.at[F.httpRequest]!, '"httpMethod"')
@@ -52,7 +59,8 @@ export class WafRecord implements BodySource {
   }
 
   requestBytes(): RequestBytes {
-    const { at, document, hostFrom, hostTo } = this
+    const { at, document, hostFrom, hostTo, headers } = this
+    const list = headers.exact ? at[F.headers]! : 0
     return {
       document,
       method: at[F.httpMethod]! || this.#otherMethod(),
@@ -60,6 +68,11 @@ export class WafRecord implements BodySource {
       args: at[F.args]!,
       hostFrom,
       hostTo,
+      referer: headers.referer,
+      headersFrom: list === 0 ? 0 : document.from(list),
+      headersTo: list === 0 ? 0 : document.to(list),
+      labelList: at[F.labels]!,
+      hasMoreLabels: () => this.namesRules(),
       labels: () => labelsOf(this),
       visitHeaders: each => {
         if (at[F.headers] !== 0) visitHeaders(document, at[F.headers]!, each)

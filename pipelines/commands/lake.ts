@@ -20,8 +20,8 @@ export const lake: Command = {
     'compact [--closed-minutes N] [--grace-minutes N] [-o table|json|ndjson] | ' +
     'ddl s3://BUCKET/PREFIX [--region R …] [--account A …]',
   summary:
-    'query the lake (views waf, http_activity, http_activity_raw), count its repeats, merge its objects, or print its ' +
-    'tables for Athena',
+    'query the lake (views waf, findings, alerts, http_activity, detection_finding, and the last two with _raw), count ' +
+    'its repeats, merge its objects, or print its tables for Athena',
   async run(args) {
     const { values, positionals } = parseArgs({
       args: [...args],
@@ -47,7 +47,7 @@ export const lake: Command = {
         return query(argument!, values.output)
       case 'duplicates':
         return query(
-          lakeTables.map(({ name }) => DUPLICATES.replaceAll('TABLE', name)).join(' UNION ALL '),
+          `${lakeTables.map(({ name }) => DUPLICATES.replaceAll('TABLE', name)).join(' UNION ALL ')} ORDER BY ALL`,
           values.output,
         )
       case 'compact':
@@ -63,7 +63,7 @@ export const lake: Command = {
 /** By partition: rows as they were written, and how many of them repeat an event. */
 const DUPLICATES = `
   SELECT 'TABLE' AS class, region, account, day, count(*) AS rows, count(metadata.uid) - count(DISTINCT metadata.uid) AS duplicates
-  FROM TABLE_raw GROUP BY ALL ORDER BY ALL`
+  FROM TABLE_raw GROUP BY ALL`
 
 async function query(sql: string, output = 'table'): Promise<number> {
   const format = lakeFormats.find(each => each === output)

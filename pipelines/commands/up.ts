@@ -74,7 +74,7 @@ function greeting(
   return `
 Haetae runs: ${writes}
   status page   ${running.status.url}/
-  ingest        ${url}/firehose/waf (Firehose), ${url}/ingest/waf (NDJSON)
+  ingest        ${url}/firehose/waf (Firehose), ${url}/ingest/waf (NDJSON), /ingest/guardduty, /ingest/falco
   key           ${own ? `${own.key}  (kept in ${own.path})` : 'from HAETAE_FIREHOSE_KEY'}
   state         ${settings.stateFolder}
   lake          ${settings.lake}

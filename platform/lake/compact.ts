@@ -7,7 +7,7 @@ import { type KeptManifest, type Manifest, putManifest, readManifests, replaceme
 import { mergeFiles } from './merge.ts'
 import { hourEndMs, type LakeObject, listObjects, withoutReplaced } from './objects.ts'
 import type { LakeStore } from './store.ts'
-import { lakeTables } from './tables.ts'
+import { type LakeTable, lakeTables } from './tables.ts'
 
 export interface CompactionLimits {
   /** An hour is closed this long after its end. */
@@ -81,7 +81,7 @@ export async function compactLake(
     for (const table of lakeTables) {
       const objects = await listObjects(tools.store, table)
       for (const unit of unitsOf(withoutReplaced(objects, manifests), limits, nowMs)) {
-        await attempt(replace(unit, tools, counts))
+        await attempt(replace(unit, table, tools, counts))
       }
       const own = manifests.filter(({ partition }) => partition.startsWith(`class=${table.name}/`))
       for (const manifest of own) await attempt(sweep(manifest, objects, tools, nowMs - limits.graceMs, counts))
@@ -127,7 +127,12 @@ export function unitsOf(
  * The manifest first, then the object. Stopped between the two, the manifest says nothing, as its object is not there; with the object, in the same
  * moment, it takes the replaced objects out of what readers read.
  */
-async function replace(unit: readonly LakeObject[], tools: CompactionTools, counts: Counts): Promise<void> {
+async function replace(
+  unit: readonly LakeObject[],
+  table: LakeTable,
+  tools: CompactionTools,
+  counts: Counts,
+): Promise<void> {
   const { store, signal } = tools
   signal?.throwIfAborted()
   const { partition } = unit[0]!
@@ -140,7 +145,7 @@ async function replace(unit: readonly LakeObject[], tools: CompactionTools, coun
   try {
     const inputs = await fetched(manifest, tools)
     if (!inputs) return // Somebody else compacted them meanwhile, and has deleted them.
-    const { rows, duplicates } = await mergeFiles(inputs, file, tools.db, tools.workFolder)
+    const { rows, duplicates } = await mergeFiles(inputs, file, table, tools.db, tools.workFolder)
     await store.putNew(path, file, signal)
     counts.made++
     counts.replaced += unit.length

@@ -3,6 +3,7 @@ import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { asError, HaetaeError } from '../errors.ts'
 import { type DuckDb, literal } from './duckdb.ts'
+import { type LakeTable, parquetFormat } from './tables.ts'
 
 /**
  * Sorted at once. DuckDB takes ten times that in memory and cannot sort rows of nested columns on disk; where it is still too much, smaller
@@ -10,7 +11,6 @@ import { type DuckDb, literal } from './duckdb.ts'
  */
 const SLICE_BYTES = 8 * 1024 * 1024
 const SLICE_ROWS = [8_192, 1_024, 128]
-const ROW_GROUP_BYTES = 16 * 1024 * 1024
 
 export interface Merged {
   readonly rows: number
@@ -27,13 +27,14 @@ export interface Merged {
 export async function mergeFiles(
   files: readonly string[],
   file: string,
+  table: LakeTable,
   db: DuckDb,
   workFolder: string,
 ): Promise<Merged> {
   const before = await contentOf(files, db)
   for (const [attempt, rowsMax] of SLICE_ROWS.entries()) {
     try {
-      await sortAll(files, rowsMax, file, db, workFolder)
+      await sortAll(files, rowsMax, file, table, db, workFolder)
       break
     } catch (thrown) {
       if (attempt === SLICE_ROWS.length - 1 || !asError(thrown).message.startsWith('Out of Memory')) throw thrown
@@ -51,6 +52,7 @@ async function sortAll(
   files: readonly string[],
   rowsMax: number,
   file: string,
+  table: LakeTable,
   db: DuckDb,
   workFolder: string,
 ): Promise<void> {
@@ -62,19 +64,17 @@ async function sortAll(
     const sorted: string[] = []
     for (const slice of await slicesOf(files, rowsMax, db)) {
       const path = join(folder, `${String(sorted.length).padStart(6, '0')}.parquet`)
-      await sortSlice(slice, repeats, path, db)
+      await sortSlice(slice, repeats, path, table, db)
       sorted.push(path)
     }
-    await db.run(`COPY (SELECT * FROM ${read(sorted, 'union_by_name = true')}) TO ${literal(file)} (${FORMAT})`)
+    await db.run(
+      `COPY (SELECT * FROM ${read(sorted, 'union_by_name = true')}) TO ${literal(file)} (${parquetFormat(table)})`,
+    )
   } finally {
     await db.run(`DROP TABLE IF EXISTS ${repeats}`)
     await rm(folder, { recursive: true, force: true })
   }
 }
-
-const FORMAT = `FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE_BYTES ${ROW_GROUP_BYTES}`
-/** Of a slice: read once, soon, and by nobody else. */
-const SLICE_FORMAT = `FORMAT parquet, COMPRESSION lz4_raw, ROW_GROUP_SIZE_BYTES ${ROW_GROUP_BYTES}`
 
 function read(files: readonly string[], ...options: readonly string[]): string {
   return `read_parquet([${files.map(literal).join(', ')}], ${['hive_partitioning = false', ...options].join(', ')})`
@@ -141,14 +141,21 @@ async function bytesOfRow(files: readonly string[], db: DuckDb): Promise<number>
   return Math.max(1, Number(row?.[0] ?? 1))
 }
 
-async function sortSlice({ files, seconds }: Slice, repeats: string, path: string, db: DuckDb): Promise<void> {
+/** The file is read once, soon, and by nobody else: it is compressed lightly. */
+async function sortSlice(
+  { files, seconds }: Slice,
+  repeats: string,
+  path: string,
+  table: LakeTable,
+  db: DuckDb,
+): Promise<void> {
   const when = seconds ? `time >= ${seconds.from * 1000} AND time < ${seconds.to * 1000}` : 'time IS NULL'
   await db.run(`COPY (
     SELECT r.* EXCLUDE (filename, file_row_number)
     FROM (SELECT * FROM ${read(files, ...PLACED)} WHERE ${when}) AS r LEFT JOIN ${repeats} ON r.metadata.uid = ${repeats}.uid
     WHERE (${repeats}.uid IS NULL OR ${repeats}.kept = ${PLACE})
     ORDER BY time, r.metadata.uid
-  ) TO ${literal(path)} (${SLICE_FORMAT})`)
+  ) TO ${literal(path)} (${parquetFormat(table, 'lz4_raw')})`)
 }
 
 interface Content {

@@ -1,14 +1,23 @@
 import type { OcsfEvent } from '../ocsf/event.ts'
-import { type Fields, httpActivity } from '../ocsf/schema.ts'
+import type { Fields } from '../ocsf/schema.ts'
+import { type SchemaName, schemas } from '../ocsf/schemas.ts'
 
 /** One OCSF class in the lake: the value of `class=` in its paths, and its columns. */
 export interface LakeTable {
-  readonly name: string
+  readonly name: SchemaName
   readonly classUid: number
   readonly fields: Fields
+  /**
+   * Of one column's dictionary. DuckDB takes this much memory for each column of strings at once, filled or not: a table of many columns
+   * that are mostly empty needs small ones to be written within the memory a sink has (docs/performance.md).
+   */
+  readonly dictionaryBytesMax: number
 }
 
-export const lakeTables: readonly LakeTable[] = [{ name: 'http_activity', classUid: 4002, fields: httpActivity }]
+export const lakeTables: readonly LakeTable[] = [
+  { name: 'http_activity', classUid: 4002, fields: schemas.http_activity, dictionaryBytesMax: 1024 * 1024 },
+  { name: 'detection_finding', classUid: 2004, fields: schemas.detection_finding, dictionaryBytesMax: 16 * 1024 },
+]
 
 /** What decides the folder of an event. */
 export interface LakePartition {
@@ -68,4 +77,12 @@ export function objectName(stream: string, lineage: string, first: bigint): stri
   const safe = stream.replace(/[^A-Za-z0-9._/-]/g, character => `%${character.codePointAt(0)!.toString(16)}`)
   const parts = [safe.replaceAll('/', '-'), lineage, String(first).padStart(20, '0')]
   return `${parts.filter(part => part !== '').join('-')}.parquet`
+}
+
+/** What is compressed at once, before encoding: what a writer of Parquet holds in memory. Bounded by bytes, as a row may be 1 KiB or 1 MiB. */
+const ROW_GROUP_BYTES = 16 * 1024 * 1024
+
+/** The options of DuckDB's COPY into a Parquet file of this table. */
+export function parquetFormat({ dictionaryBytesMax }: LakeTable, compression: 'zstd' | 'lz4_raw' = 'zstd'): string {
+  return `FORMAT parquet, COMPRESSION ${compression}, ROW_GROUP_SIZE_BYTES ${ROW_GROUP_BYTES}, STRING_DICTIONARY_PAGE_SIZE_LIMIT ${dictionaryBytesMax}`
 }

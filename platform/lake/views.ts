@@ -65,3 +65,47 @@ export const wafView = `
     metadata.uid AS uid,
     region, account, day
   FROM http_activity WHERE metadata.product.name = 'AWS WAF';`
+
+/** What both views of findings show. */
+const findingColumns = `
+    make_timestamp_ms(time) AS time,
+    severity,
+    finding_info.title AS title`
+
+const findingPlace = `
+    finding_info.uid AS finding_uid,
+    metadata.uid AS uid,
+    region, account, day
+  FROM detection_finding`
+
+/** Findings of GuardDuty and Falco with flat columns, one row for each state of a finding. `remote_ip`: the far end of the first connection. */
+export const findingsView = `
+  CREATE VIEW findings AS SELECT${findingColumns},
+    metadata.product.name AS product,
+    list_extract(finding_info.types, 1) AS type,
+    activity_name AS activity,
+    coalesce(count, 1) AS count,
+    CASE WHEN evidences[1].connection_info.direction_id = 2 THEN evidences[1].dst_endpoint.ip
+         ELSE evidences[1].src_endpoint.ip END AS remote_ip,
+    CASE WHEN evidences[1].connection_info.direction_id = 2 THEN evidences[1].dst_endpoint.location.country
+         ELSE evidences[1].src_endpoint.location.country END AS country,
+    resources[1].type AS resource_type,
+    coalesce(resources[1].uid, resources[1].name) AS resource,
+    evidences[1].process.cmd_line AS command,
+    evidences[1].container.name AS container,
+    coalesce(list_contains(metadata.labels, 'sample'), false) AS sample,
+    message,${findingPlace} WHERE metadata.product.name <> 'Haetae';`
+
+/** Alerts of our own rules with flat columns. */
+export const alertsView = `
+  CREATE VIEW alerts AS SELECT${findingColumns},
+    finding_info.analytic.uid AS rule,
+    evidences[1].src_endpoint.ip AS client_ip,
+    evidences[1].src_endpoint.location.country AS country,
+    evidences[1].src_endpoint.autonomous_system.number AS asn,
+    evidences[1].http_request.http_method AS method,
+    evidences[1].http_request.url.path AS path,
+    evidences[1].http_request.url.query_string AS query,
+    metadata.labels AS tags,
+    len(evidences) AS evidences,
+    finding_info.related_events[1].uid AS event_uid,${findingPlace} WHERE metadata.product.name = 'Haetae';`

@@ -12,6 +12,15 @@ export interface RequestBytes {
   /** The host without its port, as a range of the document's bytes; none if `hostTo` is 0. */
   readonly hostFrom: number
   readonly hostTo: number
+  /** The value of the first Referer. */
+  readonly referer: number
+  /** All headers as a range of the document's bytes, if each is `{"name":"…","value":"…"}` and no more; none if `headersTo` is 0. */
+  readonly headersFrom: number
+  readonly headersTo: number
+  /** The list of labels that came with the record. */
+  readonly labelList: number
+  /** `metadata.labels` has more than that list says. */
+  hasMoreLabels(): boolean
   /** `metadata.labels` of the body; empty if there are none. */
   labels(): readonly string[]
   /** Each header, in the order of the record. */

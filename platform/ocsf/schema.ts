@@ -1,6 +1,7 @@
 /**
  * The columns of an event class, in one place: the Parquet columns of the lake, its Athena DDL and the OpenSearch index
  * template are generated from here, and a test holds that every field a parse stage can emit is listed.
+ * HTTP Activity is here, with what all classes share; Detection Finding in finding-schema.ts.
  */
 export type Scalar =
   | 'keyword' // short string, matched whole
@@ -25,10 +26,10 @@ export interface Fields {
   readonly [name: string]: Field
 }
 
-const object = (fields: Fields): ObjectField => ({ object: fields })
-const list = (item: Scalar | ObjectField): ListField => ({ list: item })
+export const object = (fields: Fields): ObjectField => ({ object: fields })
+export const list = (item: Scalar | ObjectField): ListField => ({ list: item })
 
-const location = object({
+export const location: Fields = {
   country: 'keyword',
   region: 'keyword',
   city: 'keyword',
@@ -37,9 +38,9 @@ const location = object({
   lat: 'double',
   long: 'double',
   geo: 'geo_point',
-})
+}
 
-const classification: Fields = {
+export const classification: Fields = {
   time: 'time_ms',
   activity_id: 'integer',
   activity_name: 'keyword',
@@ -53,65 +54,73 @@ const classification: Fields = {
   severity: 'keyword',
   status_id: 'integer',
   status: 'keyword',
+}
+
+const verdict: Fields = {
   action_id: 'integer',
   action: 'keyword',
   disposition_id: 'integer',
   disposition: 'keyword',
 }
 
-const provenance: Fields = {
-  metadata: object({
+export const metadata: Fields = {
+  version: 'keyword',
+  profiles: list('keyword'),
+  log_name: 'keyword',
+  log_version: 'keyword',
+  original_time: 'keyword',
+  uid: 'keyword',
+  labels: list('keyword'),
+  product: object({
+    name: 'keyword',
+    vendor_name: 'keyword',
     version: 'keyword',
-    profiles: list('keyword'),
-    log_name: 'keyword',
-    log_version: 'keyword',
-    original_time: 'keyword',
-    uid: 'keyword',
-    labels: list('keyword'),
-    product: object({
-      name: 'keyword',
-      vendor_name: 'keyword',
-      version: 'keyword',
-      feature: object({ name: 'keyword', uid: 'keyword' }),
-    }),
+    feature: object({ name: 'keyword', uid: 'keyword' }),
   }),
-  cloud: object({
-    provider: 'keyword',
-    region: 'keyword',
-    account: object({ uid: 'keyword', type_id: 'integer', type: 'keyword' }),
+}
+
+export const cloud = object({
+  provider: 'keyword',
+  region: 'keyword',
+  account: object({ uid: 'keyword', type_id: 'integer', type: 'keyword' }),
+})
+
+export const observables = list(object({ name: 'keyword', type_id: 'integer', type: 'keyword', value: 'keyword' }))
+
+/** A request without its headers. */
+export const httpRequest: Fields = {
+  http_method: 'keyword',
+  version: 'keyword',
+  uid: 'text',
+  url: object({
+    scheme: 'keyword',
+    hostname: 'text',
+    path: 'text',
+    query_string: 'text',
+    url_string: 'text',
   }),
+  args: 'text',
+  user_agent: 'text',
+  referrer: 'text',
+  x_forwarded_for: list('text'),
+  body_length: 'long',
 }
 
 /** HTTP Activity (4002): what parse-waf, geoip and redact leave behind. */
 export const httpActivity: Fields = {
   ...classification,
-  ...provenance,
+  ...verdict,
+  metadata: object(metadata),
+  cloud,
   src_endpoint: object({
     ip: 'ip',
     network_scope_id: 'integer',
     network_scope: 'keyword',
-    location,
+    location: object(location),
     autonomous_system: object({ number: 'long', name: 'keyword' }),
   }),
   dst_endpoint: object({ svc_name: 'keyword', uid: 'keyword', hostname: 'text' }),
-  http_request: object({
-    http_method: 'keyword',
-    version: 'keyword',
-    uid: 'text',
-    url: object({
-      scheme: 'keyword',
-      hostname: 'text',
-      path: 'text',
-      query_string: 'text',
-      url_string: 'text',
-    }),
-    args: 'text',
-    user_agent: 'text',
-    referrer: 'text',
-    x_forwarded_for: list('text'),
-    body_length: 'long',
-    http_headers: list(object({ name: 'text', value: 'text' })),
-  }),
+  http_request: object({ ...httpRequest, http_headers: list(object({ name: 'text', value: 'text' })) }),
   http_response: object({ code: 'integer' }),
   firewall_rule: object({
     uid: 'keyword',
@@ -128,6 +137,6 @@ export const httpActivity: Fields = {
     version: 'keyword',
     ja3_hash: object({ algorithm_id: 'integer', algorithm: 'keyword', value: 'keyword' }),
   }),
-  observables: list(object({ name: 'keyword', type_id: 'integer', type: 'keyword', value: 'keyword' })),
+  observables,
   unmapped: 'json',
 }

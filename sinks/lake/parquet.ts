@@ -2,15 +2,10 @@ import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readJson } from '../../platform/lake/columns.ts'
 import { type DuckDb, isRowError, literal } from '../../platform/lake/duckdb.ts'
+import { parquetFormat } from '../../platform/lake/tables.ts'
 import { type BadRow, findBadRows } from './bad-rows.ts'
 import { type Segment, writeSegments } from './segments.ts'
 import type { Split } from './spool.ts'
-
-/**
- * What is compressed at once, before encoding. Row groups are bounded by bytes because a row may be 1 KiB or 1 MiB, and they are
- * what a writer holds in memory.
- */
-const ROW_GROUP_BYTES = 16 * 1024 * 1024
 
 /**
  * Writes the rows of a split to `path` as one Parquet file in time order. Rows that DuckDB refuses are left out and returned, with what it
@@ -46,8 +41,6 @@ export async function writeParquet(
 
 function copy(db: DuckDb, split: Split, segments: readonly Segment[], path: string): Promise<void> {
   const paths = segments.map(segment => segment.path)
-  const rows = readJson(split.partition.table.fields, paths)
-  return db.run(
-    `COPY (SELECT * FROM ${rows}) TO ${literal(path)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE_BYTES ${ROW_GROUP_BYTES})`,
-  )
+  const { table } = split.partition
+  return db.run(`COPY (SELECT * FROM ${readJson(table.fields, paths)}) TO ${literal(path)} (${parquetFormat(table)})`)
 }

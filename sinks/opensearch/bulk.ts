@@ -1,11 +1,11 @@
-import type { Encoded } from '../../engine/contract.ts'
-
 /** One record on its way into an index. */
 export interface Document {
   /** Position in the batch the verdict is about. */
   readonly at: number
   readonly index: string
   readonly id: string
+  /** For states of a thing that changes: the greatest stays. Without one the first document under an id stays. */
+  readonly version?: number
   readonly json: Buffer
   /** Long strings were already cut for the index (shorten.ts). */
   readonly shortened: boolean
@@ -19,8 +19,8 @@ export interface RequestLimits {
 /** OpenSearch refuses a whole request for one longer `_id`. */
 export const ID_BYTES_MAX = 512
 
-/** Room for `{"create":…}` beside a document; an id of ours has 32 characters. */
-export const ACTION_BYTES = 100
+/** Room for `{"create":…}` or `{"index":…}` beside a document; an id of ours has 32 characters. */
+export const ACTION_BYTES = 150
 
 const DAY_MS = 86_400_000
 
@@ -37,10 +37,6 @@ export function dailyIndex(prefix: string): (timeMs: number) => string | undefin
     known.set(day, made)
     return made
   }
-}
-
-export function documentOf(record: Encoded, at: number, index: string): Document {
-  return { at, index, id: record.event.id, json: record.json, shortened: false }
 }
 
 /** Cuts a batch into requests of at most these limits. A document larger than `bytesMax` travels alone. */
@@ -64,12 +60,10 @@ export function requestsOf(documents: readonly Document[], limits: RequestLimits
 
 /**
  * Body of `POST /_bulk`: an action line and the document's own bytes for each, all lines ended. `create` with our id
- * makes a repeat harmless: the second one is answered 409. Written into `space` when it is large enough.
+ * makes a repeat harmless: the second one is answered 409; so is a version that is not greater than what is there. Written into `space` when it is large enough.
  */
 export function bulkBody(documents: readonly Document[], space?: Buffer): Buffer {
-  const actions = documents.map(
-    ({ index, id }) => `{"create":{"_index":${JSON.stringify(index)},"_id":${JSON.stringify(id)}}}\n`,
-  )
+  const actions = documents.map(action)
   let bytes = 0
   for (const [at, { json }] of documents.entries()) bytes += Buffer.byteLength(actions[at]!) + json.length + 1
   const body = space && space.length >= bytes ? space.subarray(0, bytes) : Buffer.allocUnsafeSlow(bytes)
@@ -80,6 +74,13 @@ export function bulkBody(documents: readonly Document[], space?: Buffer): Buffer
     body[end++] = LINE_FEED
   }
   return body
+}
+
+function action({ index, id, version }: Document): string {
+  const place = `"_index":${JSON.stringify(index)},"_id":${JSON.stringify(id)}`
+  return version === undefined
+    ? `{"create":{${place}}}\n`
+    : `{"index":{${place},"version":${version},"version_type":"external"}}\n`
 }
 
 /**

@@ -27,7 +27,7 @@ export function outcomesOf(body: unknown, documents: readonly Document[], today:
   if (!Array.isArray(items) || items.length !== documents.length) return undefined
   const outcomes: Outcome[] = []
   for (const [at, document] of documents.entries()) {
-    const item = field(items[at], 'create')
+    const item = field(items[at], document.version === undefined ? 'create' : 'index')
     const status = field(item, 'status')
     if (typeof status !== 'number') return undefined
     outcomes.push(outcomeOf(status, field(item, 'error'), document, today))
@@ -55,7 +55,10 @@ function outcomeOf(status: number, error: unknown, document: Document, today: st
 
 /** A value beyond Lucene's longest term, or a key beyond what the JSON parser of flat_object takes (50,000 bytes). */
 function isTooLong(reason: string): boolean {
-  return reason.includes('immense term') || reason.startsWith('failed to parse field [unmapped] of type [flat_object]')
+  return (
+    reason.includes('immense term') ||
+    /^failed to parse field \[[a-z0-9_.]{1,200}\] of type \[flat_object\]/.test(reason)
+  )
 }
 
 function isShut(status: number, type: string): boolean {

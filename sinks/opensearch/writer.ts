@@ -1,25 +1,16 @@
 import type { Deps, Encoded, Rejection, Verdict } from '../../engine/contract.ts'
 import { type HttpAnswer, NoAnswer, type OpenSearch } from '../../platform/opensearch.ts'
-import {
-  bulkBody,
-  type Document,
-  documentOf,
-  ID_BYTES_MAX,
-  LINE_FEED,
-  type RequestLimits,
-  requestsOf,
-  Spaces,
-} from './bulk.ts'
+import { bulkBody, type Document, type RequestLimits, requestsOf, Spaces } from './bulk.ts'
 import { Limiter, type Pace } from './limiter.ts'
 import { type BulkMeasures, bulkMeasures } from './measures.ts'
 import { ITEM_FIELDS, isOpenSearchError, type Outcome, outcomesOf, wholeReason } from './outcome.ts'
+import type { Places } from './place.ts'
 import { shortened } from './shorten.ts'
 import { PAUSE_MS, Standing } from './standing.ts'
 
 export interface WriterConfig extends RequestLimits {
   readonly requestsMax: number
   readonly requestMsMax: number
-  readonly retentionDays: number
 }
 
 /** A request slower than this makes the sink send fewer at once: more would only wait in the server. */
@@ -27,7 +18,6 @@ const SLOW_MS = 5_000
 const BYTES_MIN = 64 * 1024
 /** Offenders found before any neighbour passed: then it is the requests that are wrong, not the documents. */
 const OFFENDERS_MAX = 8
-const DAY_MS = 86_400_000
 
 /** Collects what becomes of each position of one batch. */
 interface Ledger {
@@ -47,7 +37,7 @@ interface Hunt {
 export class Writer {
   readonly #server: OpenSearch
   readonly #config: WriterConfig
-  readonly #indexOf: (timeMs: number) => string | undefined
+  readonly #places: Places
   readonly #deps: Pick<Deps, 'clock' | 'log' | 'metrics' | 'pipeline'>
   readonly #limiter: Limiter
   readonly #standing: Standing
@@ -59,12 +49,12 @@ export class Writer {
   constructor(
     server: OpenSearch,
     config: WriterConfig,
-    indexOf: (timeMs: number) => string | undefined,
+    places: Places,
     deps: Pick<Deps, 'clock' | 'log' | 'metrics' | 'pipeline'>,
   ) {
     this.#server = server
     this.#config = config
-    this.#indexOf = indexOf
+    this.#places = places
     this.#deps = deps
     this.#measure = bulkMeasures(deps.metrics, deps.pipeline)
     this.#limiter = new Limiter(config.requestsMax, this.#measure.concurrency)
@@ -84,18 +74,14 @@ export class Writer {
 
   /** Gives each record its index; what no index can take is settled here. */
   #place(records: readonly Encoded[], ledger: Ledger): Document[] {
-    const oldestMs = this.#deps.clock.now() - this.#config.retentionDays * DAY_MS
+    const nowMs = this.#deps.clock.now()
     const documents: Document[] = []
     let tooOld = 0
     for (const [at, record] of records.entries()) {
-      const { event, json } = record
-      const index = this.#indexOf(event.timeMs)
-      if (index === undefined) ledger.reject.push({ index: at, reason: `time_out_of_range: ${event.timeMs}` })
-      else if (Buffer.byteLength(event.id) > ID_BYTES_MAX) ledger.reject.push({ index: at, reason: 'id_too_long' })
-      // A line feed would let the rest of the record be read as an action of its own.
-      else if (json.length === 0 || json.includes(LINE_FEED)) ledger.reject.push({ index: at, reason: 'not_one_line' })
-      else if (event.timeMs < oldestMs) tooOld++
-      else documents.push(documentOf(record, at, index))
+      const placed = this.#places.place(record, at, nowMs)
+      if (placed === 'too_old') tooOld++
+      else if ('reason' in placed) ledger.reject.push({ index: at, reason: placed.reason })
+      else documents.push(placed)
     }
     if (tooOld > 0) this.#measure.tooOld(tooOld)
     return documents
@@ -119,7 +105,7 @@ export class Writer {
     const outcomes =
       answer instanceof NoAnswer || answer.status !== 200
         ? undefined
-        : outcomesOf(answer.body, documents, this.#indexOf(this.#deps.clock.now()) ?? '')
+        : outcomesOf(answer.body, documents, this.#places.indexOf(this.#deps.clock.now()) ?? '')
     slot.leave(paceOf(answer, outcomes, tookMs))
     this.#measure.request(answer instanceof NoAnswer ? answer.why : `${answer.status}`, tookMs)
     if (outcomes) {

@@ -51,7 +51,7 @@ export function admit(head: Head, gate: Gate): Admitted | Refusal {
     return refusal(404, `no such path: use ${gate.kinds.map(k => `/firehose/${k} or /ingest/${k}`).join(', ')}`)
   if (head.method !== 'POST') return refusal(405, 'only POST is taken here', { Allow: 'POST' })
   if (!isOurKey(headers, gate.keyHash))
-    return refusal(401, 'wrong or missing access key (X-Amz-Firehose-Access-Key, or Authorization: Bearer)', {
+    return refusal(401, 'wrong or missing access key (X-Amz-Firehose-Access-Key, or Authorization: Bearer or Basic)', {
       'WWW-Authenticate': 'Bearer realm="haetae"',
     })
   return admitBody(route as Route, kind, headers, gate.bodyBytesMax)
@@ -85,10 +85,25 @@ export function tooLarge(bytesMax: number): Refusal {
 }
 
 function isOurKey(headers: IncomingHttpHeaders, keyHash: Buffer): boolean {
+  const authorization = headers.authorization ?? ''
   const key =
-    header(headers, 'x-amz-firehose-access-key') ?? /^bearer +(.+)$/i.exec(headers.authorization ?? '')?.[1] ?? ''
+    header(headers, 'x-amz-firehose-access-key') ??
+    /^bearer +(.+)$/i.exec(authorization)?.[1] ??
+    basicPassword(authorization) ??
+    ''
   // Hashes of both: equal lengths whatever was sent, and the time tells nothing about the key.
   return timingSafeEqual(keyHashOf(key), keyHash)
+}
+
+/**
+ * RFC 7617, with any user name. Falco's http_output has no setting for headers, but sends the user and password of its URL so; EventBridge's
+ * connections can.
+ */
+function basicPassword(authorization: string): string | undefined {
+  const [, credentials] = /^basic +([A-Za-z0-9+/]+=*)$/i.exec(authorization) ?? []
+  const pair = credentials === undefined ? undefined : Buffer.from(credentials, 'base64').toString('utf8')
+  const colon = pair?.indexOf(':') ?? -1
+  return colon < 0 ? undefined : pair!.slice(colon + 1)
 }
 
 /** A structured string in quotes (draft-ietf-httpapi-idempotency-key-header-07), or, as most clients send it, bare. */

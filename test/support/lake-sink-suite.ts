@@ -193,13 +193,13 @@ function refusals(start: Start): void {
     const { sink, folder } = await start()
     const lineFeed = { ...recordOf(4), json: Buffer.from('{"time":1,\n"class_uid":4002}') }
     const { reject } = await store(sink, [
-      recordOf(1, httpActivity('u1', { class_uid: 2004 })),
+      recordOf(1, httpActivity('u1', { class_uid: 2005 })),
       recordOf(2, httpActivity('u2', { time: Number.NaN })),
       recordOf(3),
       lineFeed,
     ])
     expect(reject).toEqual([
-      { index: 0, reason: 'lake_class: the lake has no table for class_uid 2004' },
+      { index: 0, reason: 'lake_class: the lake has no table for class_uid 2005' },
       { index: 1, reason: 'time_out_of_range' },
       { index: 3, reason: 'lake_row: a line feed in the JSON' },
     ])

@@ -11,6 +11,8 @@ interface SeenBulk {
 export interface BulkDocument {
   readonly index: string
   readonly id: string
+  /** External version of an `index` action; undefined for `create`. */
+  readonly version?: number
   readonly json: string
 }
 
@@ -60,6 +62,7 @@ export interface FakeOpenSearch {
 /** Speaks as much of OpenSearch as the sink uses, in this process on 127.0.0.1. */
 export async function startFakeOpenSearch(): Promise<FakeOpenSearch> {
   const documents = new Map<string, string>()
+  const versions = new Map<string, number>()
   const bulks: SeenBulk[] = []
   const mappings = new Map<string, unknown>()
   const sockets = new Set<Socket>()
@@ -139,21 +142,24 @@ export async function startFakeOpenSearch(): Promise<FakeOpenSearch> {
       return
     }
     if (fault && 'itemsShort' in fault) items.pop()
-    reply(response, 200, { errors: items.some(item => item.create.status > 299), items })
+    reply(response, 200, { errors: items.some(item => Object.values(item).some(({ status }) => status > 299)), items })
   }
 
-  function store(document: BulkDocument): { create: { status: number; error?: object } } {
-    const decided = fake.item(document)
-    if (decided) {
-      const { status, type = 'exception', reason = 'because' } = decided
-      return { create: { status, ...(status > 299 ? { error: { type, reason } } : {}) } }
-    }
-    const key = `${document.index}/${document.id}`
-    if (documents.has(key)) {
-      return { create: { status: 409, error: { type: 'version_conflict_engine_exception', reason: 'exists' } } }
-    }
-    documents.set(key, document.json)
-    return { create: { status: 201 } }
+  function store(document: BulkDocument): Record<string, Item & { error?: object }> {
+    const { status, ...error } = fake.item(document) ?? kept(document)
+    const { type = 'exception', reason = 'because' } = error
+    const operation = document.version === undefined ? 'create' : 'index'
+    return { [operation]: { status, ...(status > 299 ? { error: { type, reason } } : {}) } }
+  }
+
+  function kept({ index, id, version, json }: BulkDocument): Item {
+    const key = `${index}/${id}`
+    const isThere = version === undefined ? documents.has(key) : (versions.get(key) ?? -1) >= version
+    if (isThere) return { status: 409, type: 'version_conflict_engine_exception', reason: 'exists' }
+    const status = documents.has(key) ? 200 : 201
+    documents.set(key, json)
+    if (version !== undefined) versions.set(key, version)
+    return { status }
   }
 
   const fake: FakeOpenSearch = {
@@ -183,6 +189,13 @@ async function readBody(request: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(chunks)
 }
 
+interface Action {
+  readonly _index: string
+  readonly _id: string
+  readonly version?: number
+  readonly version_type?: string
+}
+
 /** Throws for a body that the real server would refuse: an unfinished last line, a missing document. */
 function documentsOf(body: Buffer): BulkDocument[] {
   const lines = body.toString().split('\n')
@@ -190,8 +203,11 @@ function documentsOf(body: Buffer): BulkDocument[] {
   if (lines.length % 2 !== 0) throw new Error('an action without a document')
   const documents: BulkDocument[] = []
   for (let at = 0; at < lines.length; at += 2) {
-    const action = JSON.parse(lines[at]!) as { create: { _index: string; _id: string } }
-    documents.push({ index: action.create._index, id: action.create._id, json: lines[at + 1]! })
+    const { create, index } = JSON.parse(lines[at]!) as Record<'create' | 'index', Action | undefined>
+    if (!create && index?.version_type !== 'external') throw new Error('an index action without an external version')
+    const { _index, _id, version } = (create ?? index)!
+    const json = lines[at + 1]!
+    documents.push({ index: _index, id: _id, json, ...(version === undefined ? {} : { version }) })
   }
   return documents
 }

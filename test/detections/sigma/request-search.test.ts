@@ -47,7 +47,18 @@ const headers = fc.array(
   { maxLength: 4 },
 )
 const request = fc.record({ httpMethod: fc.constantFrom('GET', 'BREW', 'ba"'), uri: text, args: text, headers })
-const fields = ['cs-uri-query', 'cs-uri-stem', 'cs-referer', 'cs-cookie', 'cs-method', 'cs-host', 'cs-user-agent', '']
+const labels = fc.array(fc.record({ name: text }), { maxLength: 3 })
+const fields = [
+  'cs-uri-query',
+  'cs-uri-stem',
+  'cs-referer',
+  'cs-cookie',
+  'cs-method',
+  'cs-host',
+  'cs-user-agent',
+  'labels',
+  '',
+]
 const item = fc.tuple(
   fc.constantFrom(...fields),
   fc.string({
@@ -63,15 +74,19 @@ describe('the search of a whole request', () => {
     let matched = 0
     const property = fc.asyncProperty(
       fc.array(item, { minLength: 1, maxLength: 8 }),
-      fc.array(request, { minLength: 1, maxLength: 4 }),
+      fc.array(fc.tuple(request, labels), { minLength: 1, maxLength: 4 }),
       async (items, requests) => {
         const rules = items.map(([field, value, place]) =>
           ruleOf({ selection: { [`${field}${field === '' ? '|contains' : place}`]: value }, condition: 'selection' }),
         )
         const matcher = new Matcher(rules)
-        for (const asked of requests) {
+        for (const [asked, given] of requests) {
           const base = wafRecord()
-          const event = await parsed({ ...base, httpRequest: { ...(base['httpRequest'] as JsonObject), ...asked } })
+          const event = await parsed({
+            ...base,
+            labels: given,
+            httpRequest: { ...(base['httpRequest'] as JsonObject), ...asked },
+          })
           expect(LazyBody.behind(event.body)?.requestBytes()).toBeDefined()
           const fromObjects = matcher.match(plain(event)).map(({ id }) => id)
           expect(matcher.match(event.body).map(({ id }) => id)).toEqual(fromObjects)
