@@ -61,6 +61,11 @@ export interface Alert extends Event {
 /** Events read together and settled together. The engine calls ack or nack, exactly once. */
 export interface Delivery {
   readonly batch: Batch
+  /**
+   * It was settled by whoever read the stream before, and is read again only so that detectors remember what he did: nothing of it is
+   * written, no alert and no dead letter.
+   */
+  readonly muted?: boolean
   /** Each event is durable in every sink, durable in the dead letter, or dropped on purpose. A closure that must not keep `batch` alive. */
   readonly ack: () => void
   /** Called when stages and detectors ran over the batch and its writes have begun: a death from here on was not theirs. */
@@ -76,6 +81,14 @@ export interface Source {
   close(): Promise<void>
   /** Sources whose streams carry a note with their committed position. */
   readonly positions?: Positions
+  /** Sources that keep what detectors remember of a stream for whoever reads it next. To be called before the first read. */
+  keepState?(detectors: readonly NamedState[]): void
+}
+
+/** What one detector of the pipeline remembers; its name is among them its own. */
+export interface NamedState {
+  readonly name: string
+  readonly state: StreamState
 }
 
 /**
@@ -94,13 +107,20 @@ export interface Stage {
 export interface Detector {
   /** Synchronous and without I/O: nothing interleaves, and a sink retry never repeats it. */
   detect(batch: readonly Event[], emit: (alert: Alert) => void): void
-  /** Keyed state, per stream; snapshots are stored with the position they include. */
+  /** What it remembers, by stream; snapshots are stored with the position they include (Source.keepState). */
   readonly state?: StreamState
 }
-interface StreamState {
-  snapshot(stream: string): Uint8Array
-  restore(stream: string, bytes: Uint8Array): void
+/** All of it synchronous: nothing of the stream is detected meanwhile. */
+export interface StreamState {
+  /** The parts that changed since it was asked last, all of them the first time; no bytes: nothing is left of that part. */
+  snapshot(stream: string): readonly StatePart[]
+  /** The newest of each part, of a stream of which it knows nothing. Throws when it cannot read them; then `drop` follows. */
+  restore(stream: string, parts: readonly StatePart[]): void
   drop(stream: string): void
+}
+export interface StatePart {
+  readonly part: number
+  readonly bytes: Uint8Array
 }
 
 /** An event serialised once and shared by every sink of the pipeline. */
@@ -134,6 +154,8 @@ export interface Verdict {
   readonly later?: Promise<void>
   /** The destination asks for at least this long before the next try. */
   readonly retryAfterMs?: number
+  /** No use in waiting longer: the destination is near, and asking it costs nothing. */
+  readonly retryWithinMs?: number
 }
 export interface Rejection {
   readonly index: number

@@ -24,6 +24,8 @@ export class DeadLetterSpace {
   #stored: number | undefined
   /** Taken by writes that are under way. */
   #taken = 0
+  /** By all writes so far. */
+  #written = 0
   #isPaused = false
 
   constructor(options: SpaceOptions) {
@@ -37,6 +39,7 @@ export class DeadLetterSpace {
     this.#taken += bytes
     try {
       await write()
+      this.#written += bytes
       this.#stored = (this.#stored ?? 0) + bytes
       this.#options.used?.(this.#stored)
       this.#pause(undefined)
@@ -47,8 +50,9 @@ export class DeadLetterSpace {
 
   /** Looks what is in use. */
   async measure(): Promise<void> {
-    // While a write is under way, part of it may be counted twice: that errs on the safe side, until the next look.
-    this.#stored = await bytesIn(this.#options.folder)
+    const before = this.#written
+    // What is written during the look may be counted twice: that errs on the safe side, until the next look.
+    this.#stored = (await bytesIn(this.#options.folder)) + this.#written - before
     this.#options.used?.(this.#stored)
   }
 

@@ -6,6 +6,7 @@ interface EngineMeasures {
   acked(events: number): void
   /** Events that are durable everywhere by `nowMs`. */
   durable(age: Ages | undefined, nowMs: number): void
+  muted(events: number): void
   dropped(stage: string, events: number): void
   rejected(stage: string, reason: string): void
   written(sink: string, events: number): void
@@ -41,6 +42,7 @@ export function engineMetrics(metrics: Metrics, pipeline: string): EngineMeasure
   const events = counter('haetae_events_read_total', 'Events read by a pipeline')
   const readBytes = counter('haetae_read_bytes_total', 'Raw bytes read by a pipeline')
   const acked = counter('haetae_events_acked_total', 'Events settled: durable in every sink, dead-lettered or dropped')
+  const muted = counter('haetae_events_muted_total', 'Events read again only for what detectors remember')
   const dropped = counter('haetae_events_dropped_total', 'Events dropped on purpose', 'stage', 'intentional')
   const rejected = counter('haetae_events_rejected_total', 'Events sent to the dead letter', 'stage', 'reason')
   const written = counter('haetae_sink_written_total', 'Events a sink accepted or refused for good', 'sink')
@@ -68,6 +70,7 @@ export function engineMetrics(metrics: Metrics, pipeline: string): EngineMeasure
       behind.set(Math.max(0, nowMs - age.newestMs) / 1000, { pipeline })
       ages.observe(Math.max(0, nowMs - age.oldestMs) / 1000, { pipeline })
     },
+    muted: count => muted.add({}, count),
     dropped(stage, count) {
       if (count > 0) dropped.add({ stage, intentional: 'true' }, count)
     },

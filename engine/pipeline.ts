@@ -129,6 +129,14 @@ class Run {
     const settle = settleOnce(delivery)
     try {
       const staged = await runStages(this.#plan.stages, batch)
+      if (delivery.muted) {
+        this.#detect(staged.events)
+        this.#measure.muted(batch.length)
+        this.#room.leave(bytes)
+        delivery.staged?.()
+        settle.ack()
+        return
+      }
       for (const [at, count] of staged.dropped.entries()) this.#measure.dropped(this.#plan.stages[at]!.name, count)
       const rejected = [...staged.rejected]
       const alerts = encodeAll(this.#detect(staged.events), rejected)

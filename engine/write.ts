@@ -44,7 +44,9 @@ export async function writeAll(
     context.retries.add({ component: context.name }, verdict.retry.length)
     if (verdict.retry.length < pending.length) attempt = 0
     pending = verdict.retry.map(index => pending[index]!)
-    const waitMs = Math.max(verdict.retryAfterMs ?? 0, backoffMs(context.backoff, attempt, context.random))
+    const { retryAfterMs = 0, retryWithinMs = Number.POSITIVE_INFINITY } = verdict
+    const backoff = backoffMs(context.backoff, attempt, context.random)
+    const waitMs = Math.max(retryAfterMs, Math.min(backoff, retryWithinMs))
     await context.clock.wait(waitMs, context.signal)
   }
 }

@@ -71,6 +71,10 @@ export async function openPipeline(
     for (const each of config.detectors) {
       detectors.push({ name: each.spec.type, detector: await open(each, behindSource) })
     }
+    const states = detectors.flatMap(({ name, detector }, at) =>
+      detector.state ? [{ name: `${name}-${at}`, state: detector.state }] : [],
+    )
+    if (states.length > 0) source.keepState?.(states)
     const sinks = await openSinks(config.sinks, behindSource)
     const alertSinks = await openSinks(config.alertSinks, behindSource)
     const plan: Plan = {

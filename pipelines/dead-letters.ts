@@ -41,12 +41,14 @@ export async function* findDeadLetters(folder: string, selection: Selection): As
 export type Append = (topic: string, records: readonly TopicRecord[]) => Promise<void>
 
 const REPLAY_BATCH = 100
+/** Reason codes of letters that hold no whole record. */
+const NO_RECORDS: readonly string[] = ['oversize', 'announcement']
 /** About 100 MiB of memory. */
 const REPLAY_IDS_MAX = 1_000_000
 
 export interface Replayed {
   readonly sent: number
-  /** Letters that cannot be sent: of an oversize record only the start is kept. */
+  /** Letters that cannot be sent: of an oversize record only the start is kept, an announcement of S3 is no record. */
   readonly skipped: number
   /** Letters that were left for the next replay, as this one had sent its most. */
   readonly left: number
@@ -83,7 +85,7 @@ export async function replayDeadLetters(
   for await (const found of findDeadLetters(folder, selection)) {
     const { letter } = found
     if (letter.timeMs > beganMs || sent.has(letter.id)) continue
-    if (reasonCode(letter.reason) === 'oversize') skipped++
+    if (NO_RECORDS.includes(reasonCode(letter.reason))) skipped++
     else if (sent.size >= idsMax) left++
     else {
       sent.add(letter.id)

@@ -141,6 +141,12 @@ export function clientPrefix(address: Address): string {
   return `${formatIpv6([address.words[0], address.words[1], 0, 0])}/64`
 }
 
+/** The neighbourhood of an address, as canonical text: the /24 of IPv4, the /48 that one IPv6 site has. */
+export function networkOf(address: Address): string {
+  if (address.family === 4) return `${formatIpv4((address.value & 0xffffff00) >>> 0)}/24`
+  return `${formatIpv6([address.words[0], (address.words[1] & 0xffff0000) >>> 0, 0, 0])}/48`
+}
+
 export interface Cidr {
   readonly address: Address
   readonly prefixLength: number

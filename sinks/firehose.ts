@@ -2,15 +2,13 @@ import type { FirehoseClient } from '@aws-sdk/client-firehose'
 import { z } from 'zod'
 import { coalesce } from '../engine/coalesce.ts'
 import { type Deps, defineSink, type Encoded, type Rejection, type Sink, type Verdict } from '../engine/contract.ts'
-import { asError } from '../platform/errors.ts'
+import { asError, PERSON_WAIT_MS } from '../platform/errors.ts'
 
 const MIB = 1024 * 1024
 /** PutRecordBatch takes at most these (Amazon Data Firehose API reference); a record before base64. */
 const RECORDS_MAX = 500
 const REQUEST_BYTES_MAX = 4 * MIB
 const RECORD_BYTES_MAX = 1_000 * 1024
-/** How long a stream that refuses us is left alone: a person has to change something. */
-const REFUSED_WAIT_MS = 30_000
 /** How long a throttled stream is left alone at least: its quotas are by the second. */
 const THROTTLED_WAIT_MS = 1_000
 const CONNECT_MS_MAX = 5_000
@@ -126,7 +124,7 @@ class Stream {
       const { name, message } = asError(thrown)
       const refused = REFUSALS.test(name) || /region is missing/i.test(message)
       this.#trouble(refused ? 'refused' : 'away', `${name}: ${message}`)
-      const retryAfterMs = refused ? REFUSED_WAIT_MS : THROTTLED_WAIT_MS
+      const retryAfterMs = refused ? PERSON_WAIT_MS : THROTTLED_WAIT_MS
       return { retry: fits.map(({ at }) => at), reject, retryAfterMs }
     }
   }

@@ -13,8 +13,9 @@ import {
 import { asError, hasCode } from '../platform/errors.ts'
 import type { Appended, TopicConfig, TopicRecord, Topics } from '../platform/topics/contract.ts'
 
-/** How soon a full topic is asked again. */
+/** How soon a full topic is asked again, and how late: asking costs nothing, and space that returns is used at once. */
 const RETRY_AFTER_MS = 1_000
+const RETRY_WITHIN_MS = 2_000
 const KIND = '{kind}'
 const HOUR_MS = 3_600_000
 
@@ -116,15 +117,21 @@ async function openTopicSink(given: z.output<typeof config>, deps: Deps): Promis
             // The first of a row is said; the rest is in the engine's retry counter.
             if (!failing) deps.log.warn('records wait for their topic', describe(thrown, group.topic))
             failing = true
+            if (hasCode(thrown, 'TOPIC_FULL')) deps.paused?.('topic', asError(thrown).message)
           }
         }),
       )
       pause(refusal)
       if (retry.length === 0) {
+        if (failing) {
+          deps.paused?.('topic', undefined)
+          deps.log.info('records reach their topic again')
+        }
         failing = false
         return reject.length === 0 ? DURABLE : { retry, reject }
       }
-      return { retry: retry.sort((a, b) => a - b), reject, retryAfterMs: RETRY_AFTER_MS }
+      const waits = { retryAfterMs: RETRY_AFTER_MS, retryWithinMs: RETRY_WITHIN_MS }
+      return { retry: retry.sort((a, b) => a - b), reject, ...waits }
     },
     close: () => Promise.resolve(),
   }

@@ -10,7 +10,8 @@ import {
 } from '../engine/contract.ts'
 import { deadLetterOf } from '../engine/dead-letter.ts'
 import { RecordEvent } from '../engine/event.ts'
-import { asError } from '../platform/errors.ts'
+import { backoffMs, writeBackoff } from '../platform/backoff.ts'
+import { asError, isForAPerson, PERSON_WAIT_MS, systemCodeOf } from '../platform/errors.ts'
 import { orAborted } from '../platform/or-aborted.ts'
 import { connectQueue, type QueueMessage } from '../platform/sqs.ts'
 import { Inbox } from './queue/inbox.ts'
@@ -24,7 +25,7 @@ import { Buckets, ObjectTooLong, partsOf } from './s3/objects.ts'
 const GIB = 1024 ** 3
 /** Messages are small; this many bytes of them are all of one request. */
 const MESSAGE_BYTES_MAX = 10 * 1024 * 1024
-/** How long a message waits whose object could not be read. */
+/** How long a message waits whose object is broken. */
 const RETRY_MS = 30_000
 
 const config = z.strictObject({
@@ -56,7 +57,7 @@ buckets: [aws-waf-logs-shop]
 objectBytesMax: 4294967296
 visibilityMs: 120000
 waitMs: 20000
-receivesMax: 5
+receivesMax: 20
 `,
   open: async (settings, deps) =>
     new ObjectSource(settings, new Inbox(await connectQueue(settings.queueUrl), settings, deps, 's3'), deps),
@@ -82,6 +83,8 @@ class ObjectSource implements Source {
   #messages: readonly QueueMessage[] = []
   #work: Work | undefined
   #parts: AsyncGenerator<readonly CutRecord[]> | undefined
+  /** Tries in a row that S3 did not answer, or refused. */
+  #failures = 0
 
   constructor(settings: z.output<typeof config>, inbox: Inbox, deps: Deps) {
     this.#settings = settings
@@ -95,7 +98,8 @@ class ObjectSource implements Source {
       if (!work) continue
       this.#work = work
       try {
-        this.#parts ??= await this.#openNext(work)
+        this.#parts ??= await orAborted(this.#openNext(work), signal)
+        if (signal.aborted) return undefined
         if (!this.#parts) {
           this.#end(work)
           continue
@@ -105,12 +109,13 @@ class ObjectSource implements Source {
         if (next.done) {
           work.read.push(work.objects.shift()!)
           this.#parts = undefined
+          this.#readable()
         } else {
           const delivery = await this.#deliver(work, next.value)
           if (delivery) return delivery
         }
       } catch (thrown) {
-        await this.#giveUp(work, thrown)
+        await this.#failed(work, thrown, signal)
       }
     }
     return undefined
@@ -128,12 +133,10 @@ class ObjectSource implements Source {
     const [message, ...rest] = this.#messages
     if (!message) return undefined
     this.#messages = rest
+    const poison = this.#inbox.poison(message)
+    if (poison !== undefined) return this.#refuse(message, poison)
     const announcement = announcedBy(carried(message.body))
-    const reason = this.#inbox.poison(message) ?? ('refused' in announcement ? announcement.refused : undefined)
-    if (reason !== undefined || 'refused' in announcement) {
-      await this.#refuse(message, reason!)
-      return undefined
-    }
+    if ('refused' in announcement) return this.#refuse(message, announcement.refused)
     return { message, objects: [...announcement.objects], read: [], open: 0, ended: false }
   }
 
@@ -194,28 +197,51 @@ class ObjectSource implements Source {
     this.#inbox.leases.done([message.receipt])
   }
 
-  /** An object cannot be read to its end: later, or by somebody else, or never, and then the message is poison. */
-  async #giveUp(work: Work, thrown: unknown): Promise<void> {
-    this.#work = undefined
+  /** An object cannot be read to its end. */
+  async #failed(work: Work, thrown: unknown, signal: AbortSignal): Promise<void> {
     this.#parts = undefined
     const { bucket, key } = work.objects[0] ?? { bucket: '', key: '' }
     if (thrown instanceof ObjectTooLong) {
-      await this.#refuse(work.message, `oversize: s3://${bucket}/${key} holds ${thrown.message}`)
+      // The message stays for what was read of it before and is not durable yet, and for its other objects.
+      await this.#letter(work.message, `oversize: s3://${bucket}/${key} holds ${thrown.message}`)
+      work.objects.shift()
       return
     }
-    this.#deps.log.warn('an object cannot be read now', { bucket, key, error: asError(thrown).message })
-    await this.#inbox.leases.release([work.message.receipt], RETRY_MS)
+    const error = asError(thrown).message
+    if (systemCodeOf(thrown).startsWith('Z_')) {
+      // It is the object that is broken: read whole later, when it was cut off, or never, and then its message is poison.
+      this.#work = undefined
+      this.#deps.log.warn('an object cannot be unpacked', { bucket, key, error })
+      await this.#inbox.leases.release([work.message.receipt], RETRY_MS)
+      return
+    }
+    // S3 is away or refuses us. That is nothing against the message: it stays ours, and the object is tried until it can be read.
+    if (this.#failures === 0) this.#deps.log.warn('an object cannot be read now', { bucket, key, error })
+    const refused = isForAPerson(thrown)
+    if (refused) this.#deps.paused?.('s3', error)
+    const waitMs = refused ? PERSON_WAIT_MS : backoffMs(writeBackoff, this.#failures, Math.random)
+    this.#failures++
+    await this.#deps.clock.wait(waitMs, signal)
   }
 
-  async #refuse(message: QueueMessage, reason: string): Promise<void> {
+  #readable(): void {
+    if (this.#failures === 0) return
+    this.#failures = 0
+    this.#deps.paused?.('s3', undefined)
+    this.#deps.log.info('objects can be read again')
+  }
+
+  async #refuse(message: QueueMessage, reason: string): Promise<undefined> {
     await this.#letter(message, reason)
     this.#inbox.leases.done([message.receipt])
+    return undefined
   }
 
+  /** Of the announcement, which is no record of its kind: a replay leaves it out. */
   async #letter({ body }: QueueMessage, reason: string): Promise<void> {
     const { pipeline, clock } = this.#deps
     const event = new RecordEvent(this.#settings.kind, Buffer.from(body), clock.now())
-    await this.#deps.deadLetter([deadLetterOf(event, pipeline, 's3', reason, clock.now())])
+    await this.#deps.deadLetter([deadLetterOf(event, pipeline, 's3', `announcement: ${reason}`, clock.now())])
   }
 }
 

@@ -34,7 +34,7 @@ export const sqs = defineSource({
 kind: guardduty
 visibilityMs: 120000
 waitMs: 20000
-receivesMax: 5
+receivesMax: 20
 `,
   async open({ queueUrl, kind, ...options }, deps): Promise<Source> {
     const inbox = new Inbox(await connectQueue(queueUrl), options, deps, 'sqs')
@@ -69,9 +69,13 @@ async function deliver(
     const event = eventOf(message)
     const tooLong = event.raw.length > EVENT_BYTES_MAX ? `oversize: ${event.raw.length} bytes` : undefined
     const reason = inbox.poison(message) ?? tooLong
-    if (reason === undefined) batch.push(event)
-    else letters.push(deadLetterOf(event, deps.pipeline, 'sqs', reason, deps.clock.now()))
-    ;(reason === undefined ? taken : refused).push(message.receipt)
+    if (reason === undefined) {
+      batch.push(event)
+      taken.push(message.receipt)
+    } else {
+      letters.push(deadLetterOf(event, deps.pipeline, 'sqs', reason, deps.clock.now()))
+      refused.push(message.receipt)
+    }
   }
   if (letters.length > 0) {
     await deps.deadLetter(letters)

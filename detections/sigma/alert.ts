@@ -1,98 +1,157 @@
 import { hash } from 'node:crypto'
-import type { Alert, Event } from '../../engine/contract.ts'
+import type { Alert, Event, Origin } from '../../engine/contract.ts'
 import { clientPrefix, parseAddress } from '../../platform/address.ts'
 import { tacticNamed } from '../../platform/ocsf/attack.ts'
-import type { JsonObject, OcsfEvent } from '../../platform/ocsf/event.ts'
+import type { Cloud, Json, JsonObject, OcsfEvent } from '../../platform/ocsf/event.ts'
 import { classification, type SeverityId } from '../../platform/ocsf/finding.ts'
 import type { SecretNames } from '../../platform/redaction/names.ts'
 import { redactValue } from '../../platform/redaction/plain.ts'
+import type { About } from './about.ts'
+import { type Actor, actorOfEvent } from './actor.ts'
+import { evidenceOf } from './evidence.ts'
 import type { Rule } from './rule.ts'
 
-const severityIds: Readonly<Record<Rule['severity'], SeverityId>> = { info: 1, low: 2, medium: 3, high: 4, critical: 5 }
-/** Longer texts in evidence are cut: an alert is for people, the event has them whole. */
-const EVIDENCE_CHARS_MAX = 2_048
+const severityIds: Readonly<Record<About['severity'], SeverityId>> = {
+  info: 1,
+  low: 2,
+  medium: 3,
+  high: 4,
+  critical: 5,
+}
+
+/** What an alert is made from, besides its rule. */
+export interface Seen {
+  /** 32 hex digits; the same whenever the same thing is seen. */
+  readonly id: string
+  /** Of the event that completed it. */
+  readonly timeMs: number
+  readonly receivedMs: number
+  readonly origin: Origin | undefined
+  readonly replayed: boolean
+  readonly sample: boolean
+  readonly firstMs: number
+  readonly actor: Actor | undefined
+  /** Redacted; at most 10. */
+  readonly evidences: readonly Json[]
+  /** At most 20. */
+  readonly related: readonly { readonly uid: string; readonly type_uid: number }[]
+  readonly sources: readonly string[]
+  /** Account and Region of the one event. */
+  readonly cloud?: Cloud
+  /** Correlations: the group, and how many events, values or rules there were. */
+  readonly group?: Readonly<Record<string, string>>
+  readonly count?: number
+}
 
 /** An OCSF Detection Finding (2004) about one event. The same event always gives the same id, and the same bytes. */
 export function alertOf(rule: Rule, event: Event, names: SecretNames): Alert {
-  const id = hash('sha256', `${rule.id}\n${event.id}`, 'hex').slice(0, 32)
-  const body = redactValue(bodyOf(rule, event, id), names) as OcsfEvent
+  return alert(rule, {
+    id: alertId(rule.id, event.id),
+    timeMs: event.timeMs,
+    receivedMs: event.receivedMs,
+    origin: event.origin,
+    replayed: event.replayed,
+    sample: isSample(event.body),
+    firstMs: event.timeMs,
+    actor: actorOfEvent(event),
+    evidences: [redactValue(evidenceOf(event), names) as JsonObject],
+    related: [{ uid: event.id, type_uid: event.body.type_uid ?? 0 }],
+    sources: [event.body.metadata?.log_name ?? event.kind],
+    ...(event.body.cloud ? { cloud: event.body.cloud } : {}),
+  })
+}
+
+export function alertId(...parts: readonly string[]): string {
+  return hash('sha256', parts.join('\n'), 'hex').slice(0, 32)
+}
+
+/** Made up for trying: of the sample day, or by GuardDuty's own generator. */
+export function isSample({ metadata }: OcsfEvent): boolean {
+  const labels = metadata?.labels ?? []
+  return labels.includes('haetae:sample') || (metadata?.log_name === 'guardduty' && labels.includes('sample'))
+}
+
+export function alert(about: About, seen: Seen): Alert {
+  const body = bodyOf(about, seen)
   const raw = Buffer.from(JSON.stringify(body))
   return {
-    id,
+    id: seen.id,
     kind: 'alert',
-    origin: event.origin,
+    origin: seen.origin,
     raw,
     marker: undefined,
-    replayed: event.replayed,
-    key: keyOf(event),
-    receivedMs: event.receivedMs,
-    timeMs: event.timeMs,
+    replayed: seen.replayed,
+    key: keyOf(seen.actor),
+    receivedMs: seen.receivedMs,
+    timeMs: seen.timeMs,
     body,
     // Made once: no stage changes an alert.
     encode: () => raw,
-    rule: rule.id,
-    severity: rule.severity,
+    rule: about.id,
+    severity: about.severity,
   }
 }
 
 /** All alerts about one client meet in one partition. */
-function keyOf(event: Event): string | undefined {
-  const address = parseAddress(event.body.src_endpoint?.ip ?? '')
-  return address ? clientPrefix(address) : event.key
+function keyOf(actor: Actor | undefined): string | undefined {
+  const address = actor?.type === 'address' ? parseAddress(actor.value) : undefined
+  return address ? clientPrefix(address) : actor?.value
 }
 
-function bodyOf(rule: Rule, event: Event, id: string): OcsfEvent {
-  const { references, haetae } = rule
+function bodyOf(about: About, seen: Seen): OcsfEvent {
+  const { references, haetae, tags } = about
   return {
-    ...classification(1, severityIds[rule.severity], event.timeMs),
-    message: rule.title,
+    ...classification(1, severityIds[about.severity], seen.timeMs),
+    message: about.title,
     is_alert: true,
     status_id: 1,
     status: 'New',
-    ...(event.body.cloud ? { cloud: event.body.cloud } : {}),
+    ...(seen.count === undefined ? {} : { count: seen.count }),
+    ...(seen.cloud ? { cloud: seen.cloud } : {}),
     metadata: {
       version: '1.8.0',
-      ...(event.body.cloud ? { profiles: ['cloud'] } : {}),
-      uid: id,
+      ...(seen.cloud ? { profiles: ['cloud'] } : {}),
+      uid: seen.id,
       log_name: 'sigma',
-      ...(rule.tags.length > 0 ? { labels: [...rule.tags] } : {}),
+      ...(tags.length > 0 ? { labels: [...tags] } : {}),
+      logged_time: seen.receivedMs,
       product: { name: 'Haetae', vendor_name: 'Haetae' },
     },
     finding_info: {
-      uid: id,
-      title: rule.title,
-      ...(rule.description === '' ? {} : { desc: rule.description }),
-      created_time: event.timeMs,
-      first_seen_time: event.timeMs,
-      last_seen_time: event.timeMs,
-      analytic: { name: rule.title, uid: rule.id, type_id: 1, type: 'Rule' },
-      attacks: attacksOf(rule.tags),
-      data_sources: [event.body.metadata?.log_name ?? event.kind],
-      related_events: [{ uid: event.id, type_uid: event.body.type_uid ?? 0 }],
+      uid: seen.id,
+      title: about.title,
+      ...(about.description === '' ? {} : { desc: about.description }),
+      created_time: seen.timeMs,
+      first_seen_time: seen.firstMs,
+      last_seen_time: seen.timeMs,
+      analytic: { name: about.title, uid: about.id, type_id: 1, type: 'Rule' },
+      attacks: attacksOf(tags),
+      data_sources: [...seen.sources],
+      related_events: seen.related.map(each => ({ ...each })),
     },
-    evidences: [evidenceOf(event)],
+    evidences: seen.evidences as JsonObject[],
     ...(haetae.runbook === undefined
       ? {}
       : { remediation: { desc: haetae.runbook, ...(references.length > 0 ? { references: [...references] } : {}) } }),
+    unmapped: { haetae: ownFields(about, seen) },
   }
 }
 
-/** What an analyst must see to believe it, and a responder to act on it: who asked, for what, and what became of it. */
-function evidenceOf({ id, body }: Event): JsonObject {
-  const { src_endpoint, dst_endpoint, http_request, action, disposition, firewall_rule, metadata } = body
-  const { http_headers: _, ...request } = http_request ?? {}
-  const data = { action, disposition, rule: firewall_rule?.uid, labels: metadata?.labels }
-  const evidence = { uid: id, src_endpoint, dst_endpoint, http_request: http_request && request, data }
-  return shortened(evidence) as JsonObject
-}
-
-/** A copy without what is undefined, and with long texts cut. */
-function shortened(value: unknown): unknown {
-  if (typeof value === 'string') return value.slice(0, EVIDENCE_CHARS_MAX).toWellFormed()
-  if (Array.isArray(value)) return value.slice(0, 64).map(shortened)
-  if (typeof value !== 'object' || value === null) return value
-  const present = Object.entries(value).filter(([, inner]) => inner !== undefined)
-  return Object.fromEntries(present.map(([key, inner]) => [key, shortened(inner)]))
+/** What the response goes by. */
+function ownFields({ haetae: { respond } }: About, seen: Seen): JsonObject {
+  const { actor, group, count, replayed, sample } = seen
+  return {
+    ...(actor ? { actor: { ...actor } } : {}),
+    ...(group ? { group: { ...group } } : {}),
+    ...(count === undefined ? {} : { count }),
+    respond: {
+      block: respond?.block ?? false,
+      ...(respond?.ttl === undefined ? {} : { ttlMs: respond.ttl }),
+      ...(respond?.disable_key ? { disable_key: true } : {}),
+    },
+    replayed,
+    sample,
+  }
 }
 
 /** Sigma's tags `attack.t1190` and `attack.initial-access`; technique and tactic are joined only when there is one tactic. */

@@ -1,8 +1,11 @@
+import type { LogKind } from '../../engine/contract.ts'
 import type { HttpRequest, OcsfEvent } from '../../platform/ocsf/event.ts'
-import { parsePath, someValue } from '../../platform/ocsf/path.ts'
+import { LazyBody } from '../../platform/ocsf/lazy-body.ts'
+import { parsePath } from '../../platform/ocsf/path.ts'
 import type { RequestBytes } from '../../platform/ocsf/request-bytes.ts'
 import { httpActivity } from '../../platform/ocsf/schema.ts'
 import { decodings } from './decode.ts'
+import { resolveFindingField, scalarsAt } from './finding-fields.ts'
 
 /** What a rule can look at. One object for all names of one thing, so that it is read once an event. */
 export interface Field {
@@ -51,6 +54,16 @@ function textAt({ document }: RequestBytes, entry: number): string | undefined {
   return entry === 0 ? undefined : document.text(entry)
 }
 
+/** The first header of this name, as the body has it: written without escapes. */
+function headerText({ document, visitHeaders }: RequestBytes, wanted: string): string | undefined {
+  let found = 0
+  visitHeaders((name, value) => {
+    const isPlain = document.to(name) - document.from(name) === wanted.length + 2
+    if (found === 0 && isPlain && document.text(name).toLowerCase() === wanted) found = value
+  })
+  return found === 0 ? undefined : document.text(found)
+}
+
 const uri: Field = {
   ...ofRequest('cs-uri', 'good', ({ url, args }) => target(url?.path, args)),
   readBytes: request => target(textAt(request, request.path), textAt(request, request.args)),
@@ -66,6 +79,11 @@ const uriQuery: Field = {
 const uriStem: Field = {
   ...ofRequest('cs-uri-stem', 'good', ({ url }) => (url?.path === undefined ? NONE : decodings(url.path, 'text'))),
   readBytes: request => (request.path === 0 ? NONE : decodings(request.document.text(request.path), 'text')),
+}
+/** The path as it stands in the request alone: what groups are made of. */
+const path: Field = {
+  ...ofRequest('http_request.url.path', 'good', ({ url }) => one(url?.path)),
+  readBytes: request => one(textAt(request, request.path)),
 }
 const method: Field = {
   name: 'cs-method',
@@ -84,7 +102,10 @@ function methodOf({ unmapped }: OcsfEvent, { http_method }: HttpRequest): string
 }
 
 const version = field('cs-version', 'poor', (_body, request) => one(request.version))
-const userAgent = ofRequest('cs-user-agent', 'good', request => one(request.user_agent))
+const userAgent: Field = {
+  ...ofRequest('cs-user-agent', 'good', request => one(request.user_agent)),
+  readBytes: request => one(headerText(request, 'user-agent')),
+}
 const referer = ofRequest('cs-referer', 'good', request =>
   request.referrer === undefined ? NONE : decodings(request.referrer, 'url'),
 )
@@ -181,11 +202,18 @@ const native = new Map<string, Field>([
   ['http_request.user_agent', userAgent],
   ['http_request.http_method', method],
   ['http_request.url.hostname', host],
+  ['http_request.url.path', path],
   ['src_endpoint.ip', address],
 ])
 
-/** A field by the name a rule gives it: Sigma's, or a dotted OCSF path. */
-export function resolveField(name: string): Field | { readonly absent: string } | { readonly unknown: string } {
+type Resolved = Field | { readonly absent: string } | { readonly unknown: string }
+
+/** A field by the name a rule gives it. Of web requests: Sigma's, or a dotted OCSF path. Of findings: an OCSF path. */
+export function resolveField(name: string, log: LogKind = 'waf'): Resolved {
+  return log === 'waf' ? webField(name) : resolveFindingField(name)
+}
+
+function webField(name: string): Resolved {
   const known = Object.hasOwn(taxonomy, name) ? taxonomy[name] : native.get(name)
   if (known) return known
   if (absent.includes(name)) return { absent: name }
@@ -203,17 +231,14 @@ export function resolveField(name: string): Field | { readonly absent: string } 
   return made
 }
 
-function scalarsAt(body: OcsfEvent, segments: readonly string[]): string[] {
-  const values: string[] = []
-  someValue(body, segments, value => {
-    if (typeof value !== 'object') values.push(String(value))
-    return false
-  })
-  return values
-}
-
 export function fieldNames(): { readonly known: readonly string[]; readonly absent: readonly string[] } {
   return { known: Object.keys(taxonomy), absent }
+}
+
+/** The values of a field by itself, from a request that is still JSON where that is possible. */
+export function readFieldOf(field: Field, body: OcsfEvent): readonly string[] {
+  const bytes = field.readBytes && !field.base ? LazyBody.behind(body)?.requestBytes() : undefined
+  return bytes ? field.readBytes!(bytes, NONE) : readField(field, body)
 }
 
 /** The values of a field by itself. */

@@ -8,6 +8,8 @@ export interface Modifiers {
   readonly compare: 'text' | 're' | 'cidr' | 'exists' | 'fieldref' | 'gt' | 'gte' | 'lt' | 'lte'
   /** Sub-modifiers of re. */
   readonly flags: string
+  /** Its values hold placeholders. */
+  readonly expand: boolean
   readonly all: boolean
   readonly cased: boolean
   readonly neq: boolean
@@ -23,7 +25,6 @@ const comparisons = ['re', 'cidr', 'exists', 'fieldref', 'gt', 'gte', 'lt', 'lte
 const flags = ['i', 'm', 's'] as const
 /** Of the specification, but not of this engine. */
 const missing: Readonly<Record<string, string>> = {
-  expand: 'placeholders have no values here: write them out',
   minute: 'parts of a date are not compared',
   hour: 'parts of a date are not compared',
   day: 'parts of a date are not compared',
@@ -55,6 +56,7 @@ export function readModifiers(names: readonly string[]): Modifiers {
     place: places[placed[0] ?? ''] ?? 'whole',
     compare: is,
     flags: flagged.join(''),
+    expand: names.includes('expand'),
     all: names.includes('all'),
     cased: names.includes('cased'),
     neq: names.includes('neq'),
@@ -71,6 +73,7 @@ function isKnown(name: string): boolean {
     ...encoders,
     ...comparisons,
     ...flags,
+    'expand',
     'all',
     'cased',
     'neq',
@@ -84,7 +87,7 @@ function clash(names: readonly string[]): never {
 
 export function modifierNames(): { readonly runs: readonly string[]; readonly refused: readonly string[] } {
   return {
-    runs: [...Object.keys(places), 'all', 'cased', 'neq', ...encoders, ...comparisons, ...flags],
+    runs: [...Object.keys(places), 'all', 'cased', 'neq', 'expand', ...encoders, ...comparisons, ...flags],
     refused: Object.keys(missing),
   }
 }

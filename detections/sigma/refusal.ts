@@ -5,15 +5,18 @@
 export const refusals = {
   unreadable: 'the file is not YAML, or larger than a rule may be',
   invalid: 'it does not follow the Sigma specification',
-  document: 'it is not a single-event rule: a correlation, a filter or a collection',
-  logsource: 'it is about another log than web requests',
+  document: 'it is a filter or a collection, or its author gave it up',
+  logsource: 'it is about another log than web requests, GuardDuty or Falco',
   field: 'it names a field that neither Sigma’s webserver taxonomy nor the event has',
   absent: 'without a field that AWS WAF never logs it cannot decide',
   modifier: 'it uses a modifier that this engine does not have',
   condition: 'its condition counts or aggregates, as Sigma did before correlations',
   pattern: 'its regular expression needs more than a linear-time engine can do',
   bounds: 'it has more values, or deeper ones, than a rule may have',
-  duplicate: 'another rule has the same id',
+  duplicate: 'another rule has the same id or name',
+  reference: 'it correlates a rule that is not there, or does not run',
+  correlation: 'it correlates in a way that this engine does not run',
+  window: 'whether its condition holds is only known when the time span is over: lt, lte, eq, neq',
 } as const
 export type RefusalReason = keyof typeof refusals
 

@@ -1,3 +1,4 @@
+import type { LogKind } from '../../engine/contract.ts'
 import { parseCidr } from '../../platform/address.ts'
 import { encode } from './encode.ts'
 import { type Field, keywords, resolveField } from './fields.ts'
@@ -5,6 +6,7 @@ import { allOf, anyOf, type Formula, not, type Place, type Test } from './formul
 import { ANY, type Glob, joined, parseGlob, plainText } from './glob.ts'
 import { type Modifiers, readModifiers } from './modifiers.ts'
 import { Pattern } from './pattern.ts'
+import { defaultPlaceholders, expanded, type Placeholders } from './placeholders.ts'
 import { Refused } from './refusal.ts'
 
 type Path = readonly PropertyKey[]
@@ -16,7 +18,14 @@ const VALUE_CHARS_MAX = 4_096
 
 /** Reads selections of one rule; counts their values, of which a rule has at most VALUES_MAX. */
 export class SelectionReader {
+  readonly #log: LogKind
+  readonly #placeholders: Placeholders
   #values = 0
+
+  constructor(log: LogKind = 'waf', placeholders: Placeholders = defaultPlaceholders) {
+    this.#log = log
+    this.#placeholders = placeholders
+  }
 
   /** A map (all of its items), a list of maps (any), or keywords. */
   read(value: unknown, path: Path, depth = 0): Formula {
@@ -44,18 +53,29 @@ export class SelectionReader {
     if (values.length === 0) throw new Refused('invalid', 'an empty list selects nothing', path)
     try {
       const modifiers = readModifiers(modifierNames)
-      const field = name === '' ? keywords : resolveField(name)
+      const field = name === '' ? this.#keywords() : resolveField(name, this.#log)
       if ('unknown' in field) throw new Refused('field', `${name}: ${field.unknown}`)
       const target: Target = 'absent' in field ? { absent: field.absent } : { field }
-      const tests = values.map(each => {
+      const all = modifiers.expand ? values.flatMap(each => this.#expanded(each)) : values
+      const tests = all.map(each => {
         if (!isPlain(each)) throw new Refused('invalid', 'a value is a text, a number, true, false or null')
-        return valueFormula(target, name === '' ? inside(modifiers) : modifiers, each)
+        return valueFormula(target, name === '' ? inside(modifiers) : modifiers, each, this.#log)
       })
       const formula = modifiers.all ? allOf(tests) : anyOf(tests)
       return modifiers.neq ? not(formula) : formula
     } catch (thrown) {
       throw thrown instanceof Refused ? new Refused(thrown.reason, thrown.message, path) : thrown
     }
+  }
+
+  #expanded(value: unknown): readonly string[] {
+    if (typeof value !== 'string') throw new Refused('invalid', 'expand needs a text')
+    return expanded(value, this.#placeholders)
+  }
+
+  #keywords(): Field {
+    if (this.#log === 'waf') return keywords
+    throw new Refused('field', 'keywords are searched in web requests: name a field of the finding')
   }
 }
 
@@ -69,8 +89,8 @@ function inside(modifiers: Modifiers): Modifiers {
 }
 
 /** What is wrong with a value is said of a field that is absent, too. */
-function valueFormula(target: Target, modifiers: Modifiers, value: Plain): Formula {
-  const tests = testsOf(modifiers, value)
+function valueFormula(target: Target, modifiers: Modifiers, value: Plain, log: LogKind): Formula {
+  const tests = testsOf(modifiers, value, log)
   if ('absent' in target) return { is: 'unknown', field: target.absent }
   const { field } = target
   return anyOf(
@@ -81,7 +101,7 @@ function valueFormula(target: Target, modifiers: Modifiers, value: Plain): Formu
   )
 }
 
-function testsOf(modifiers: Modifiers, value: Plain): (Test | 'absent')[] {
+function testsOf(modifiers: Modifiers, value: Plain, log: LogKind): (Test | 'absent')[] {
   const { compare, flags, place, cased } = modifiers
   switch (compare) {
     case 'text':
@@ -97,7 +117,7 @@ function testsOf(modifiers: Modifiers, value: Plain): (Test | 'absent')[] {
       if (typeof value !== 'boolean') throw new Refused('invalid', 'exists is true or false')
       return value ? [{ by: 'exists' }] : ['absent']
     case 'fieldref': {
-      const other = resolveField(textOf(value, 'fieldref'))
+      const other = resolveField(textOf(value, 'fieldref'), log)
       if ('unknown' in other) throw new Refused('field', other.unknown)
       if ('absent' in other) throw new Refused('absent', `WAF never logs ${other.absent}`)
       return [{ by: 'field', other, place, cased }]

@@ -101,7 +101,10 @@ async function replay(selection: Selection): Promise<number> {
     replayDeadLetters(settings.deadLetterFolder, selection, append, offlineDeps('replay', settings)),
   )
   console.error(`${counted(sent, 'record')} sent again`)
-  if (skipped > 0) console.error(`${skipped} skipped: of an oversize record only the beginning is kept`)
+  if (skipped > 0)
+    console.error(
+      `${skipped} skipped: of an oversize record only the beginning is kept, and an announcement of S3 is no record`,
+    )
   if (left > 0) console.error(`${left} left: run the command again, or narrow it with --pipeline or --reason`)
   return 0
 }

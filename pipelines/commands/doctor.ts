@@ -14,7 +14,7 @@ import { loadPipeline, type Part, requirementsOf } from '../load.ts'
 import { loadWithStandIns, offlineDeps } from '../offline.ts'
 import { pipelineVariables, readSettings, type Settings } from '../settings.ts'
 import { counted, formatOf, render } from '../terminal.ts'
-import { topicsOwner } from '../topics/standing.ts'
+import { topicsStanding } from '../topics/standing.ts'
 
 type State = 'ok' | 'warn' | 'fail'
 interface Finding {
@@ -46,7 +46,7 @@ export const doctor: Command = {
       folder('state', settings.stateFolder, 0o700),
       space(settings.stateFolder),
       await lake(settings),
-      await owner(settings),
+      await topics(settings),
       ...files.map(file => pipeline(file, settings)),
       ...(await geoip(files, settings)),
       await opensearch(),
@@ -114,10 +114,12 @@ function space(path: string): Finding {
   return { check: 'disk', state: free < FREE_BYTES_MIN ? 'warn' : 'ok', detail }
 }
 
-async function owner(settings: Settings): Promise<Finding> {
-  const found = await topicsOwner(settings).catch(asError)
-  if (found instanceof Error) return { check: 'topics', state: 'fail', detail: found.message }
-  return { check: 'topics', state: 'ok', detail: found ?? 'no process owns the topic log: Haetae is not running here' }
+async function topics(settings: Settings): Promise<Finding> {
+  const check = 'topics'
+  const found = await topicsStanding(settings).catch(asError)
+  if (found instanceof Error) return { check, state: 'fail', detail: found.message }
+  if (!found) return { check, state: 'ok', detail: 'no process owns the topic log: Haetae is not running here' }
+  return { check, state: found.isFull ? 'fail' : 'ok', detail: found.detail }
 }
 
 function pipeline(file: string, settings: Settings): Finding {

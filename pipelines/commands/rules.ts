@@ -44,7 +44,7 @@ const broken: readonly string[] = ['unreadable', 'invalid', 'duplicate']
 async function test(folders: readonly string[], output: string | undefined): Promise<number> {
   const set = await readFolders(folders)
   if (output !== undefined) formatOf(output)
-  const results = await runRuleTests(set.rules, offlineDeps('rules', readSettings()))
+  const results = await runRuleTests(set, offlineDeps('rules', readSettings()))
   const outcomes = [
     ...results.map(({ file, name, failure }): Outcome => {
       return { file: relative('.', file), name, failures: failure === undefined ? [] : [failure] }
@@ -53,7 +53,7 @@ async function test(folders: readonly string[], output: string | undefined): Pro
       .filter(({ reason }) => broken.includes(reason))
       .map(({ where, reason, message }): Outcome => ({ file: where, name: reason, failures: [message] })),
   ]
-  const untested = set.rules.filter(({ tests }) => tests.length === 0).length
+  const untested = [...set.rules, ...set.correlations].filter(({ tests }) => tests.length === 0).length
   sayOutcomes(outcomes, output, `, ${untested} rules carry no tests`)
   return failedOf(outcomes) > 0 ? 1 : 0
 }

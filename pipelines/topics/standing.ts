@@ -21,8 +21,15 @@ export function changeTopics(
   })
 }
 
-/** Where the topics are and how they stand, for people; undefined when no process owns the embedded log. Throws when Kafka does not answer. */
-export async function topicsOwner(settings: Settings): Promise<string | undefined> {
+/** Where the topics are and how they stand, for people. */
+export interface Standing {
+  readonly detail: string
+  /** Nothing more is taken until somebody makes room. */
+  readonly isFull: boolean
+}
+
+/** undefined when no process owns the embedded log. Throws when Kafka does not answer. */
+export async function topicsStanding(settings: Settings): Promise<Standing | undefined> {
   if (settings.kafka) return withKafka(settings, kafka => kafkaStanding(settings, kafka))
   const owner = await connectOwner(settings.topicsFolder)
   if (!owner) return undefined
@@ -30,19 +37,20 @@ export async function topicsOwner(settings: Settings): Promise<string | undefine
     const { pid, full, partitions } = await owner.describe()
     const bytes = partitions.reduce((sum, partition) => sum + partition.bytes, 0)
     const waiting = counted(waitingOf(await owner.lag()), 'record')
-    return `process ${pid} owns the log: ${Math.round(bytes / 1024 ** 2)} MiB${full ? ', FULL' : ''}, ${waiting} waiting`
+    const detail = `process ${pid} owns the log: ${Math.round(bytes / 1024 ** 2)} MiB${full ? ', FULL' : ''}, ${waiting} waiting`
+    return { detail, isFull: full }
   } finally {
     owner.close()
   }
 }
 
-async function kafkaStanding(settings: Settings, kafka: KafkaTopics): Promise<string> {
+async function kafkaStanding(settings: Settings, kafka: KafkaTopics): Promise<Standing> {
   const plans = await Promise.all(configuredTopics(settings).map(config => kafka.plan(config)))
   const open = plans.filter(({ action }) => action !== 'none').map(({ topic, action }) => `${topic}: ${action}`)
   const there = plans.filter(({ action }) => action !== 'create').map(({ topic }) => topic)
   const waiting = counted(waitingOf(await kafka.lagOf(there)), 'record')
   const todo = open.length === 0 ? '' : `; haetae topics apply would do: ${open.join(', ')}`
-  return `Kafka answers: ${waiting} waiting${todo}`
+  return { detail: `Kafka answers: ${waiting} waiting${todo}`, isFull: false }
 }
 
 function waitingOf(lags: readonly GroupLag[]): number {

@@ -68,6 +68,8 @@ export interface Metadata {
   /** Event.id: the hash of the record's bytes. */
   uid?: string
   labels?: string[]
+  /** When it was taken in, milliseconds since the epoch. */
+  logged_time?: number
   product: {
     name: string
     vendor_name: string
@@ -160,4 +162,8 @@ export interface Observable {
   type_id: number
   type?: string
   value?: string
+}
+
+export function isJsonObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

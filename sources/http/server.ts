@@ -89,9 +89,9 @@ export async function listen(server: Server, host: string, port: number): Promis
   try {
     await promise
   } catch (cause) {
-    throw new HaetaeError('LISTEN_FAILED', `http: cannot listen on ${host}:${port}: ${asError(cause).message}`, {
-      cause,
-    })
+    const hint = 'stop what uses it, or choose another `port` (of ingest.yaml: HAETAE_INGEST_PORT)'
+    const message = `http: cannot listen on ${host}:${port}: ${asError(cause).message}: ${hint}`
+    throw new HaetaeError('LISTEN_FAILED', message, { cause })
   }
   server.removeListener('error', reject)
   return (server.address() as AddressInfo).port

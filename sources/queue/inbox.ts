@@ -1,11 +1,10 @@
 import type { Deps } from '../../engine/contract.ts'
 import { backoffMs, writeBackoff } from '../../platform/backoff.ts'
-import { asError, hasCode } from '../../platform/errors.ts'
+import { asError, isForAPerson, PERSON_WAIT_MS } from '../../platform/errors.ts'
 import type { Queue, QueueMessage } from '../../platform/sqs.ts'
 import { Leases } from './leases.ts'
 
-/** How soon a queue that refuses us is asked again: a person has to change something. */
-const REFUSED_WAIT_MS = 30_000
+/** How soon a queue is asked again that answered at once, and with nothing. */
 const EMPTY_WAIT_MS = 1_000
 
 export interface InboxOptions {
@@ -52,7 +51,10 @@ export class Inbox {
       const askedMs = this.#deps.clock.monotonicMs()
       try {
         const messages = await this.#queue.receive(visibilityMs, waitMs, signal)
-        if (failures > 0) this.#deps.paused?.(this.#component, undefined)
+        if (failures > 0) {
+          this.#deps.paused?.(this.#component, undefined)
+          this.#deps.log.info('the queue can be read again')
+        }
         failures = 0
         this.leases.hold(messages.map(({ receipt }) => receipt))
         if (messages.length > 0) return messages
@@ -60,10 +62,10 @@ export class Inbox {
         const waitedMs = this.#deps.clock.monotonicMs() - askedMs
         if (waitedMs < waitMs / 2) await this.#deps.clock.wait(EMPTY_WAIT_MS, signal)
       } catch (thrown) {
-        const refused = hasCode(thrown, 'QUEUE_REFUSED')
+        const refused = isForAPerson(thrown)
         if (refused) this.#deps.paused?.(this.#component, asError(thrown).message)
         if (failures === 0) this.#deps.log.warn('the queue cannot be read', { error: asError(thrown).message })
-        await this.#deps.clock.wait(refused ? REFUSED_WAIT_MS : backoffMs(writeBackoff, failures, Math.random), signal)
+        await this.#deps.clock.wait(refused ? PERSON_WAIT_MS : backoffMs(writeBackoff, failures, Math.random), signal)
         failures++
       }
     }

@@ -14,6 +14,8 @@ export const queueOptions = {
     .int()
     .min(1)
     .max(1_000)
-    .default(5)
-    .describe('A message received more often than this goes to the dead letter; set it below that of a redrive policy'),
+    .default(20)
+    .describe(
+      'A message received more often than this goes to the dead letter; set it below that of a redrive policy. Every restart receives again what was not finished',
+    ),
 }

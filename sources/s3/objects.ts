@@ -17,7 +17,10 @@ export class Buckets {
     if (!client) {
       client = await connectS3(bucket)
       const [oldest] = this.#clients
-      if (oldest && this.#clients.size >= BUCKETS_MAX) this.#clients.delete(oldest[0])
+      if (oldest && this.#clients.size >= BUCKETS_MAX) {
+        this.#clients.delete(oldest[0])
+        oldest[1].close()
+      }
       this.#clients.set(bucket, client)
     }
     return client.stream(key, versionId)

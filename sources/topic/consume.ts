@@ -3,6 +3,7 @@ import {
   type Deps,
   EVENT_BYTES_MAX,
   type Event,
+  type NamedState,
   type Positions,
   type Source,
 } from '../../engine/contract.ts'
@@ -19,11 +20,15 @@ import type {
 } from '../../platform/topics/contract.ts'
 import { placeOf } from '../../platform/topics/place.ts'
 import type { Caution } from './poison.ts'
+import { StateKeeper } from './state.ts'
 import { type ReadTopic, Stream } from './stream.ts'
 
 export interface ConsumeOptions extends Omit<SubscribeOptions, 'topics' | 'listener'> {
   readonly topics: readonly ReadTopic[]
   readonly commitMs: number
+  /** Compacted topic for what detectors remember; without it that ends with the process. */
+  readonly state: string | undefined
+  readonly snapshotMs: number
 }
 
 const STAGE = 'topic'
@@ -44,6 +49,10 @@ export class TopicSource implements Source {
   #committing: Promise<unknown> = Promise.resolve()
   #loop: Promise<void> = Promise.resolve()
   #commitFails = false
+  #keeper: StateKeeper | undefined
+  /** A snapshot is due; when nothing is being detected it is taken at once. */
+  #snapshotDue = false
+  #idle = false
 
   constructor(options: ConsumeOptions, deps: Deps) {
     this.#options = options
@@ -76,10 +85,21 @@ export class TopicSource implements Source {
     this.#loop = this.#commitLoop()
   }
 
+  keepState(detectors: readonly NamedState[]): void {
+    const { state: topic, group } = this.#options
+    if (topic !== undefined) this.#keeper = new StateKeeper({ topic, group }, this.#deps, detectors)
+    else
+      this.#deps.log.warn('what detectors remember ends with this process: its source names no topic for their state')
+  }
+
   async read(signal: AbortSignal): Promise<Delivery | undefined> {
     for (const { guard } of this.#options.topics) guard.cameThrough()
     for (;;) {
+      await this.#keeper?.restore([...this.#streams.values()])
+      this.#takeIfDue()
+      this.#idle = true
       const fetched = this.#held ?? (await this.#subscription!.poll(signal))
+      this.#idle = false
       this.#held = undefined
       if (!fetched || signal.aborted) {
         this.#held = fetched
@@ -87,6 +107,10 @@ export class TopicSource implements Source {
       }
       const stream = this.#streams.get(placeOf(fetched))
       if (!stream) continue // Taken from us after the poll; another consumer reads it.
+      if (this.#keeper && !this.#keeper.isReady(stream)) {
+        this.#held = fetched // Assigned while we polled.
+        continue
+      }
       const delivery = await this.#deliver(stream, this.#next(stream, fetched))
       if (delivery) return delivery
     }
@@ -95,15 +119,20 @@ export class TopicSource implements Source {
   async close(): Promise<void> {
     this.#stop.abort()
     await this.#loop
-    await this.#inTurn(() => this.#commit())
+    await this.#keepUp()
+    // What was taken last may have waited for what is settled only now.
+    this.#keeper?.take()
+    await this.#keepUp()
     for (const { guard } of this.#options.topics) guard.close()
     await this.#subscription?.close()
   }
 
   /** What is handed out now; the rest is held. */
-  #next({ caution }: Stream, fetched: Fetched): readonly FetchedRecord[] {
+  #next({ caution, mutedBefore }: Stream, fetched: Fetched): readonly FetchedRecord[] {
     const { records } = fetched
-    const count = countTogether(records, caution)
+    const audible = records.findIndex(({ offset }) => offset >= mutedBefore)
+    const alike = audible > 0 ? records.slice(0, audible) : records
+    const count = countTogether(alike, caution)
     if (count < records.length) this.#held = { ...fetched, records: records.slice(count) }
     return count < records.length ? records.slice(0, count) : records
   }
@@ -112,6 +141,7 @@ export class TopicSource implements Source {
     const first = records[0]
     const last = records.at(-1)
     if (!first || !last) return undefined
+    const muted = first.offset < stream.mutedBefore
     const settle = stream.handOut(last.offset)
     const events: Event[] = []
     const refused: { readonly event: Event; readonly reason: string }[] = []
@@ -122,7 +152,7 @@ export class TopicSource implements Source {
       if (reason === undefined) events.push(event)
       else refused.push({ event, reason })
     }
-    if (refused.length > 0) {
+    if (refused.length > 0 && !muted) {
       const { pipeline, clock } = this.#deps
       const letters = refused.map(({ event, reason }) => deadLetterOf(event, pipeline, STAGE, reason, clock.now()))
       await this.#deps.deadLetter(letters)
@@ -132,7 +162,7 @@ export class TopicSource implements Source {
       return undefined
     }
     const staged = stream.guard.entering({ partition: stream.partition, first: first.offset, next: last.offset + 1n })
-    return { batch: events, ack: settle, nack: () => undefined, staged }
+    return { batch: events, ack: settle, nack: () => undefined, staged, ...(muted ? { muted } : {}) }
   }
 
   #event(stream: Stream, { offset, timeMs, replayed }: FetchedRecord, value: Buffer): Event {
@@ -164,7 +194,9 @@ export class TopicSource implements Source {
 
   #revoked(names: readonly string[]): void {
     for (const name of names) {
-      this.#streams.get(name)?.revoke()
+      const stream = this.#streams.get(name)
+      stream?.revoke()
+      if (stream) this.#keeper?.revoked(stream)
       this.#streams.delete(name)
     }
     const held = this.#held
@@ -173,43 +205,79 @@ export class TopicSource implements Source {
   }
 
   async #commitLoop(): Promise<void> {
+    const { commitMs, snapshotMs } = this.#options
+    const { clock } = this.#deps
+    let takenMs = clock.monotonicMs()
     for (;;) {
-      await this.#deps.clock.wait(this.#options.commitMs, this.#stop.signal)
+      await clock.wait(commitMs, this.#stop.signal)
       if (this.#stop.signal.aborted) return
-      await this.#inTurn(() => this.#commit())
+      if (clock.monotonicMs() - takenMs >= snapshotMs) {
+        takenMs = clock.monotonicMs()
+        this.#snapshotDue = true
+        if (this.#idle) this.#takeIfDue()
+      }
+      await this.#keepUp()
     }
   }
 
-  /** Never rejects: what cannot be committed now is committed later, or read again. */
-  async #commit(): Promise<void> {
-    const due = [...this.#streams.values()].filter(stream => stream.committable > stream.committed)
-    if (due.length === 0) return
+  #takeIfDue(): void {
+    if (!this.#snapshotDue) return
+    this.#snapshotDue = false
+    this.#keeper?.take()
+  }
+
+  /** Stores what detectors remember and where we are. */
+  async #keepUp(): Promise<void> {
+    const written = (await this.#keeper?.write()) ?? []
+    const committed = await this.#inTurn(() => this.#commit())
+    if (committed) await this.#keeper?.tidy(written)
+  }
+
+  /** Says whether all is stored. Never rejects: what cannot be committed now is committed later, or read again. */
+  async #commit(): Promise<boolean> {
+    const due = [...this.#streams.values()].filter(stream => this.#isDue(stream))
+    if (due.length === 0) return true
     try {
-      await this.#store(due.map(stream => ({ stream, note: stream.note })))
+      await this.#store(due.map(stream => ({ stream, ...this.#toCommit(stream) })))
       if (this.#commitFails) this.#deps.paused?.(COMMITS, undefined)
       this.#commitFails = false
+      return true
     } catch (thrown) {
-      if (hasCode(thrown, 'STREAM_REVOKED')) return
+      if (hasCode(thrown, 'STREAM_REVOKED')) return false
       if (!this.#commitFails) this.#deps.log.warn('a position cannot be stored yet', { error: asError(thrown).message })
       this.#commitFails = true
       if (hasCode(thrown, 'TOPIC_UNAUTHORISED')) this.#deps.paused?.(COMMITS, asError(thrown).message)
+      return false
     }
   }
 
+  #isDue(stream: Stream): boolean {
+    if (!this.#keeper) return stream.settled > stream.committed
+    return this.#keeper.isReady(stream) && stream.resumable.note !== stream.note
+  }
+
+  #toCommit(stream: Stream): { readonly offset: bigint; readonly note: string | undefined } {
+    return this.#keeper ? stream.resumable : { offset: stream.settled, note: stream.note }
+  }
+
   async #setNote(name: string, note: string): Promise<void> {
+    if (this.#keeper) {
+      const message = 'its position already carries a note, about what detectors remember: use a pipeline of its own'
+      throw new HaetaeError('CONFIG_INVALID', `${this.#deps.pipeline}: ${message}`)
+    }
     const stream = this.#streams.get(name)
     if (!stream) {
       throw new HaetaeError('STREAM_REVOKED', `${name} was taken from this consumer: another one reads it again`)
     }
-    await this.#store([{ stream, note }])
+    await this.#store([{ stream, offset: stream.settled, note }])
   }
 
-  async #store(due: readonly { readonly stream: Stream; readonly note: string | undefined }[]): Promise<void> {
-    const positions = due.map(({ stream, note }) => {
-      return { topic: stream.topic, partition: stream.partition, offset: stream.committable, note }
+  async #store(due: readonly { stream: Stream; offset: bigint; note: string | undefined }[]): Promise<void> {
+    const positions = due.map(({ stream, offset, note }) => {
+      return { topic: stream.topic, partition: stream.partition, offset, note }
     })
     await this.#subscription!.commit(positions)
-    for (const [index, { stream, note }] of due.entries()) stream.stored(positions[index]!.offset, note)
+    for (const { stream, offset, note } of due) stream.stored(offset, note)
   }
 
   #inTurn<T>(task: () => Promise<T>): Promise<T> {

@@ -3,6 +3,7 @@ import type { Kind } from '../../engine/contract.ts'
 import type { Position } from '../../platform/topics/contract.ts'
 import { placeOf } from '../../platform/topics/place.ts'
 import type { Caution, PoisonGuard } from './poison.ts'
+import type { StateNote } from './stored-state.ts'
 
 /** A topic of the source: what its records are, and what remembers those that killed the process. */
 export interface ReadTopic {
@@ -22,6 +23,13 @@ export class Stream {
   readonly #checkpoint: Checkpoint = trackOffsets()
   #committed: bigint
   #note: string | undefined
+  /** What comes before it was settled when somebody else read it. */
+  #mutedBefore: bigint
+  #next: bigint
+  /** The position that goes with what detectors remember, where that is kept. */
+  #snapshotPosition: bigint
+  #snapshot: StateNote['snapshot']
+  #revoked = false
 
   constructor(position: Position, { kind, guard }: ReadTopic) {
     this.topic = position.topic
@@ -32,6 +40,9 @@ export class Stream {
     this.caution = guard.cautionOf(position.partition, position.offset)
     this.#committed = position.offset
     this.#note = position.note
+    this.#mutedBefore = position.offset
+    this.#next = position.offset
+    this.#snapshotPosition = position.offset
   }
 
   get committed(): bigint {
@@ -42,15 +53,52 @@ export class Stream {
     return this.#note
   }
 
-  /** The next offset to read should we stop now: everything before it is settled. */
-  get committable(): bigint {
-    const settled = this.#checkpoint.committable()
-    return settled === undefined ? this.#committed : settled + 1n
+  /** The next offset to be handed out. */
+  get next(): bigint {
+    return this.#next
+  }
+
+  get mutedBefore(): bigint {
+    return this.#mutedBefore
+  }
+
+  get snapshotPosition(): bigint {
+    return this.#snapshotPosition
+  }
+
+  /** Everything before it is settled. */
+  get settled(): bigint {
+    const acked = this.#checkpoint.committable()
+    const settled = acked === undefined ? this.#committed : acked + 1n
+    return settled > this.#mutedBefore ? settled : this.#mutedBefore
+  }
+
+  /** What is to be stored where detectors' state is kept: where to read again from, and how far to be silent then. */
+  get resumable(): { readonly offset: bigint; readonly note: string } {
+    const position = String(this.#snapshotPosition)
+    const note: StateNote = {
+      position,
+      settled: String(this.settled),
+      ...(this.#snapshot ? { snapshot: this.#snapshot } : {}),
+    }
+    return { offset: this.#snapshotPosition, note: JSON.stringify(note) }
+  }
+
+  resume({ settled, snapshot }: StateNote): void {
+    this.#mutedBefore = BigInt(settled)
+    this.#snapshot = snapshot
+  }
+
+  /** A snapshot with everything before `position` is durable. */
+  snapshotIs(position: bigint, snapshot: StateNote['snapshot']): void {
+    this.#snapshotPosition = position
+    this.#snapshot = snapshot
   }
 
   /** Returns the ack of the records up to `last`. */
   handOut(last: bigint): () => void {
     const tracked = this.#checkpoint.track(last)
+    this.#next = last + 1n
     return () => tracked.ack()
   }
 
@@ -59,7 +107,12 @@ export class Stream {
     this.#note = note
   }
 
+  get isRevoked(): boolean {
+    return this.#revoked
+  }
+
   revoke(): void {
+    this.#revoked = true
     this.#checkpoint.revoke()
   }
 }

@@ -11,11 +11,15 @@ const sigmahq = await loadRules([`${shippedRules}sigmahq`])
 describe('our own rules', () => {
   test('all run', () => {
     expect(own.refused).toEqual([])
-    expect(own.rules.length).toBeGreaterThanOrEqual(12)
+    expect(own.rules.length + own.correlations.length).toBeGreaterThanOrEqual(40)
+    // What alerts: the others only feed correlations.
+    expect(own.rules.filter(({ id }) => !own.feeding.has(id)).length + own.correlations.length).toBeGreaterThanOrEqual(
+      32,
+    )
   })
 
   test.each(own.rules)('$title: its own tests pass', async rule => {
-    const results = await runRuleTests([rule], testDeps())
+    const results = await runRuleTests({ rules: [rule], correlations: [] }, testDeps())
     expect(results.filter(({ failure }) => failure !== undefined)).toEqual([])
   })
 
@@ -27,6 +31,26 @@ describe('our own rules', () => {
     expect(rule.falsepositives.length).toBeGreaterThan(0)
     expect(rule.tags.some(tag => /^attack\.t\d{4}(\.\d{3})?$/.test(tag))).toBe(true)
     expect(rule.without).toEqual([])
+  })
+
+  test.each(own.correlations)('$title: its own tests pass', async correlation => {
+    const results = await runRuleTests({ rules: [], correlations: [correlation] }, testDeps())
+    expect(results.filter(({ failure }) => failure !== undefined)).toEqual([])
+  })
+
+  test.each(own.correlations)('$title: says what it is, what to do, and has tests of both answers', correlation => {
+    expect(correlation.tests.filter(({ alerts }) => alerts > 0).length).toBeGreaterThan(0)
+    expect(correlation.tests.filter(({ alerts }) => alerts === 0).length).toBeGreaterThan(0)
+    expect(correlation.description.length).toBeGreaterThan(40)
+    expect(correlation.haetae.runbook?.length).toBeGreaterThan(40)
+    expect(correlation.falsepositives.length).toBeGreaterThan(0)
+    expect(correlation.tags.some(tag => /^attack\.t\d{4}(\.\d{3})?$/.test(tag))).toBe(true)
+  })
+
+  test('that ask for a block say for how long', () => {
+    const blocking = [...own.rules, ...own.correlations].filter(({ haetae }) => haetae.respond?.block)
+    expect(blocking.length).toBeGreaterThan(10)
+    for (const { haetae } of blocking) expect(haetae.respond?.ttl).toBeGreaterThan(0)
   })
 
   test('lie in files whose names are short forms of their titles', () => {
@@ -50,6 +74,7 @@ describe('SigmaHQ’s webserver rules', () => {
 
 test('every file of rules that comes with Haetae is read when no folder is named', async () => {
   const files = readdirSync(shippedRules, { recursive: true, encoding: 'utf8' }).filter(name => name.endsWith('.yml'))
-  const { rules, refused } = await readFolders([])
-  expect(rules.length + refused.length).toBe(files.length)
+  const { rules, correlations, refused } = await readFolders([])
+  const read = new Set([...rules, ...correlations, ...refused].map(({ file }) => file))
+  expect(read.size).toBe(files.length)
 })

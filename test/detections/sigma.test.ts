@@ -169,7 +169,7 @@ describe('the detector', () => {
   test('warns at start when rules do not run, never silently', async () => {
     const said: unknown[] = []
     const log: Log = { ...silentLog, warn: (message, fields) => said.push([message, fields]) }
-    const broken = document({ selection: { 'cs-host|expand': 1 }, condition: 'selection' })
+    const broken = document({ selection: { 'cs-host|hour': 1 }, condition: 'selection' })
     await detector({ rules: [folder(login, broken)] }, testDeps({ log }))
     expect(said).toEqual([[expect.stringContaining('haetae rules list'), { runs: 1, modifier: 1 }]])
   })

@@ -2,9 +2,10 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import { groupFieldNames } from '../../detections/sigma/correlate/group.ts'
 import { fieldNames } from '../../detections/sigma/fields.ts'
 import { modifierNames } from '../../detections/sigma/modifiers.ts'
-import { readRules } from '../../detections/sigma/read.ts'
+import { readRules, together } from '../../detections/sigma/read.ts'
 import { defineSink } from '../../engine/contract.ts'
 import { parsePipeline, pipelineFile } from '../../pipelines/load.ts'
 import { runRuleTests } from '../../pipelines/rule-tests.ts'
@@ -60,12 +61,14 @@ describe('docs/detections.md', () => {
     expect(fresh, 'docs/detections.md is stale: run `npm run docs` and commit it').toBe(true)
   })
 
-  test('shows a rule that runs and whose tests pass', async () => {
-    const [text] = [...read('docs/detections.md').matchAll(/^```yaml\n(.*?)^```$/gms)].map(([, yaml]) => yaml!)
-    const { rules, refused } = readRules('docs.yml', text!)
-    expect(refused).toEqual([])
-    const results = await runRuleTests(rules, testDeps())
-    expect(results.map(({ failure }) => failure)).toEqual([undefined, undefined])
+  test('shows a rule and a correlation that run and whose tests pass', async () => {
+    const page = read('docs/detections.md')
+    const texts = [...page.matchAll(/^```yaml\n(.*?)^```$/gms)].map(([, yaml]) => yaml!)
+    const set = together(texts.map(text => readRules('docs.yml', text)))
+    expect(set.refused).toEqual([])
+    const results = await runRuleTests(set, testDeps())
+    expect(results.map(({ failure }) => failure)).toEqual([undefined, undefined, undefined, undefined])
+    expect(groupFieldNames.filter(name => !page.includes(`\`${name}\``))).toEqual([])
   })
 
   test('names every field and modifier there is', () => {

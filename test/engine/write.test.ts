@@ -103,6 +103,19 @@ describe('writeAll', () => {
     expect(await done).toEqual([])
   })
 
+  test('the wait is never longer than what the destination says is of use', async () => {
+    const context = new Context()
+    const atMs: number[] = []
+    const asks = { retry: [0], reject: [], retryAfterMs: 100, retryWithinMs: 200 }
+    const sink = new TestSink((_, call) => {
+      atMs.push(context.clock.now())
+      return call < 7 ? asks : durable
+    })
+    await finished(context, writeAll(sink, recordsOf(1), context))
+    const waits = atMs.slice(1).map((at, n) => at - atMs[n]!)
+    expect(waits).toEqual([100, 150, 200, 200, 200, 200])
+  })
+
   test('a rejected record is dead-lettered with its reason before the others are tried again', async () => {
     const context = new Context()
     const order: string[] = []

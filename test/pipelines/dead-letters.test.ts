@@ -192,13 +192,14 @@ describe('replaying', () => {
     expect(await found()).toHaveLength(250)
   })
 
-  test('skips an oversize record, of which only the beginning is kept, and does not mark it', async () => {
+  test('skips what is no whole record (oversize, or an announcement of S3), and does not mark it', async () => {
     await reject('x'.repeat(100_000), 'oversize: 100000 bytes')
+    await reject('{"Records":[]}', 'announcement: object_missing: s3://logs/a')
     await reject('b', 'not_json')
     const log = new Log()
-    expect(await replay(all, log)).toEqual({ sent: 1, skipped: 1, left: 0 })
+    expect(await replay(all, log)).toEqual({ sent: 1, skipped: 2, left: 0 })
     expect(log.texts).toEqual(['events.waf b'])
-    expect(await found()).toEqual(['x'.repeat(64 * 1024)])
+    expect(await found()).toEqual(['x'.repeat(64 * 1024), '{"Records":[]}'])
   })
 
   test('only the selected records are sent', async () => {

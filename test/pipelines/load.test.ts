@@ -71,7 +71,7 @@ describe('what is wrong, and where', () => {
   test('an unknown key of a component: its place and the keys of that component', () => {
     const text = `pipeline: a\nsource:\n  type: topic\n  topic: t\n  kind: waf\n  grup: x\n${DROP}\n`
     expect(problems(text)).toEqual([
-      'a.yaml:6:3: unknown key "grup"; allowed here: topic, kind, also, group, from, commitMs, deathsMax, recordsMax, bytesMax',
+      'a.yaml:6:3: unknown key "grup"; allowed here: topic, kind, also, group, from, commitMs, state, snapshotMs, deathsMax, recordsMax, bytesMax',
     ])
   })
 

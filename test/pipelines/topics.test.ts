@@ -7,7 +7,7 @@ import { holdsRecords, withTopics } from '../../pipelines/topics/ask.ts'
 import { configuredTopics } from '../../pipelines/topics/configured.ts'
 import { forgetGroup, moveGroup, topicLags } from '../../pipelines/topics/groups.ts'
 import { openTopics } from '../../pipelines/topics/open.ts'
-import { changeTopics, topicsOwner } from '../../pipelines/topics/standing.ts'
+import { changeTopics, topicsStanding } from '../../pipelines/topics/standing.ts'
 import { silentLog } from '../../platform/log.ts'
 import { createMetrics } from '../../platform/metrics.ts'
 
@@ -30,11 +30,11 @@ async function folderWithGroup(partitions = 1) {
 test('the log is reached through its owner while one runs, and directly when none does', async () => {
   const { settings, topics, subscription } = await folderWithGroup()
   await withTopics(settings, append => append('events.waf', [record]))
-  expect(await topicsOwner(settings)).toContain(`process ${process.pid} owns the log`)
+  expect((await topicsStanding(settings))?.detail).toContain(`process ${process.pid} owns the log`)
   expect(await topicLags(settings)).toMatchObject([{ group: 'waf', committed: 0n, end: 1n }])
   await subscription.close()
   await topics.close()
-  expect(await topicsOwner(settings)).toBeUndefined()
+  expect(await topicsStanding(settings)).toBeUndefined()
   await withTopics(settings, append => append('events.waf', [record]))
   expect(await topicLags(settings)).toMatchObject([{ group: 'waf', committed: 0n, end: 2n }])
 })

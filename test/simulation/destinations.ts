@@ -114,3 +114,24 @@ export function deadLetterOfLife(world: World, life: Life, letters: DeadLetter[]
     },
   }
 }
+
+/** Keeps alerts by id, as whoever reads them does; slow, and cut off before or after it stored. */
+export function alertSink(world: World, life: Life): Sink {
+  const random = world.random.fork()
+  return {
+    async write(records) {
+      await world.time.sleep(random.int(1, world.faults.slowMs), life)
+      if (!life.alive) return Life.limbo
+      const fails = random.chance(world.faults.write)
+      if (!fails || random.chance(0.5)) {
+        for (const each of records) {
+          if (world.alerts.byId.has(each.event.id)) world.happened('alert again')
+          world.alerts.put(each)
+        }
+      }
+      if (fails) throw new Error('simulated: the connection was lost')
+      return durable
+    },
+    close: () => Promise.resolve(),
+  }
+}

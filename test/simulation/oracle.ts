@@ -1,5 +1,7 @@
 import type { DeadLetter } from '../../engine/contract.ts'
-import { recordId } from '../../engine/event.ts'
+import { RecordEvent, recordId } from '../../engine/event.ts'
+import { placeOf } from '../../platform/topics/place.ts'
+import { countingDetector } from '../support/counting-detector.ts'
 import { TOPIC } from './process.ts'
 import type { World } from './world.ts'
 
@@ -25,7 +27,16 @@ const reasons: Readonly<Record<string, RegExp>> = {
 /** What must hold at the end of a world's story. Everything that does not is a violation of it. */
 export async function judge(world: World): Promise<readonly string[]> {
   const sent = allSent(world)
-  judgeTopic(world, sent, await everythingIn(world))
+  const stored = await everythingIn(world)
+  judgeTopic(
+    world,
+    sent,
+    stored.map(({ id }) => id),
+  )
+  if (world.purpose === 'counting') {
+    judgeAlerts(world, sent, stored)
+    return world.violations
+  }
   const dead = judgeDeadLetters(world, sent, 'waf')
   judgeDocuments(world, sent, 'search', world.search.byId, dead, ['ok', 'unstorable'])
   judgeDocuments(world, sent, 'archive', world.archive.byId, dead, ['ok', 'unstorable', 'refused'])
@@ -44,17 +55,24 @@ function allSent(world: World): ReadonlyMap<string, Sent> {
   return sent
 }
 
-async function everythingIn(world: World): Promise<readonly string[]> {
+interface Stored {
+  readonly id: string
+  /** Where it stands. */
+  readonly stream: string
+}
+
+async function everythingIn(world: World): Promise<readonly Stored[]> {
   const listener = { assigned: () => undefined, revoked: () => undefined }
   const limits = { recordsMax: 10_000, bytesMax: 1e9 }
   const options = { group: 'oracle', topics: [TOPIC], from: 'earliest' as const, ...limits, listener }
   const subscription = await world.log.subscribe(options)
-  const ids: string[] = []
-  const total = world.log.describe().reduce((sum, { end }) => sum + Number(end), 0)
+  const ids: Stored[] = []
+  const parts = world.log.describe().filter(({ topic }) => topic === TOPIC)
+  const total = parts.reduce((sum, { end }) => sum + Number(end), 0)
   while (ids.length < total) {
     const fetched = await subscription.poll(AbortSignal.timeout(5000))
     if (!fetched) break
-    ids.push(...fetched.records.map(({ value }) => recordId(value!)))
+    ids.push(...fetched.records.map(({ value }) => ({ id: recordId(value!), stream: placeOf(fetched) })))
   }
   await subscription.close()
   return ids
@@ -117,4 +135,22 @@ function judgeDocuments(
       world.violated(`${name} holds other content than was sent for record ${record.n}`)
     }
   }
+}
+
+/** The alerts of a detector that was never disturbed, over the topic as it stands. */
+function judgeAlerts(world: World, sent: ReadonlyMap<string, Sent>, stored: readonly Stored[]): void {
+  const detector = countingDetector()
+  const expected = new Map<string, string>()
+  for (const { id, stream } of stored) {
+    const { raw, fate } = sent.get(id)!
+    if (['bad', 'dull', 'poison'].includes(fate)) continue
+    const event = new RecordEvent('waf', raw, 0, { stream, position: 0n })
+    detector.detect([event], alert => expected.set(alert.id, JSON.stringify(alert.body)))
+  }
+  for (const [id, content] of expected) {
+    const given = world.alerts.byId.get(id)
+    if (given === undefined) world.violated(`the alert ${id} is missing`)
+    else if (given !== content) world.violated(`the alert ${id} says ${given}, and not ${content}`)
+  }
+  for (const id of world.alerts.byId.keys()) if (!expected.has(id)) world.violated(`the alert ${id} is made up`)
 }

@@ -1,4 +1,4 @@
-import type { Delivery, Sink, Source } from '../../engine/contract.ts'
+import type { Delivery, Sink, Source, StreamState } from '../../engine/contract.ts'
 import type { DeadLetterStore } from '../../engine/write.ts'
 import { hasCode } from '../../platform/errors.ts'
 import type { Subscription, Topics } from '../../platform/topics/contract.ts'
@@ -12,6 +12,7 @@ export interface Plant {
   source?(pipeline: string, inner: Source): Source
   sink?(name: string, inner: Sink): Sink
   deadLetter?(inner: DeadLetterStore): DeadLetterStore
+  state?(inner: StreamState): StreamState
 }
 
 export const plants: readonly Plant[] = [

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import type { DeadLetter, Deps, Event, Sink, Source } from '../../engine/contract.ts'
+import type { DeadLetter, Deps, Detector, Event, Sink, Source, StreamState } from '../../engine/contract.ts'
 import { type NamedSink, type Plan, run } from '../../engine/pipeline.ts'
 import type { NamedStage } from '../../engine/stages.ts'
 import { type DeadLetterStore, writeDeadLetters } from '../../engine/write.ts'
@@ -11,9 +11,11 @@ import type { OcsfEvent } from '../../platform/ocsf/event.ts'
 import type { Topics } from '../../platform/topics/contract.ts'
 import { topic as topicSink } from '../../sinks/topic.ts'
 import { topic as topicSource } from '../../sources/topic.ts'
-import { deadLetterOfLife, searchSink, spoolingSink } from './destinations.ts'
+import { countingDetector } from '../support/counting-detector.ts'
+import { alertSink, deadLetterOfLife, searchSink, spoolingSink } from './destinations.ts'
 import { LakeSink } from './lake.ts'
 import { Life } from './life.ts'
+import type { Plant } from './plants.ts'
 import { realLakeSink } from './real-lake.ts'
 import { SimTopics } from './topics.ts'
 import type { World } from './world.ts'
@@ -106,14 +108,19 @@ export class SimProcess {
     const deps = this.#deps(name, topics, deadLetter)
     const source = name === 'ingest' ? this.#world.client.source(this.life) : await this.#topicSource(name, deps)
     const ownDeps = { ...deps, positions: source.positions ?? deps.positions }
+    const detectors = name === 'count' ? [{ name: 'counting', detector: countingDetector() }] : []
+    source.keepState?.(
+      detectors.map(({ name: own, detector }) => ({ name: own, state: changedState(plant, detector) })),
+    )
     const sinks = await this.#sinks(name, ownDeps)
+    const alertSinks = name === 'count' ? [{ name: 'alerts', sink: alertSink(this.#world, this.life) }] : []
     const plan: Plan = {
       name,
       source: plant?.source?.(name, source) ?? source,
       stages: name === 'ingest' ? [keyStage] : [...stages, ...(name === 'lake' ? [await dedupeStage(ownDeps)] : [])],
-      detectors: [],
+      detectors,
       sinks: sinks.map(each => ({ name: each.name, sink: plant?.sink?.(each.name, each.sink) ?? each.sink })),
-      alertSinks: [],
+      alertSinks,
       deadLetter,
       deliveriesMax: this.#world.random.int(1, 6),
       residentBytesMax: 1024 * 1024,
@@ -125,10 +132,12 @@ export class SimProcess {
 
   async #topicSource(name: string, deps: Deps): Promise<Source> {
     const recordsMax = this.#world.random.int(1, 20)
-    const config = topicSource.config.parse({ topic: TOPIC, kind: 'waf', commitMs: 500, recordsMax })
+    const state = name === 'count' ? { state: 'detect.state', snapshotMs: 2_000 } : {}
+    const config = topicSource.config.parse({ topic: TOPIC, kind: 'waf', commitMs: 500, recordsMax, ...state })
     const source = await this.#opened(() => topicSource.open(config, deps))
     return {
       ...(source.positions ? { positions: source.positions } : {}),
+      keepState: detectors => source.keepState?.(detectors),
       close: () => source.close(),
       read: async signal => {
         const delivery = await source.read(signal)
@@ -145,6 +154,7 @@ export class SimProcess {
         { name: 'archive', sink: spoolingSink(world, life) },
       ]
     }
+    if (name === 'count') return []
     if (name === 'lake') {
       const sink = world.realLake ? await realLakeSink(world, life, deps) : new LakeSink(world, life, deps)
       return [{ name: 'lake', sink }]
@@ -194,4 +204,9 @@ export class SimProcess {
         writeDeadLetters(store, letters, { clock, log: silentLog, random, backoff: writeBackoff, signal }),
     }
   }
+}
+
+/** A bug in what is kept, where one is planted. */
+function changedState(plant: Plant | undefined, { state }: Detector): StreamState {
+  return plant?.state?.(state!) ?? state!
 }

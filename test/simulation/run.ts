@@ -1,7 +1,7 @@
 import { vi } from 'vitest'
 import { judge } from './oracle.ts'
 import type { Plant } from './plants.ts'
-import { World } from './world.ts'
+import { type Purpose, World } from './world.ts'
 
 export interface Story {
   readonly violations: readonly string[]
@@ -10,8 +10,13 @@ export interface Story {
 }
 
 /** Lives one seed through and judges it. */
-export async function tell(seed: number, plant?: Plant, realLake = false): Promise<Story> {
-  const world = new World(seed, plant, realLake)
+export async function tell(
+  seed: number,
+  plant?: Plant,
+  realLake = false,
+  purpose: Purpose = 'storing',
+): Promise<Story> {
+  const world = new World(seed, plant, realLake, purpose)
   const chance = vi.spyOn(Math, 'random').mockImplementation(world.random.fork().next)
   try {
     await world.live()

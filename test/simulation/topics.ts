@@ -1,6 +1,7 @@
 import { HaetaeError } from '../../platform/errors.ts'
 import type {
   Appended,
+  FetchedRecord,
   Position,
   SubscribeOptions,
   Subscription,
@@ -43,8 +44,13 @@ export class SimTopics implements Topics {
     })
   }
 
-  readCompacted(): never {
-    throw new Error('no pipeline of the simulation reads a compacted topic')
+  /** Read whole at one moment of the simulated time. */
+  async *readCompacted(topic: string): ReturnType<Topics['readCompacted']> {
+    yield* await this.#call(0, async () => {
+      const records: (FetchedRecord & { readonly partition: number })[] = []
+      for await (const record of this.#log.readCompacted(topic)) records.push(record)
+      return records
+    })
   }
 
   async subscribe(options: SubscribeOptions): Promise<Subscription> {

@@ -13,7 +13,7 @@ import { Documents } from './destinations.ts'
 import { Objects } from './lake.ts'
 import { Life } from './life.ts'
 import type { Plant } from './plants.ts'
-import { SimProcess } from './process.ts'
+import { SimProcess, TOPIC } from './process.ts'
 import { SimTime } from './time.ts'
 
 /** How likely each kind of trouble is, a call. */
@@ -30,7 +30,9 @@ export interface Faults {
 
 const calm: Faults = { append: 0, commit: 0, write: 0, spool: 0, deadLetter: 0, answer: 0, slowMs: 50 }
 const CHAOS_MS = 60_000
-const GROUPS = ['waf', 'lake']
+/** Which pipelines read the topic: those that store every event, or the one that counts them. */
+const readers = { storing: ['waf', 'lake'], counting: ['count'] } as const
+export type Purpose = keyof typeof readers
 const CALM_MS = 20 * 60_000
 
 /** Everything that outlives a process, the troubles that befall it, and what must hold. */
@@ -49,6 +51,9 @@ export class World {
   readonly plant: Plant | undefined
   /** The production lake sink instead of the short one in lake.ts. */
   readonly realLake: boolean
+  readonly purpose: Purpose
+  /** What the counting pipeline told, by id. */
+  readonly alerts = new Documents(this, 'alerts')
   faults: Faults
   #log: EmbeddedTopics | undefined
   readonly #dead = new Map<string, DeadLetter[]>()
@@ -57,8 +62,9 @@ export class World {
   #ending = false
   #started = 0
 
-  constructor(seed: number, plant?: Plant, realLake = false) {
+  constructor(seed: number, plant?: Plant, realLake = false, purpose: Purpose = 'storing') {
     this.realLake = realLake
+    this.purpose = purpose
     this.random = new Random(seed)
     this.plant = plant
     const often = (): number => this.random.pick([0, 0.05, 0.15, 0.4])
@@ -105,9 +111,10 @@ export class World {
     const once = (): void => {
       if (++settled > 1) this.violated(`${pipeline}: a delivery was settled twice`)
     }
-    const { batch, ack, nack } = delivery
+    const { ack, nack } = delivery
+    if (delivery.muted) this.happened('muted')
     return {
-      batch,
+      ...delivery,
       ack: () => {
         once()
         this.happened('ack')
@@ -195,7 +202,7 @@ export class World {
       if (machine === 'main') this.time.after(this.random.int(100, 3000), () => this.#start('main'))
     }
     process.life.onDeath(ended)
-    void process.run(machine === 'main' ? ['ingest', 'waf', 'lake'] : ['waf', 'lake'])
+    void process.run(machine === 'main' ? ['ingest', ...readers[this.purpose]] : readers[this.purpose])
   }
 
   #crash(machine: string): void {
@@ -217,8 +224,9 @@ export class World {
     if (!this.client.content || !this.#processes.has('main')) return false
     return this.log
       .describe()
+      .filter(({ topic }) => topic === TOPIC)
       .every(({ topic, partition, end }) =>
-        GROUPS.every(group => this.position(group, `${topic}/${partition}`) === end),
+        readers[this.purpose].every(group => this.position(group, `${topic}/${partition}`) === end),
       )
   }
 

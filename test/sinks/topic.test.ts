@@ -3,6 +3,7 @@ import { parse } from 'yaml'
 import type { Encoded, Kind, Sink } from '../../engine/contract.ts'
 import { RecordEvent } from '../../engine/event.ts'
 import { HaetaeError } from '../../platform/errors.ts'
+import { silentLog } from '../../platform/log.ts'
 import type { Appended, FetchedRecord, TopicRecord, Topics } from '../../platform/topics/contract.ts'
 import type { EmbeddedTopics } from '../../platform/topics/embedded.ts'
 import { topic } from '../../sinks/topic.ts'
@@ -181,7 +182,33 @@ describe('the topic sink', () => {
       ),
     )
     const batch = ['good', 'bad', 'good', 'bad'].map((marker, index) => encoded({ raw: String(index), marker }))
-    expect(await sink.write(batch, signal)).toEqual({ retry: [1, 3], reject: [], retryAfterMs: 1000 })
+    expect(await sink.write(batch, signal)).toEqual({
+      retry: [1, 3],
+      reject: [],
+      retryAfterMs: 1000,
+      retryWithinMs: 2000,
+    })
+  })
+
+  it('says once that records wait, and once that they do not any more', async () => {
+    const said: string[] = []
+    const say = (message: string): void => void said.push(message)
+    let full = true
+    const topics = scripted(() =>
+      full ? Promise.reject(new HaetaeError('TOPIC_FULL', 'full')) : Promise.resolve({ retry: [], repeated: false }),
+    )
+    const log = { ...silentLog, warn: say, info: say }
+    const paused: (string | undefined)[] = []
+    const pause = (_: string, reason: string | undefined): void => void paused.push(reason)
+    const deps = testDeps({ topics: () => Promise.resolve(topics), log, paused: pause })
+    const sink = await topic.open(topic.config.parse({}), deps)
+    const batch = [encoded({ raw: 'a' })]
+    for (const isFull of [false, true, true, false, false]) {
+      full = isFull
+      await sink.write(batch, signal)
+    }
+    expect(said).toEqual(['records wait for their topic', 'records reach their topic again'])
+    expect([paused.at(0), paused.at(-1)]).toEqual(['full', undefined])
   })
 
   it('names the positions in the batch that an append left open', async () => {

@@ -268,7 +268,10 @@ describe('configuration', () => {
     running = await startHttp()
     const accessKey = { env: 'HAETAE_TEST_KEY' }
     const open = (config: object) => openHttp(http.config.parse({ accessKey, port: 0, ...config }), testDeps())
-    await expect(open({ port: running.port })).rejects.toMatchObject({ code: 'LISTEN_FAILED' })
+    await expect(open({ port: running.port })).rejects.toMatchObject({
+      code: 'LISTEN_FAILED',
+      message: expect.stringContaining('HAETAE_INGEST_PORT'),
+    })
     await expect(open({ accessKey: { env: 'HAETAE_NOT_SET' } })).rejects.toMatchObject({ code: 'SECRET_MISSING' })
     const tls = { certFile: '/nowhere/tls.crt', keyFile: '/nowhere/tls.key' }
     await expect(open({ tls })).rejects.toMatchObject({ code: 'SOURCE_UNREADABLE' })

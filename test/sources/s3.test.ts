@@ -31,10 +31,11 @@ async function opened(config: object = {}) {
   store.requests.length = 0
   queue.fresh()
   const clock = new FakeClock()
-  const deps = testDeps({ clock })
+  const paused: (string | undefined)[] = []
+  const deps = testDeps({ clock, paused: (_, reason) => void paused.push(reason) })
   const given = { queueUrl: queue.queueUrl, kind: 'waf', waitMs: 1_000, ...config }
   const source: Source = await s3.open(s3.config.parse(given), deps)
-  return { source, deps, clock }
+  return { source, deps, clock, paused }
 }
 
 /** Acknowledges what comes until the queue is empty. */
@@ -132,19 +133,41 @@ describe('the s3 source', () => {
     expect(store.requests.filter(each => each.startsWith('GET'))).toHaveLength(2)
   })
 
-  it('tries an object again that cannot be read now, and dead-letters its message after so many receives', async () => {
+  it.each([
+    [403, 'AccessDenied', 1],
+    [500, 'InternalError', 0],
+  ])(
+    'waits for S3 while it answers %s, holds that against no message, and says so when a person must act',
+    async (status, code, said) => {
+      const bench = await opened({ receivesMax: 1 })
+      put('refused', '{"a":1}')
+      announce('refused')
+      store.refuse = () => ({ status, code })
+      const reading = drained(bench)
+      await until(() => store.requests.filter(each => each.startsWith('GET')).length >= 3)
+      store.refuse = () => undefined
+      expect((await reading).map(({ raw }) => String(raw))).toEqual(['{"a":1}'])
+      expect(bench.deps.dead).toEqual([])
+      expect(queue.requests.filter(each => each.startsWith('ReceiveMessage')).length).toBeGreaterThan(0)
+      expect(bench.paused.filter(reason => reason !== undefined).length >= said).toBe(true)
+      expect(bench.paused.at(-1)).toBeUndefined()
+    },
+  )
+
+  it('dead-letters the message of a broken object after so many receives, as what it is', async () => {
     const bench = await opened({ receivesMax: 2 })
-    put('refused', '{"a":1}')
-    announce('refused')
-    store.refuse = () => ({ status: 403, code: 'AccessDenied' })
+    put('broken.gz', gzipSync(lines(50_000)).subarray(0, 5_000))
+    announce('broken.gz')
     const reading = drained(bench)
     await until(() => queue.messages[0]?.receives === 1 && queue.requests.some(each => each.startsWith('Change')))
     queue.expire()
     await until(() => queue.messages[0]?.receives === 2)
     queue.expire()
-    expect(await reading).toEqual([])
-    expect(bench.deps.dead.map(({ reason }) => reason)).toEqual(['poison: received 3 times and never finished'])
-    expect(String(bench.deps.dead[0]?.raw)).toContain('"refused"')
+    await reading
+    expect(bench.deps.dead.map(({ reason }) => reason)).toEqual([
+      'announcement: poison: received 3 times and never finished',
+    ])
+    expect(String(bench.deps.dead[0]?.raw)).toContain('"broken.gz"')
   })
 
   it.each([
@@ -156,7 +179,7 @@ describe('the s3 source', () => {
     if (body === undefined) announce('nowhere')
     else queue.send(body)
     expect(await drained(bench)).toEqual([])
-    expect(bench.deps.dead.map(each => each.reason)).toEqual([reason])
+    expect(bench.deps.dead.map(each => each.reason)).toEqual([`announcement: ${reason}`])
   })
 
   it('reads no bucket that it was not told to', async () => {
@@ -164,7 +187,9 @@ describe('the s3 source', () => {
     put('private', '{"a":1}')
     announce('private')
     expect(await drained(bench)).toEqual([])
-    expect(bench.deps.dead.map(({ reason }) => reason)).toEqual(['object_refused: haetae-lake is none of the buckets'])
+    expect(bench.deps.dead.map(({ reason }) => reason)).toEqual([
+      'announcement: object_refused: haetae-lake is none of the buckets',
+    ])
     expect(store.requests).toEqual([])
   })
 
@@ -175,8 +200,29 @@ describe('the s3 source', () => {
     const events = await drained(bench)
     expect(events.length).toBeLessThan(200_000)
     expect(bench.deps.dead.map(({ reason }) => reason)).toEqual([
-      'oversize: s3://haetae-lake/bomb.gz holds more than 1048576 bytes unpacked',
+      'announcement: oversize: s3://haetae-lake/bomb.gz holds more than 1048576 bytes unpacked',
     ])
+  })
+
+  it('keeps the message of such an object until what was read of it before is durable', async () => {
+    const { source, deps } = await opened({ objectBytesMax: 1_048_576 })
+    put('bomb', lines(120_000))
+    announce('bomb')
+    const stop = new AbortController()
+    const first = await source.read(stop.signal)
+    const others: Delivery[] = []
+    const reading = (async () => {
+      for (let next = await source.read(stop.signal); next; next = await source.read(stop.signal)) others.push(next)
+    })()
+    await until(() => deps.dead.length === 1)
+    for (const { ack } of others) ack()
+    await new Promise(resolve => setTimeout(resolve, 50))
+    expect(queue.messages).toHaveLength(1)
+    first!.ack()
+    await until(() => queue.messages.length === 0)
+    stop.abort()
+    await reading
+    await source.close()
   })
 
   it('gives an object that was cut off half-way back, and reads it whole later', async () => {

@@ -56,7 +56,7 @@ describe('a rule file', () => {
     ['an alias of nothing', 'a: *b', 'unreadable', 'rules/a.yml:1:1'],
     ['nothing', '', 'unreadable', 'rules/a.yml:1:1'],
     ['a list', '- 1', 'invalid', 'rules/a.yml:1:1'],
-    ['a correlation', 'title: a\ncorrelation: {}\n', 'document', 'rules/a.yml:2:14'],
+    ['a correlation of nothing', 'title: a\ncorrelation: {}\n', 'invalid', 'rules/a.yml:1:1'],
     ['a filter', 'title: a\nfilter: {}\n', 'document', 'rules/a.yml:2:9'],
     ['a collection', 'action: global\n', 'document', 'rules/a.yml:1:9'],
     ['no title', 'id: a\n', 'invalid', 'rules/a.yml:1:1'],
@@ -121,6 +121,6 @@ describe('several files', () => {
 })
 
 test('each reason of the closed list has its sentence', () => {
-  expect(Object.keys(refusals)).toHaveLength(11)
+  expect(Object.keys(refusals)).toHaveLength(14)
   for (const sentence of Object.values(refusals)) expect(sentence.length).toBeGreaterThan(20)
 })

@@ -161,6 +161,7 @@ describe('modifiers', () => {
 
   test.each([
     ['expand', '%hosts%', 'modifier: expand'],
+    ['expand', 7, 'invalid: expand'],
     ['hour', 3, 'modifier: hour'],
     ['near', 'a', 'modifier: there is no modifier "near"'],
     ['constructor', 'a', 'modifier: there is no modifier "constructor"'],
@@ -189,7 +190,7 @@ describe('modifiers', () => {
   test('the names that run and those that are refused share none', () => {
     const { runs, refused } = modifierNames()
     expect(runs.filter(name => refused.includes(name))).toEqual([])
-    expect(runs).toHaveLength(24)
+    expect(runs).toHaveLength(25)
   })
 })
 

@@ -1,0 +1,139 @@
+import { hash } from 'node:crypto'
+import type { LogKind } from '../../../engine/contract.ts'
+import { clientPrefix, formatAddress, networkOf, parseAddress } from '../../../platform/address.ts'
+import type { JsonObject, OcsfEvent } from '../../../platform/ocsf/event.ts'
+import { readFieldOf, resolveField } from '../fields.ts'
+import { Refused } from '../refusal.ts'
+
+export type ActorType = 'address' | 'network' | 'asn' | 'ja3' | 'ja4' | 'resource' | 'access_key' | 'user'
+
+/** Something of an event by which correlations group, or whose values they count. */
+export interface GroupField {
+  /** What an alert about such a group is about. */
+  readonly actor: ActorType
+  /** Events of one value share a partition of the topic: all of them meet in one consumer. */
+  readonly withKey: boolean
+  /** None when the event has it not: then it belongs to no group. */
+  read(body: OcsfEvent): readonly string[]
+}
+
+/** Of one event and field. */
+const VALUES_MAX = 8
+/** Of one event: all combinations of its values. */
+const GROUPS_MAX = 16
+const VALUE_CHARS_MAX = 256
+
+/** Fields of our own: derived from the client's address, or shorter names. */
+const own: Readonly<Record<string, string>> = {
+  'haetae.remote': 'src_endpoint.ip',
+  'haetae.client': 'src_endpoint.ip',
+  'haetae.network24': 'src_endpoint.ip',
+  'haetae.asn': 'src_endpoint.autonomous_system.number',
+  'haetae.ja3': 'tls.ja3_hash.value',
+  'haetae.ja4': 'ja4_fingerprint_list.value',
+}
+/** Their names, for the documentation. */
+export const groupFieldNames: readonly string[] = [...Object.keys(own), 'haetae.would_block']
+
+/** Throws Refused for a name that no event of this log has. */
+export function groupField(name: string, log: LogKind): GroupField {
+  if (log !== 'waf' && name === 'haetae.remote') return remoteOfFinding
+  if (log === 'waf' && name === 'haetae.would_block') return wouldBlock
+  const source = Object.hasOwn(own, name) ? own[name]! : name
+  const field = resolveField(source, log)
+  if ('unknown' in field) throw new Refused('field', field.unknown)
+  if ('absent' in field) throw new Refused('absent', `WAF never logs ${field.absent}`)
+  const normal = normaliserOf(name, source)
+  const isClient = log === 'waf' && field.name === clientField && name !== 'haetae.network24'
+  return {
+    actor: actorOf(name, source),
+    withKey: isClient,
+    read(body) {
+      const values = new Set<string>()
+      const texts = readFieldOf(field, body)
+      // The first of a request's texts is as it stands there; the others are the same, decoded.
+      for (const text of field.inRequest ? texts.slice(0, 1) : texts) {
+        const value = normal(text)
+        if (value !== undefined && value !== '') values.add(value)
+        if (values.size >= VALUES_MAX) break
+      }
+      return [...values]
+    },
+  }
+}
+const clientField = 'c-ip'
+
+const WOULD_BLOCK = 'haetae:would-block:'
+
+/** The web ACL's rules that only counted the request and would have blocked it. */
+const wouldBlock: GroupField = {
+  actor: 'resource',
+  withKey: false,
+  read: ({ metadata }) =>
+    (metadata?.labels ?? [])
+      .filter(label => label.startsWith(WOULD_BLOCK))
+      .slice(0, VALUES_MAX)
+      .map(label => bounded(label.slice(WOULD_BLOCK.length))),
+}
+
+/** The far end of what a finding saw: where a connection went to, else where it came from. */
+const remoteOfFinding: GroupField = { actor: 'address', withKey: false, read: remoteAddresses }
+
+export function remoteAddresses({ evidences = [] }: OcsfEvent): readonly string[] {
+  const found = new Set<string>()
+  for (const { src_endpoint, dst_endpoint, connection_info } of evidences) {
+    const far = at(connection_info, 'direction_id') === 2 ? dst_endpoint : src_endpoint
+    const ip = at(far, 'ip')
+    const address = typeof ip === 'string' ? withAddress(ip, formatAddress) : undefined
+    if (address !== undefined) found.add(address)
+    if (found.size >= VALUES_MAX) break
+  }
+  return [...found]
+}
+
+function at(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null && name in value ? (value as JsonObject)[name] : undefined
+}
+
+function normaliserOf(name: string, source: string): (text: string) => string | undefined {
+  if (name === 'haetae.network24') return text => withAddress(text, networkOf)
+  if (name === 'haetae.client') return text => withAddress(text, clientPrefix)
+  if (source.endsWith('.ip') || source === 'c-ip') return text => withAddress(text, formatAddress)
+  return bounded
+}
+
+function withAddress(text: string, form: (address: NonNullable<ReturnType<typeof parseAddress>>) => string) {
+  const address = parseAddress(text)
+  return address && form(address)
+}
+
+/** Different long texts stay different. */
+function bounded(text: string): string {
+  if (text.length <= VALUE_CHARS_MAX) return text.toWellFormed()
+  return `${text.slice(0, VALUE_CHARS_MAX - 33).toWellFormed()}…${hash('sha256', text, 'hex').slice(0, 32)}`
+}
+
+function actorOf(name: string, source: string): ActorType {
+  if (name === 'haetae.network24') return 'network'
+  if (source.endsWith('.ip') || source === 'c-ip') return 'address'
+  if (source.endsWith('autonomous_system.number')) return 'asn'
+  if (source.includes('ja3_hash')) return 'ja3'
+  if (source.startsWith('ja4_fingerprint_list')) return 'ja4'
+  if (source.includes('access_key') || source.endsWith('credential_uid')) return 'access_key'
+  return source.includes('user.') && !source.includes('user_agent') ? 'user' : 'resource'
+}
+
+/** The groups of an event, each as one value a field: one, unless a field has several values; none when one has no value. */
+export function groupsOf(fields: readonly GroupField[], body: OcsfEvent): readonly (readonly string[])[] {
+  let groups: string[][] = [[]]
+  for (const field of fields) {
+    const values = field.read(body)
+    if (values.length === 0) return []
+    groups = values.length === 1 ? groups.map(group => [...group, values[0]!]) : combined(groups, values)
+  }
+  return groups
+}
+
+function combined(groups: readonly string[][], values: readonly string[]): string[][] {
+  return groups.flatMap(group => values.map(value => [...group, value])).slice(0, GROUPS_MAX)
+}
