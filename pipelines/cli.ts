@@ -2,6 +2,7 @@ import { asError, HaetaeError } from '../platform/errors.ts'
 import { check } from './commands/check.ts'
 import { deadletter } from './commands/deadletter.ts'
 import { doctor } from './commands/doctor.ts'
+import { explain } from './commands/explain.ts'
 import { lake } from './commands/lake.ts'
 import { map } from './commands/map.ts'
 import { opensearch } from './commands/opensearch.ts'
@@ -27,6 +28,7 @@ const commands: readonly Command[] = [
   check,
   test,
   map,
+  explain,
   deadletter,
   lake,
   topics,
@@ -53,11 +55,11 @@ export async function main(args: readonly string[]): Promise<number> {
   try {
     return await command.run(rest)
   } catch (thrown) {
-    return explain(command, thrown)
+    return tell(command, thrown)
   }
 }
 
-function explain(command: Command, thrown: unknown): number {
+function tell(command: Command, thrown: unknown): number {
   const error = asError(thrown)
   if (isUsage(error)) {
     console.error(`haetae ${command.name}: ${error.message}\n${usageOf(command)}`)
