@@ -11,6 +11,7 @@ import { stages } from '../enrichers/index.ts'
 import { openByType } from '../pipelines/compose.ts'
 import { offlineDeps } from '../pipelines/offline.ts'
 import { readSettings } from '../pipelines/settings.ts'
+import type { Topics } from '../platform/topics/contract.ts'
 import { openEmbedded } from '../platform/topics/embedded.ts'
 import { sinks } from '../sinks/index.ts'
 import { sources } from '../sources/index.ts'
@@ -24,6 +25,14 @@ const SET_RECORDS = 500
 export const DELIVERIES_MAX = 32
 /** For sinks that answer at once. */
 const FEW_DELIVERIES = 4
+
+/** Who reads what, and where it goes. */
+export interface Membership {
+  readonly topic: string
+  readonly group: string
+  readonly sinkType: string
+  readonly sinkConfig: object
+}
 
 /** The components of `map`, of the lake and of OpenSearch, as the program opens them: through their types, by the engine. */
 export class BenchPipeline {
@@ -63,14 +72,35 @@ export class BenchPipeline {
     return this.#run(source, sink, deps, count, DELIVERIES_MAX)
   }
 
+  /**
+   * Reads as one of the members of a group until `stop` aborts. `joined` is awaited once the member has partitions and before it reads;
+   * `settled` is told the size of each batch, in raw bytes too, when all of it is durable. Throws when a record is rejected.
+   */
+  async member(
+    topics: Topics,
+    { topic, group, sinkType, sinkConfig }: Membership,
+    joined: () => Promise<void>,
+    settled: (amount: Amount) => void,
+    stop: AbortSignal,
+  ): Promise<void> {
+    const deps = { ...this.#deps, topics: () => Promise.resolve(topics) }
+    const source = await openByType(sources, 'topic', { topic, kind: 'waf', group }, deps)
+    const positions = source.positions ?? deps.positions
+    const sink = await openByType(sinks, sinkType, sinkConfig, { ...deps, positions })
+    await joined()
+    const deliveriesMax = sinkType === 'drop' ? FEW_DELIVERIES : DELIVERIES_MAX
+    await this.#run(source, sink, deps, undefined, deliveriesMax, settled, stop)
+  }
+
   async #run(
     source: Source,
     sink: Sink,
     deps: Deps,
     count: number | undefined,
     deliveriesMax: number,
+    settled: (amount: Amount) => void = () => undefined,
+    stop = new AbortController().signal,
   ): Promise<number> {
-    const stop = new AbortController()
     let acked = 0
     let read = 0
     const counted: Source = {
@@ -83,9 +113,11 @@ export class BenchPipeline {
         const { batch, ack, nack } = delivery
         const { length } = batch
         read += length
+        const bytes = batch.reduce((sum, { raw }) => sum + raw.length, 0)
         const countedAck = (): void => {
           acked += length
           ack()
+          settled({ events: length, bytes })
         }
         // `countedAck` must not know `delivery`: it lives until the lake is written, long after the batch.
         return { batch, ack: countedAck, nack }
@@ -110,7 +142,7 @@ export class BenchPipeline {
       residentBytesMax: 64 * 1024 * 1024,
       drainMs: 120_000,
     }
-    await run(plan, deps, stop.signal)
+    await run(plan, deps, stop)
     if (acked !== read || (count !== undefined && acked < count)) throw new Error(`${acked} of ${read} were stored`)
     return acked
   }

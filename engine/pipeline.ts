@@ -5,7 +5,7 @@ import type { Log } from '../platform/log.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import type { Alert, Batch, DeadLetter, Delivery, Detector, Encoded, Event, Sink, Source } from './contract.ts'
 import { deadLetterOf } from './dead-letter.ts'
-import { engineMetrics } from './measures.ts'
+import { type Ages, agesOf, engineMetrics } from './measures.ts'
 import { Room } from './room.ts'
 import { orGiveUp, type Settle, settleOnce } from './settle.ts'
 import { type NamedStage, type Rejected, runStages } from './stages.ts'
@@ -143,7 +143,7 @@ class Run {
       const records = this.#encodes ? encodeAll(staged.events, rejected) : staged.events.map(withoutJson)
       const written = this.#write(records, alerts, rejected, bytes)
       delivery.staged?.()
-      void this.#follow(written, settle, batch.length)
+      void this.#follow(written, settle, batch.length, agesOf(staged.events))
     } catch (thrown) {
       this.#room.leave(bytes)
       this.#fail(thrown)
@@ -152,7 +152,12 @@ class Run {
   }
 
   /** Follows a delivery until it is settled. Never rejects: a failure, whenever it comes, is what run() throws. */
-  async #follow(written: Promise<readonly Promise<void>[]>, settle: Settle, count: number): Promise<void> {
+  async #follow(
+    written: Promise<readonly Promise<void>[]>,
+    settle: Settle,
+    count: number,
+    ages: Ages | undefined,
+  ): Promise<void> {
     this.#open++
     try {
       const cause = await this.#failureOf(written)
@@ -160,6 +165,7 @@ class Run {
       else {
         settle.ack()
         this.#measure.acked(count)
+        this.#measure.durable(ages, this.#deps.clock.now())
       }
     } catch (thrown) {
       this.#fail(thrown)

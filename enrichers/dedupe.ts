@@ -32,7 +32,7 @@ streamsMax: 256
     const memory = new Memory(settings.idsMax, settings.streamsMax)
     // Whoever reads the stream now has its own memory; ours would only grow stale.
     deps.positions.onRevoked(streams => memory.forget(streams))
-    const dropped = deps.metrics.counter('haetae_dedupe_dropped_total', 'records dropped as repeats', ['pipeline'])
+    const dropped = deps.metrics.counter('haetae_dedupe_dropped_total', 'Records dropped as repeats', ['pipeline'])
     return Promise.resolve({ apply: batch => firstOnly(batch, memory, dropped, deps.pipeline) })
   },
 })

@@ -54,7 +54,7 @@ checkMs: 10000
     const { city, asn, ...rest } = settings
     const options = { city: city ?? embeddedDatabases('city'), asn: asn ?? embeddedDatabases('asn'), ...rest }
     const { geoIp, release } = await shareGeoIp(options, deps)
-    const events = deps.metrics.counter('haetae_geoip_events_total', 'events by what GeoIP answered', [
+    const events = deps.metrics.counter('haetae_geoip_events_total', 'Events by what GeoIP answered', [
       'pipeline',
       'answer',
     ])

@@ -27,7 +27,7 @@ names: [x-shop-session, voucher_code]
 `,
   async open(config, { metrics, pipeline }): Promise<Stage> {
     const names = new SecretNames(config.names)
-    const redacted = metrics.counter('haetae_redact_events_total', 'events in which a secret was replaced', [
+    const redacted = metrics.counter('haetae_redact_events_total', 'Events in which a secret was replaced', [
       'pipeline',
     ])
     return {

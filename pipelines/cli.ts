@@ -8,6 +8,8 @@ import { ip } from './commands/ip.ts'
 import { keys } from './commands/keys.ts'
 import { lake } from './commands/lake.ts'
 import { map } from './commands/map.ts'
+import { opensearch } from './commands/opensearch.ts'
+import { reload } from './commands/reload.ts'
 import { rules } from './commands/rules.ts'
 import { run } from './commands/run.ts'
 import { slack } from './commands/slack.ts'
@@ -30,11 +32,13 @@ const commands: readonly Command[] = [
   check,
   test,
   map,
+  explain,
   deadletter,
   lake,
   topics,
+  opensearch,
   rules,
-  explain,
+  reload,
   decisions,
   ip,
   keys,

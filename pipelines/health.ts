@@ -30,6 +30,12 @@ export class Health {
     this.#pipelines.set(name, { name, state: 'starting', detail: undefined, readsFrom, writesTo })
   }
 
+  /** It is not part of this process any more. */
+  forget(name: string): void {
+    this.#pipelines.delete(name)
+    this.#paused.delete(name)
+  }
+
   set(name: string, state: Exclude<PipelineState, 'paused'>, detail?: string): void {
     const known = this.#pipelines.get(name)
     if (!known) return
@@ -37,7 +43,7 @@ export class Health {
     this.#log.info('pipeline state', { pipeline: name, state, ...(detail === undefined ? {} : { detail }) })
   }
 
-  /** A component does nothing until a person acts; undefined: it goes on. Who calls says it in the log. */
+  /** A component does nothing until a person acts, or cannot start yet; undefined: it goes on. Who calls says it in the log. */
   paused(name: string, component: string, reason: string | undefined): void {
     const components = this.#paused.get(name) ?? new Map<string, string>()
     this.#paused.set(name, components)

@@ -1,18 +1,22 @@
-import { type NamedSink, type Plan, run } from '../engine/pipeline.ts'
 import { systemClock } from '../platform/clock.ts'
-import { asError, HaetaeError } from '../platform/errors.ts'
+import { HaetaeError } from '../platform/errors.ts'
 import { geoIpStatus } from '../platform/geoip/shared.ts'
-import { createLog } from '../platform/log.ts'
+import { createLog, silentLog } from '../platform/log.ts'
 import { createMetrics } from '../platform/metrics.ts'
 import { sayCeiling } from './ceiling.ts'
-import { openPipeline, type Runtime } from './compose.ts'
+import type { Runtime } from './compose.ts'
+import { type Reloaded, serveControl } from './control.ts'
 import { Health } from './health.ts'
 import type { PipelineConfig } from './load.ts'
 import { makeTopics, usesTopics } from './make-topics.ts'
+import { offlineDeps } from './offline.ts'
+import type { StatusServer } from './pages.ts'
+import { PipelineSet } from './pipeline-set.ts'
 import { RecentEvents } from './recent.ts'
+import { Reloading } from './reloading.ts'
 import { makeStateFolder, type Settings } from './settings.ts'
 import { SharedTopics } from './shared-topics.ts'
-import { type StatusServer, serveStatus } from './status.ts'
+import { serveStatus } from './status.ts'
 import { openTopics } from './topics/open.ts'
 
 /** One running process: its pipelines, its topic log, its status page. */
@@ -25,12 +29,29 @@ export interface Running {
   /** Resolves when every pipeline stopped; rejects with the first failure, after all have stopped. */
   readonly done: Promise<void>
   readonly stop: () => void
+  /** Reads the configuration again and applies it; the answer says what came of it. */
+  readonly reload: () => Promise<readonly Reloaded[]>
+}
+
+/** Kafka, or the embedded log. */
+type ProcessTopics = SharedTopics<Awaited<ReturnType<typeof openTopics>>>
+
+export interface ProcessOptions {
+  /** Reads the configuration anew. Throws what is wrong with it, with its line. Absent: it never changes. */
+  readonly load?: () => readonly PipelineConfig[]
+  /** Number among the workers of a container, for the log. */
+  readonly worker?: number
 }
 
 /** Rejects with TOPIC_OWNED, TOPIC_UNKNOWN or LISTEN_FAILED, and then nothing is left open. */
-export async function startProcess(pipelines: readonly PipelineConfig[], settings: Settings): Promise<Running> {
+export async function startProcess(
+  pipelines: readonly PipelineConfig[],
+  settings: Settings,
+  { load = () => pipelines, worker }: ProcessOptions = {},
+): Promise<Running> {
   makeStateFolder(settings)
-  const log = createLog(settings.logLevel)
+  const plainLog = createLog(settings.logLevel)
+  const log = worker === undefined ? plainLog : plainLog.child({ worker })
   const metrics = createMetrics({ processMetrics: true })
   const topics = new SharedTopics(() => openTopics(settings, log, metrics))
   const health = new Health(systemClock.now(), log)
@@ -42,100 +63,102 @@ export async function startProcess(pipelines: readonly PipelineConfig[], setting
     topics: () => topics.get(),
     paused: (pipeline, component, reason) => health.paused(pipeline, component, reason),
   }
-  const recent = new RecentEvents()
-  const listen = (): Promise<StatusServer> =>
-    serveStatus({
+  const closing: (() => Promise<void>)[] = [() => topics.close()]
+  const close = async (): Promise<void> => {
+    for (const each of closing.toReversed()) await each()
+  }
+  try {
+    await prepare(pipelines, settings, topics)
+    const parts = setOf(pipelines, runtime, health, topics)
+    const reloading = new Reloading(pipelines, {
+      load: () => checked(load(), settings),
+      replace: configs => parts.set.replace(configs),
+      log,
+      metrics,
+    })
+    const reload = async (): Promise<readonly Reloaded[]> => [await reloading.reload()]
+    const status = await serveStatus({
       host: settings.statusHost,
       port: settings.statusPort,
       hosts: settings.statusHosts,
       health,
       metrics,
-      recent,
+      recent: parts.recent,
+      revision: () => reloading.revision,
       lag: () => topics.lag(),
       geoip: geoIpStatus,
       now: () => systemClock.now(),
     })
-  try {
-    // The embedded log is taken before anything listens: a second process must fail at once, not after it took the ports. In Kafka
-    // only a person makes topics, and it may be away: whoever needs it waits for it.
-    if (!settings.kafka && pipelines.some(usesTopics)) {
-      const opened = await topics.get()
-      if ('describe' in opened) await makeTopics(pipelines, opened)
+    closing.push(() => status.close())
+    const control = await serveControl(settings.stateFolder, reload, log)
+    closing.push(() => control.close())
+    sayCeiling(pipelines, log)
+    parts.set.start(pipelines)
+    const untilDone = async (): Promise<void> => {
+      try {
+        await parts.set.done
+      } finally {
+        await close()
+      }
     }
-    const status = await listen()
-    return running(pipelines, { runtime, health, recent, status, topics })
+    const { listening, set } = parts
+    return { runtime, health, status, listening, done: untilDone(), stop: () => set.stop(), reload }
   } catch (error) {
-    await topics.close()
+    await close()
     throw error
   }
 }
 
-interface Parts extends Pick<Running, 'runtime' | 'health' | 'status'> {
+/**
+ * The embedded log is taken before anything listens: a second process must fail at once, not after it took the ports. In Kafka only a
+ * person makes topics, and it may be away: whoever needs it waits for it.
+ */
+async function prepare(pipelines: readonly PipelineConfig[], settings: Settings, topics: ProcessTopics): Promise<void> {
+  if (settings.kafka || !pipelines.some(usesTopics)) return
+  const opened = await topics.get()
+  if ('describe' in opened) await makeTopics(pipelines, opened)
+}
+
+interface SetParts {
+  readonly set: PipelineSet
   readonly recent: RecentEvents
-  readonly topics: SharedTopics
+  readonly listening: Promise<number>
 }
 
-function running(pipelines: readonly PipelineConfig[], { runtime, health, recent, status, topics }: Parts): Running {
-  sayCeiling(pipelines, runtime.log)
-  for (const { name, source, sinks } of pipelines) {
-    health.register(name, describe(source), sinks.map(describe).join(', '))
-  }
-  const stop = new AbortController()
-  const { promise: listening, resolve: listens } = Promise.withResolvers<number>()
-  const opened = ({ source }: Plan): void => {
-    if ('port' in source && typeof source.port === 'number') listens(source.port)
-  }
-  const untilDone = async (): Promise<void> => {
-    try {
-      await runAll(pipelines, runtime, health, recent, stop, opened)
-    } finally {
-      await status.close()
-      await topics.close()
-    }
-  }
-  return { runtime, health, status, listening, done: untilDone(), stop: () => stop.abort() }
-}
-
-async function runAll(
+function setOf(
   pipelines: readonly PipelineConfig[],
   runtime: Runtime,
   health: Health,
-  recent: RecentEvents,
-  stop: AbortController,
-  opened: (plan: Plan) => void,
-): Promise<void> {
-  const redacted = pipelines.filter(({ stages }) => stages.some(({ spec }) => spec.type === 'redact'))
-  const watched = redacted.find(({ kind }) => kind === 'waf') ?? redacted[0]
-  const observer: NamedSink = { name: 'status-page', sink: recent }
-  const results = await Promise.allSettled(
-    pipelines.map(async pipeline => {
-      try {
-        const open = await openPipeline(pipeline, runtime, stop.signal, pipeline === watched ? [observer] : [])
-        if (open) {
-          opened(open.plan)
-          health.set(pipeline.name, 'running')
-          try {
-            await run(open.plan, runtime, stop.signal)
-          } finally {
-            await open.close()
-          }
-        }
-        health.set(pipeline.name, 'stopped')
-      } catch (thrown) {
-        health.set(pipeline.name, 'failed', asError(thrown).message)
-        // A process with half its pipelines would look alive while events pile up: end, and let it be restarted.
-        stop.abort()
-        throw thrown
-      }
-    }),
-  )
-  const failed = results.find(result => result.status === 'rejected')
-  if (failed) throw asError(failed.reason)
+  topics: ProcessTopics,
+): SetParts {
+  const recent = new RecentEvents()
+  const watched = watchedOf(pipelines)
+  const { promise: listening, resolve: listens } = Promise.withResolvers<number>()
+  const set = new PipelineSet({
+    runtime,
+    health,
+    prepare: configs => prepare(configs, runtime.settings, topics),
+    observers: ({ name }) => (name === watched ? [{ name: 'status-page', sink: recent }] : []),
+    opened({ source }) {
+      if ('port' in source && typeof source.port === 'number') listens(source.port)
+    },
+  })
+  return { set, recent, listening }
 }
 
-function describe({ spec, config }: { readonly spec: { readonly type: string }; readonly config: unknown }): string {
-  const topic = typeof config === 'object' && config !== null && 'topic' in config ? ` ${String(config.topic)}` : ''
-  return `${spec.type}${topic}`
+/** The pipeline whose events the status page shows: none that is not redacted. */
+function watchedOf(pipelines: readonly PipelineConfig[]): string | undefined {
+  const redacted = pipelines.filter(({ stages }) => stages.some(({ spec }) => spec.type === 'redact'))
+  return (redacted.find(({ kind }) => kind === 'waf') ?? redacted[0])?.name
+}
+
+/** Detectors read files of rules, and what is wrong there must be known before anything is stopped. */
+async function checked(pipelines: readonly PipelineConfig[], settings: Settings): Promise<readonly PipelineConfig[]> {
+  for (const { name, detectors } of pipelines) {
+    const deps = { ...offlineDeps(name, settings), log: silentLog }
+    for (const { spec, config } of detectors) await spec.open(config, deps)
+  }
+  return pipelines
 }
 
 /** A pipeline that a person named must have what it requires. */

@@ -94,7 +94,7 @@ function databaseRow({ topic, type, state, builtMs, message }: DatabaseStatus): 
   return `<tr><td>${cell(`${topic}: ${type}`)}</td><td class="${state === 'ok' ? 'good' : 'bad'}">${cell(state)}</td><td>${built}</td><td>${cell(message ?? '')}</td></tr>`
 }
 
-const STYLE = `
+export const STYLE = `
 :root{--line:#8884;--good:#17803d;--bad:#b42318;--dim:#667}
 @media (prefers-color-scheme:dark){:root{--good:#4ade80;--bad:#fb7185;--dim:#9aa}}
 body{font:15px/1.5 system-ui,sans-serif;max-width:1100px;margin:0 auto;padding:1rem}

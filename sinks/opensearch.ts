@@ -1,14 +1,15 @@
 import { z } from 'zod'
 import { coalesce } from '../engine/coalesce.ts'
 import { type Deps, defineSink, type Sink } from '../engine/contract.ts'
-import { indexTemplate } from '../platform/ocsf/index-template.ts'
+import { type IndexTemplate, indexTemplate } from '../platform/ocsf/index-template.ts'
 import { parsePath } from '../platform/ocsf/path.ts'
 import type { Scalar } from '../platform/ocsf/schema.ts'
 import { type SchemaName, schemaNames, schemas } from '../platform/ocsf/schemas.ts'
 import { connectOpenSearch, openSearchFields } from '../platform/opensearch.ts'
 import { ACTION_BYTES } from './opensearch/bulk.ts'
 import { Places } from './opensearch/place.ts'
-import { installTemplate } from './opensearch/template.ts'
+import { installTemplate, putTemplate, readTemplate, requireTemplate } from './opensearch/template.ts'
+import { changeOf, type TemplateChange } from './opensearch/template-change.ts'
 import { Writer } from './opensearch/writer.ts'
 
 const MIB = 1024 * 1024
@@ -53,10 +54,13 @@ const config = z
       .describe('Older events are not written, only counted: their index is gone or about to go; the lake has them'),
     shards: z.int().min(1).max(64).default(1).describe('Of each daily index'),
     replicasMax: z.int().min(0).max(5).default(1).describe('Copies of each shard, as far as there are nodes for them'),
-    manageTemplate: z
-      .boolean()
-      .default(true)
-      .describe('false: somebody else puts the index template, and this role need not be allowed to'),
+    templates: z
+      .enum(['install', 'by-command', 'unmanaged'])
+      .default('install')
+      .describe(
+        'install: this sink puts the index template at start. by-command: it waits for `haetae opensearch apply`, and its role ' +
+          'need only read templates. unmanaged: somebody else sees to it, nobody looks',
+      ),
   })
   .superRefine(({ schema, idField, versionField, dayField }, context) => {
     const wanted = { idField: texts, versionField: numbers, dayField: numbers }
@@ -97,7 +101,7 @@ requestsMax: 4
 retentionDays: 30
 shards: 1
 replicasMax: 1
-manageTemplate: true`,
+templates: install`,
   open: openSink,
 })
 
@@ -107,10 +111,10 @@ async function openSink(given: OpenSearchConfig, deps: Deps): Promise<Sink> {
   const places = new Places(given)
   try {
     warnOfPlainPassword(given, deps)
-    if (given.manageTemplate) {
-      const today = places.indexOf(deps.clock.now()) ?? given.index
-      await installTemplate(server, given.index, indexTemplate(schemas[given.schema], given), today, deps.log)
-    }
+    const template = templateOf(given)
+    if (given.templates === 'install') {
+      await installTemplate(server, given.index, template, todayOf(given, places, deps.clock), deps.log)
+    } else if (given.templates === 'by-command') await requireTemplate(server, given.index, template, deps.log)
   } catch (error) {
     await server.close()
     throw error
@@ -125,6 +129,37 @@ async function openSink(given: OpenSearchConfig, deps: Deps): Promise<Sink> {
     deps.clock,
   )
   return { write, drain, close: () => server.close() }
+}
+
+/**
+ * What the index template of a sink of this configuration lacks in the cluster; with `apply` it is put there first. For the
+ * command, whatever `templates` says. Throws as the sink does at start.
+ */
+export async function changeTemplate(
+  given: unknown,
+  apply: boolean,
+  { clock, log }: Pick<Deps, 'clock' | 'log'>,
+): Promise<TemplateChange> {
+  const valid = config.parse(given)
+  const server = connectOpenSearch(valid, 1)
+  try {
+    const state = await readTemplate(server, valid.index, templateOf(valid))
+    const change = changeOf(state)
+    if (apply && (change.action === 'create' || change.action === 'update')) {
+      await putTemplate(server, state, todayOf(valid, new Places(valid), clock), log)
+    }
+    return change
+  } finally {
+    await server.close()
+  }
+}
+
+function templateOf(given: OpenSearchConfig): IndexTemplate {
+  return indexTemplate(schemas[given.schema], given)
+}
+
+function todayOf({ index }: OpenSearchConfig, places: Places, clock: Deps['clock']): string {
+  return places.indexOf(clock.now()) ?? index
 }
 
 function warnOfPlainPassword({ url, auth }: OpenSearchConfig, deps: Deps): void {

@@ -89,23 +89,31 @@ async function openTopicSink(given: z.output<typeof config>, deps: Deps): Promis
   }
   await Promise.all(wantedKinds(given).map(kind => ensure(topicName(given.topic, kind))))
   let failing = false
+  let paused: string | undefined
+  const pause = (reason: string | undefined): void => {
+    if (reason !== paused) deps.paused?.('topic', reason)
+    paused = reason
+  }
   return {
     wants: 'raw',
     async write(records) {
       const retry: number[] = []
       const reject: Rejection[] = []
       const groups = groupRecords(records, given)
+      let refusal: string | undefined
       await Promise.all(
         groups.map(async group => {
           try {
             await ensure(group.topic)
             const appended = await appendGroup(topics, group)
+            refusal ??= appended.paused
             retry.push(...appended.retry.map(index => group.positions[index]!))
             for (const { index, reason } of appended.refused ?? []) {
               reject.push({ index: group.positions[index]!, reason })
             }
           } catch (thrown) {
             retry.push(...group.positions)
+            if (hasCode(thrown, 'TOPIC_UNAUTHORISED')) refusal ??= asError(thrown).message
             // The first of a row is said; the rest is in the engine's retry counter.
             if (!failing) deps.log.warn('records wait for their topic', describe(thrown, group.topic))
             failing = true
@@ -113,6 +121,7 @@ async function openTopicSink(given: z.output<typeof config>, deps: Deps): Promis
           }
         }),
       )
+      pause(refusal)
       if (retry.length === 0) {
         if (failing) {
           deps.paused?.('topic', undefined)

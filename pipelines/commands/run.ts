@@ -1,30 +1,71 @@
 import { parseArgs } from 'node:util'
 import { HaetaeError } from '../../platform/errors.ts'
+import { createLog } from '../../platform/log.ts'
 import type { Command } from '../cli.ts'
+import { askReload, serveControl } from '../control.ts'
 import { loadPipeline, type PipelineConfig } from '../load.ts'
 import { demand, startProcess } from '../process.ts'
 import { ingestKey, makeStateFolder, pipelineVariables, readSettings, type Settings } from '../settings.ts'
-import { stopOnSignals } from '../signals.ts'
+import { onSignals } from '../signals.ts'
+import { leaveWorkers, tellStatus } from '../workers/in-worker.ts'
+import { demandShareable, startWorkers, WORKERS_MAX } from '../workers/workers.ts'
 
-/** One pipeline as one process, as each Deployment on Kubernetes runs it. */
+/** One pipeline as one process, or as several of one container: as each Deployment on Kubernetes runs it. */
 export const run: Command = {
   name: 'run',
-  usage: 'FILE',
-  summary: 'run one pipeline file until it is stopped or its input ends',
+  usage: 'FILE [--workers N]',
+  summary: 'run one pipeline file until it is stopped or its input ends; on Kafka as N processes with one status port',
   async run(args) {
-    const { positionals } = parseArgs({ args: [...args], allowPositionals: true })
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      // `worker` is said by a process that starts others: which of them this one is.
+      options: { workers: { type: 'string', default: '1' }, worker: { type: 'string' } },
+    })
     const [file, extra] = positionals
     if (file === undefined || extra !== undefined) throw new HaetaeError('USAGE', 'name one pipeline file')
     const settings = readSettings()
-    const pipeline = loadPipeline(file, pipelineVariables(settings))
-    demand(pipeline, process.env)
+    const count = numberOf(values.workers)
+    const load = (): PipelineConfig => loaded(file, settings)
+    const pipeline = load()
+    if (count > 1) demandShareable(pipeline, settings)
     makeStateFolder(settings)
     if (asksForIngestKey(pipeline)) provideKey(settings)
-    const running = await startProcess([pipeline], settings)
-    stopOnSignals(running.stop, running.runtime.log)
-    await running.done
+    if (count > 1) return runWorkers(pipeline, count, settings)
+    const worker = values.worker === undefined ? {} : { worker: numberOf(values.worker) }
+    try {
+      const running = await startProcess([pipeline], settings, { load: () => [load()], ...worker })
+      onSignals({ ...running, drainMs: settings.drainMs, log: running.runtime.log })
+      if (values.worker !== undefined) tellStatus(running.status.url)
+      await running.done
+    } finally {
+      leaveWorkers()
+    }
     return 0
   },
+}
+
+function loaded(file: string, settings: Settings): PipelineConfig {
+  const pipeline = loadPipeline(file, pipelineVariables(settings))
+  demand(pipeline, process.env)
+  return pipeline
+}
+
+async function runWorkers(pipeline: PipelineConfig, count: number, settings: Settings): Promise<number> {
+  const log = createLog(settings.logLevel)
+  const workers = await startWorkers(pipeline, count, settings, log)
+  const reload = async () => (await Promise.all(workers.stateFolders.map(askReload))).flat()
+  const control = await serveControl(settings.stateFolder, reload, log)
+  onSignals({ stop: workers.stop, reload, drainMs: settings.drainMs, log })
+  const code = await workers.done
+  await control.close()
+  return code
+}
+
+function numberOf(text: string): number {
+  const number = Number(text)
+  if (/^\d{1,2}$/.test(text) && number >= 1 && number <= WORKERS_MAX) return number
+  throw new HaetaeError('USAGE', `--workers is a number from 1 to ${WORKERS_MAX}`)
 }
 
 function asksForIngestKey({ source: { spec, config } }: PipelineConfig): boolean {

@@ -7,7 +7,7 @@ import { type Running, startProcess } from '../process.ts'
 import { feedSample } from '../replay-sample.ts'
 import { sampleDue } from '../sample-due.ts'
 import { ingestKey, makeStateFolder, pipelineVariables, readSettings, type Settings } from '../settings.ts'
-import { stopOnSignals } from '../signals.ts'
+import { onSignals } from '../signals.ts'
 
 /** The whole system in one process: what `npm start` calls. */
 export const up: Command = {
@@ -25,8 +25,8 @@ export const up: Command = {
     const { key, made, path } = ingestKey(settings)
     const pipelines = startable(settings)
     const sampleMs = await sampleTime(settings, values.sample)
-    const running = await startProcess(pipelines, settings)
-    stopOnSignals(running.stop, running.runtime.log)
+    const running = await startProcess(pipelines, settings, { load: () => startable(settings) })
+    onSignals({ ...running, drainMs: settings.drainMs, log: running.runtime.log })
     // The configured port may be 0, for any that is free.
     const port = await Promise.race([running.listening, running.done.then(() => undefined)])
     if (port !== undefined) {

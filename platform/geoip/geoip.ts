@@ -152,9 +152,11 @@ export class GeoIp {
   #report(): void {
     const { log, metrics } = this.#deps
     const state = metrics.gauge('haetae_geoip_database_state', 'GeoIP databases by state', ['database', 'state'])
-    const built = metrics.gauge('haetae_geoip_database_built_seconds', 'when the GeoIP database was built', [
-      'database',
-    ])
+    const built = metrics.gauge(
+      'haetae_geoip_database_built_seconds',
+      'When the GeoIP database was built, seconds since 1970',
+      ['database'],
+    )
     const states = new Map<string, DatabaseState>()
     const seen = new Map<Topic, number>()
     const old: DatabaseStatus[] = []

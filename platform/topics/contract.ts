@@ -45,6 +45,8 @@ export interface Appended {
   readonly retry: readonly number[]
   /** Positions that will never be taken, such as a record over the broker's limit. Left out when there are none. */
   readonly refused?: readonly Refused[]
+  /** Why what is in `retry` is not taken before a person acts, such as a right that is missing. */
+  readonly paused?: string
   /** True when the marker was known: the records were already durable and nothing was written. */
   readonly repeated: boolean
 }
@@ -71,6 +73,8 @@ export interface AssignmentListener {
    * member can have them; the call itself comes when the new share is known.)
    */
   revoked(partitions: readonly { readonly topic: string; readonly partition: number }[]): void
+  /** Why nothing is read until a person acts, such as a right that is missing; undefined when it goes on. */
+  paused?(reason: string | undefined): void
 }
 
 export interface SubscribeOptions {

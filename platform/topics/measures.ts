@@ -11,7 +11,13 @@ export function topicMetrics(metrics: Metrics) {
     'haetae_topic_log_full',
     '1 while appends are refused: size bound, disk full or broken',
   )
-  const behind = metrics.gauge('haetae_topic_lag_records', 'Records not committed yet', ['group', 'topic'])
+  const behind = metrics.gauge(
+    'haetae_topic_lag_records',
+    'Records not committed yet; on Kafka of the partitions that this process reads',
+    ['group', 'topic'],
+  )
+  /** A group that gives its partitions to other processes has no lag here any more. */
+  const shown = new Map<string, { readonly group: string; readonly topic: string }>()
   return {
     appended(topic: string, recordCount: number, byteCount: number): void {
       records.add({ topic }, recordCount)
@@ -29,7 +35,11 @@ export function topicMetrics(metrics: Metrics) {
         sum.records += Number(end - committed)
         sums.set(`${group}\0${topic}`, sum)
       }
-      for (const { group, topic, records: count } of sums.values()) behind.set(count, { group, topic })
+      for (const [place, labels] of shown) if (!sums.has(place)) behind.set(0, labels)
+      for (const [place, { group, topic, records: count }] of sums) {
+        shown.set(place, { group, topic })
+        behind.set(count, { group, topic })
+      }
     },
   }
 }

@@ -32,6 +32,8 @@ export interface ConsumeOptions extends Omit<SubscribeOptions, 'topics' | 'liste
 }
 
 const STAGE = 'topic'
+/** What is paused when only positions cannot be stored. */
+const COMMITS = 'topic positions'
 
 export class TopicSource implements Source {
   readonly positions: Positions
@@ -83,6 +85,7 @@ export class TopicSource implements Source {
           for (const listener of this.#assignedListeners) listener(positions.map(placeOf))
         },
         revoked: partitions => this.#revoked(partitions.map(placeOf)),
+        paused: reason => this.#deps.paused?.(STAGE, reason),
       },
     })
     this.#loop = this.#commitLoop()
@@ -242,12 +245,14 @@ export class TopicSource implements Source {
     if (due.length === 0) return true
     try {
       await this.#store(due.map(stream => ({ stream, ...this.#toCommit(stream) })))
+      if (this.#commitFails) this.#deps.paused?.(COMMITS, undefined)
       this.#commitFails = false
       return true
     } catch (thrown) {
       if (hasCode(thrown, 'STREAM_REVOKED')) return false
       if (!this.#commitFails) this.#deps.log.warn('a position cannot be stored yet', { error: asError(thrown).message })
       this.#commitFails = true
+      if (hasCode(thrown, 'TOPIC_UNAUTHORISED')) this.#deps.paused?.(COMMITS, asError(thrown).message)
       return false
     }
   }

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { engineMetrics, reasonCode } from '../../engine/measures.ts'
+import { agesOf, engineMetrics, reasonCode } from '../../engine/measures.ts'
 import { createMetrics } from '../../platform/metrics.ts'
+import { eventOf } from '../support/deps.ts'
 
 test('a reason becomes a label by its code; what stands behind the colon never does', () => {
   expect(reasonCode('not_json: unexpected token at 7')).toBe('not_json')
@@ -51,4 +52,25 @@ test('each counter carries the pipeline, and two pipelines share one metric', as
   ]) {
     expect(lines).toContain(line)
   }
+})
+
+test('the age of what became durable: of its newest event, how far behind the pipeline is; of its oldest, how long it took', async () => {
+  const metrics = createMetrics()
+  const measure = engineMetrics(metrics, 'waf')
+  const events = [40_000, 10_000, 90_000].map(timeMs => Object.assign(eventOf('{}'), { timeMs }))
+  expect(agesOf([])).toBeUndefined()
+  expect(agesOf(events)).toEqual({ newestMs: 90_000, oldestMs: 10_000 })
+  measure.durable(agesOf(events), 100_000)
+  measure.durable(undefined, 200_000)
+  const text = await metrics.expose()
+  expect(text).toContain('haetae_event_time_lag_seconds{pipeline="waf"} 10\n')
+  expect(text).toContain('haetae_event_age_seconds_bucket{le="60",pipeline="waf"} 0\n')
+  expect(text).toContain('haetae_event_age_seconds_bucket{le="120",pipeline="waf"} 1\n')
+  expect(text).toContain('haetae_event_age_seconds_count{pipeline="waf"} 1\n')
+})
+
+test('an event from a clock that is ahead of ours has no age, and no negative one', async () => {
+  const metrics = createMetrics()
+  engineMetrics(metrics, 'waf').durable({ newestMs: 5_000, oldestMs: 4_000 }, 1_000)
+  expect(await metrics.expose()).toContain('haetae_event_time_lag_seconds{pipeline="waf"} 0\n')
 })

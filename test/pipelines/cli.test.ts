@@ -16,7 +16,7 @@ import { plainDuckDb, putEvents } from '../support/lake-rows.ts'
 import { httpActivity } from '../support/lake-sink.ts'
 import { temporary } from '../support/pipelines.ts'
 
-const COMMANDS = ['up', 'run', 'check', 'test', 'map', 'deadletter', 'lake', 'topics', 'rules', 'explain', 'doctor']
+const COMMANDS = 'up run check test map explain deadletter lake topics opensearch rules reload doctor'.split(' ')
 
 const retention = { ageMsMax: 86_400_000, bytesMax: 1024 ** 3 }
 

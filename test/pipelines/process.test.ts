@@ -66,7 +66,12 @@ async function start(pipelines: readonly PipelineConfig[], settings = settingsOf
   return running
 }
 
-const ready = async ({ status }: Running): Promise<unknown> => (await fetch(`${status.url}/readyz`)).json()
+/** What /readyz says, besides the revision that runs. */
+async function ready({ status }: Running): Promise<unknown> {
+  const { revision, ...rest } = (await (await fetch(`${status.url}/readyz`)).json()) as { readonly revision: string }
+  expect(revision).toMatch(/^[0-9a-f]{12}$/)
+  return rest
+}
 const states = ({ health }: Running): Record<string, string> =>
   Object.fromEntries(health.pipelines.map(({ name, state }) => [name, state]))
 

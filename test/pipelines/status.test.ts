@@ -2,8 +2,9 @@ import { request } from 'node:http'
 import { afterEach, expect, test } from 'vitest'
 import type { Encoded } from '../../engine/contract.ts'
 import { Health } from '../../pipelines/health.ts'
+import type { StatusServer } from '../../pipelines/pages.ts'
 import { RecentEvents } from '../../pipelines/recent.ts'
-import { type StatusServer, serveStatus } from '../../pipelines/status.ts'
+import { serveStatus } from '../../pipelines/status.ts'
 import { escapeHtml } from '../../pipelines/status-page.ts'
 import { hasCode } from '../../platform/errors.ts'
 import type { DatabaseStatus } from '../../platform/geoip/watched.ts'
@@ -11,6 +12,8 @@ import { silentLog } from '../../platform/log.ts'
 import { createMetrics } from '../../platform/metrics.ts'
 import type { OcsfEvent } from '../../platform/ocsf/event.ts'
 import { eventOf } from '../support/deps.ts'
+
+const revision = '0123456789ab'
 
 const open: StatusServer[] = []
 afterEach(async () => {
@@ -34,6 +37,7 @@ async function start(
   const lag = [{ group: 'waf-lake', topic: 'events.waf', partition: 0, committed: 5n, end: 12n }]
   const server = await serveStatus({
     host: '127.0.0.1',
+    revision: () => revision,
     port: 0,
     hosts,
     health,
@@ -74,7 +78,7 @@ test('ready only when every pipeline runs; what is missing is named', async () =
   health.set('ingest', 'running')
   const waiting = await get(`${server.url}/readyz`)
   expect(waiting.status).toBe(503)
-  expect(JSON.parse(waiting.body)).toEqual({ ready: false, missing: ['pipeline waf is starting'] })
+  expect(JSON.parse(waiting.body)).toEqual({ ready: false, revision, missing: ['pipeline waf is starting'] })
   health.set('waf', 'running')
   expect((await get(`${server.url}/readyz`)).status).toBe(200)
 })
@@ -89,7 +93,11 @@ test('not ready, with the reason, while a destination refuses until a person act
   health.paused('waf', 'opensearch', reason)
   const ready = await get(`${server.url}/readyz`)
   expect(ready.status).toBe(503)
-  expect(JSON.parse(ready.body)).toEqual({ ready: false, missing: [`pipeline waf is paused: opensearch: ${reason}`] })
+  expect(JSON.parse(ready.body)).toEqual({
+    ready: false,
+    revision,
+    missing: [`pipeline waf is paused: opensearch: ${reason}`],
+  })
   expect((await get(`${server.url}/healthz`)).status).toBe(200)
   const { body } = await get(`${server.url}/`)
   expect(body).toContain(`<td class="bad">paused: opensearch: ${escapeHtml(reason)}</td>`)
@@ -116,6 +124,7 @@ test('a pipeline that cannot start until a person acts says so, and lives', asyn
   expect(ready.status).toBe(503)
   expect(JSON.parse(ready.body)).toEqual({
     ready: false,
+    revision,
     missing: ['pipeline waf is paused: opensearch: SINK_UNAUTHORISED: opensearch_401'],
   })
   expect((await get(`${server.url}/healthz`)).status).toBe(200)
@@ -200,6 +209,7 @@ test('a taken port says which one and what to do', async () => {
   const port = Number(new URL(server.url).port)
   const second = serveStatus({
     host: '127.0.0.1',
+    revision: () => revision,
     port,
     hosts: [],
     health,
@@ -251,5 +261,5 @@ test('an old GeoIP database is said on the page and by readyz, which stays ready
   expect((await get(`${server.url}/`)).body).toContain('the database is 90 days old')
   const ready = await get(`${server.url}/readyz`)
   expect(ready.status).toBe(200)
-  expect(JSON.parse(ready.body)).toEqual({ ready: true, geoip: ['the database is 90 days old'] })
+  expect(JSON.parse(ready.body)).toEqual({ ready: true, revision, geoip: ['the database is 90 days old'] })
 })

@@ -7,6 +7,7 @@ import { systemClock } from '../../platform/clock.ts'
 import { silentLog } from '../../platform/log.ts'
 import { indexTemplate } from '../../platform/ocsf/index-template.ts'
 import { type Field, type Fields, httpActivity, type Scalar } from '../../platform/ocsf/schema.ts'
+import { changeTemplate } from '../../sinks/opensearch.ts'
 import { encodedOf, eventOf, testDeps } from '../support/deps.ts'
 import { DAY_MS, idOf, NOW_MS, never, openAgainst, record, records } from '../support/opensearch-sink.ts'
 import { type RealOpenSearch, startOpenSearch } from './servers/opensearch.ts'
@@ -18,6 +19,7 @@ beforeAll(async () => {
 afterAll(() => server?.stop())
 
 const done = { retry: [], reject: [] }
+const parts = { clock: systemClock, log: silentLog }
 const PAUSE_MS = 30_000
 
 async function call(method: string, path: string, body?: object): Promise<unknown> {
@@ -142,6 +144,28 @@ describe('the index template', () => {
     const answer = (await call('GET', `/${today('older')}/_mapping/field/src_endpoint.ip`)) as object
     expect(JSON.stringify(answer)).toContain('"type":"ip"')
     await sink.close()
+  })
+
+  test('put by command is what the next plan finds, also as the server gives it back; without it the sink waits', async () => {
+    const config = { url: server.url, index: 'command', templates: 'by-command' }
+    await expect(open('command', { templates: 'by-command' })).rejects.toThrow('haetae opensearch apply')
+    const create = { template: 'command', action: 'create', differences: [] }
+    expect(await changeTemplate(config, false, parts)).toEqual(create)
+    expect(await changeTemplate(config, true, parts)).toMatchObject({ action: 'create' })
+    expect(await changeTemplate(config, false, parts)).toEqual({ template: 'command', action: 'none', differences: [] })
+    const { sink } = await open('command', { templates: 'by-command' })
+    expect(await sink.write(records(3), never)).toEqual(done)
+    expect(await count('command-*')).toBe(3)
+    await sink.close()
+  })
+
+  test('of other settings is shown with both values, and replaced by command', async () => {
+    const config = { url: server.url, index: 'resized' }
+    await changeTemplate(config, true, parts)
+    const differences = [{ path: 'settings.index.number_of_shards', present: '1', wanted: '3' }]
+    const wanted = { ...config, shards: 3 }
+    expect(await changeTemplate(wanted, true, parts)).toEqual({ template: 'resized', action: 'update', differences })
+    expect(await changeTemplate(wanted, false, parts)).toMatchObject({ action: 'none', differences: [] })
   })
 
   test('that another one of the same priority stands in the way of is a matter of configuration', async () => {

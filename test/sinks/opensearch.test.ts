@@ -177,9 +177,32 @@ describe('the index template', () => {
     expect(lines).toMatchObject([{ level: 'warn', fields: { version: 99 } }])
   })
 
-  test('is not touched with manageTemplate: false', async () => {
-    await open({ manageTemplate: false })
+  test('is neither put nor looked at with templates: unmanaged', async () => {
+    server.everything = { status: 403, body: {} }
+    await open({ templates: 'unmanaged' })
     expect(server.templates.size).toBe(0)
+  })
+
+  test('with templates: by-command is waited for, and the message says which command makes it', async () => {
+    const opening = open({ templates: 'by-command' })
+    await expect(opening).rejects.toMatchObject({ code: 'SINK_MISCONFIGURED' })
+    await expect(opening).rejects.toThrow(/no index template haetae-waf.*haetae opensearch apply/)
+    expect(server.templates.size).toBe(0)
+    server.templates.set('haetae-waf', expected)
+    const { lines } = await open({ templates: 'by-command' })
+    expect(lines).toEqual([])
+  })
+
+  test('with templates: by-command an older or newer one is said, left alone and written under', async () => {
+    for (const version of [0, 99]) {
+      const other = { ...expected, version, _meta: { fingerprint: 'other' } }
+      server.templates.set('haetae-waf', other)
+      const { sink, lines } = await open({ templates: 'by-command' })
+      expect(lines).toMatchObject([{ level: 'warn', fields: { template: 'haetae-waf', version } }])
+      expect(await sink.write(records(1, version), never)).toEqual(done)
+      expect(server.templates.get('haetae-waf')).toBe(other)
+      await sink.close()
+    }
   })
 
   test.each([

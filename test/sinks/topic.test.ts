@@ -254,4 +254,39 @@ describe('the topic sink', () => {
       expect(topic.config.safeParse(bad).success).toBe(false)
     }
   })
+
+  it('says what it waits for when a right is missing, once, and that it goes on', async () => {
+    const answers: Appended[] = [
+      { retry: [0], paused: 'no right to write', repeated: false },
+      { retry: [0], paused: 'no right to write', repeated: false },
+      { retry: [], repeated: false },
+    ]
+    const topics = scripted(() => Promise.resolve(answers.shift()!))
+    const pauses: [string, string | undefined][] = []
+    const paused = (component: string, reason: string | undefined): void => void pauses.push([component, reason])
+    const sink = await topic.open(topic.config.parse({}), testDeps({ topics: () => Promise.resolve(topics), paused }))
+    for (const retry of [[0], [0], []]) {
+      expect((await sink.write([encoded({ raw: '1' })], signal)).retry).toEqual(retry)
+    }
+    expect(pauses).toEqual([
+      ['topic', 'no right to write'],
+      ['topic', undefined],
+    ])
+  })
+
+  it('says the same when even looking at the topic is refused', async () => {
+    let may = true
+    const refuse = (): Promise<void> => Promise.reject(new HaetaeError('TOPIC_UNAUTHORISED', 'no right to look'))
+    const topics: Topics = {
+      ...scripted(() => Promise.resolve({ retry: [], repeated: false })),
+      ensure: () => (may ? Promise.resolve() : refuse()),
+    }
+    const pauses: (string | undefined)[] = []
+    const paused = (_: string, reason: string | undefined): void => void pauses.push(reason)
+    const given = topic.config.parse({ kinds: ['waf'] })
+    const sink = await topic.open(given, testDeps({ topics: () => Promise.resolve(topics), paused }))
+    may = false
+    expect((await sink.write([encoded({ raw: '1', kind: 'falco' })], signal)).retry).toEqual([0])
+    expect(pauses).toEqual(['no right to look'])
+  })
 })

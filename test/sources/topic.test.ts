@@ -3,9 +3,11 @@ import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { EVENT_BYTES_MAX } from '../../engine/contract.ts'
 import { recordId } from '../../engine/event.ts'
+import { HaetaeError } from '../../platform/errors.ts'
 import type { FetchedRecord, Topics } from '../../platform/topics/contract.ts'
 import { topic } from '../../sources/topic.ts'
-import type { FakeClock } from '../support/clock.ts'
+import { FakeClock } from '../support/clock.ts'
+import { testDeps } from '../support/deps.ts'
 import { recordOf, topicConfig } from '../topics/support.ts'
 import { openTemporary } from '../topics/temporary.ts'
 import { bench, committed, never, readAll } from './topic-bench.ts'
@@ -277,6 +279,46 @@ describe('the notes of the topic source', () => {
     const next = await open()
     expect(next.positions!.note(`${name}/0`)).toBe('two')
     await next.close()
+    await topics.close()
+  })
+})
+
+describe('a right that is missing', () => {
+  it('to store positions is shown until it is given, as is what the topics say of reading', async () => {
+    const { topics } = await openTemporary()
+    let may = false
+    let tell: ((reason: string | undefined) => void) | undefined
+    const restricted: Topics = {
+      ensure: config => topics.ensure(config),
+      append: (...rest) => topics.append(...rest),
+      readCompacted: name => topics.readCompacted(name),
+      lag: () => topics.lag(),
+      close: () => topics.close(),
+      subscribe({ listener }) {
+        listener.assigned([{ topic: 't', partition: 0, offset: 0n, note: undefined }])
+        tell = listener.paused?.bind(listener)
+        const fetched = { topic: 't', partition: 0, records: [{ ...recordOf('k', '{}'), offset: 0n }] }
+        return Promise.resolve({
+          poll: () => Promise.resolve(fetched),
+          commit: () => (may ? Promise.resolve() : Promise.reject(new HaetaeError('TOPIC_UNAUTHORISED', 'no commits'))),
+          close: () => Promise.resolve(),
+        })
+      },
+    }
+    const shown = new Map<string, string | undefined>()
+    const clock = new FakeClock()
+    const paused = (component: string, reason: string | undefined): void => void shown.set(component, reason)
+    const deps = testDeps({ topics: () => Promise.resolve(restricted), clock, paused })
+    const source = await topic.open(topic.config.parse({ topic: 't', kind: 'waf' }), deps)
+    ;(await source.read(never))!.ack()
+    await clock.advance(2_000)
+    expect(shown.get('topic positions')).toBe('no commits')
+    may = true
+    await clock.advance(2_000)
+    expect(shown.get('topic positions')).toBeUndefined()
+    tell!('no right to read')
+    expect(shown.get('topic')).toBe('no right to read')
+    await source.close()
     await topics.close()
   })
 })

@@ -23,9 +23,13 @@ export interface ProgramOptions {
   readonly stateFolder: string
   readonly lakeFolder: string
   readonly env?: NodeJS.ProcessEnv
+  /** What is run; `up` without the sample when left out. */
+  readonly command?: readonly string[]
+  /** false: not waited for until it is ready, only until it answers. */
+  readonly ready?: boolean
 }
 
-/** `npm start` with its flags, in a process group of its own; without the sample, as the tests count what is stored. */
+/** `npm start` with its flags, or another command, in a process group of its own; without the sample, as the tests count what is stored. */
 export class Program {
   readonly key = KEY
   readonly #child: ChildProcess
@@ -48,9 +52,11 @@ export class Program {
     })
   }
 
-  static async start({ stateFolder, lakeFolder, env = {} }: ProgramOptions): Promise<Program> {
+  static async start(options: ProgramOptions): Promise<Program> {
+    const { stateFolder, lakeFolder, env = {}, command, ready = true } = options
     const [ingestPort = 0, statusPort = 0] = await freePorts(2)
-    const child = spawn(process.execPath, [...startArguments(), '--no-sample'], {
+    const args = command ? [join(ROOT, 'pipelines', 'haetae.mjs'), ...command] : [...startArguments(), '--no-sample']
+    const child = spawn(process.execPath, args, {
       cwd: ROOT,
       detached: true,
       stdio: ['ignore', 'ignore', 'pipe'],
@@ -66,7 +72,7 @@ export class Program {
       },
     })
     const program = new Program(child, stateFolder, ingestPort, statusPort)
-    await program.#ready()
+    await program.#answers(ready)
     return program
   }
 
@@ -83,13 +89,13 @@ export class Program {
     return this.#child.pid ?? 0
   }
 
-  async #ready(): Promise<void> {
+  async #answers(ready: boolean): Promise<void> {
     const deadlineMs = Date.now() + START_MS_MAX
     while (Date.now() < deadlineMs) {
       if (this.#child.exitCode !== null) throw new Error(`haetae ended at its start:\n${this.#output}`)
       const answer = await fetch(`http://127.0.0.1:${this.statusPort}/readyz`).catch(() => undefined)
       await answer?.arrayBuffer()
-      if (answer?.status === 200) return
+      if (answer?.status === 200 || (answer && !ready)) return
       await pause(50)
     }
     await this.kill()
@@ -118,6 +124,11 @@ export class Program {
     } finally {
       owner.close()
     }
+  }
+
+  /** The exit code once it has ended; undefined when a signal ended it. */
+  get ended(): Promise<number | undefined> {
+    return this.#exit
   }
 
   /** SIGTERM, as an orchestrator stops it; resolves with the exit code. */

@@ -29,14 +29,19 @@ export function numbered(count: number, from = 0): TopicRecord[] {
 export interface Watched extends AssignmentListener {
   readonly positions: Map<string, Position>
   readonly told: string[]
+  /** What paused() was told last. */
+  readonly pauses: (string | undefined)[]
 }
 
 export function watch(): Watched {
   const positions = new Map<string, Position>()
   const told: string[] = []
+  const pauses: (string | undefined)[] = []
   return {
     positions,
     told,
+    pauses,
+    paused: reason => void pauses.push(reason),
     assigned(added) {
       for (const position of added) {
         positions.set(`${position.topic}/${position.partition}`, position)

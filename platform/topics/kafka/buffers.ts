@@ -16,6 +16,8 @@ export class PartitionBuffer implements PartitionRef {
   committed: bigint
   /** Offset after the last record, as the last fetch said. */
   end: bigint
+  /** What `end` was when it was first asked for since the partition came to us. */
+  firstEnd: bigint | undefined
   /** By the monotonic clock: not to be fetched before, as the last try failed. */
   notBeforeMs = 0
   failures = 0
@@ -31,6 +33,11 @@ export class PartitionBuffer implements PartitionRef {
     this.fetchOffset = offset
     this.committed = offset
     this.end = offset
+  }
+
+  /** Whether everything that was there when the partition came to us is committed. */
+  get caughtUp(): boolean {
+    return this.firstEnd !== undefined && this.committed >= this.firstEnd
   }
 
   /** What a fetch from `fetchOffset` gave. */

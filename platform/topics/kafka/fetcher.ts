@@ -121,6 +121,7 @@ export class Fetcher {
       if (buffer.failures > 0) this.#options.recovered()
       buffer.failures = 0
       buffer.end = answer.highWatermark
+      buffer.firstEnd ??= answer.highWatermark
       buffer.add(answer.batches)
       if (buffer.bytes > 0) this.#options.arrived()
       return

@@ -33,6 +33,18 @@ export function kafkaMetrics(metrics: Metrics) {
     'group',
     'reason',
   ])
+  const rested = metrics.histogram(
+    'haetae_kafka_rebalance_seconds',
+    'How long a consumer rested while the partitions of its group were shared out',
+    [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
+    ['group'],
+  )
+  const caughtUp = metrics.histogram(
+    'haetae_kafka_catch_up_seconds',
+    'From being given partitions until all that waited in them was settled',
+    [1, 2.5, 5, 10, 30, 60, 300, 900, 3_600],
+    ['group'],
+  )
   return {
     produced(topic: string, records: number, bytes: number): void {
       requests.add({ topic, outcome: 'durable' })
@@ -40,10 +52,13 @@ export function kafkaMetrics(metrics: Metrics) {
       common.appended(topic, records, bytes)
     },
     notProduced: (topic: string, reason: string): void => requests.add({ topic, outcome: reason }),
-    rebalanced(group: string, partitions: number): void {
+    /** `seconds`: how long nothing was read for it. */
+    rebalanced(group: string, partitions: number, seconds: number): void {
+      rested.observe(seconds, { group })
       rebalances.add({ group })
       assigned.set(partitions, { group })
     },
+    caughtUp: (group: string, seconds: number): void => caughtUp.observe(seconds, { group }),
     holding: (group: string, partitions: number): void => assigned.set(partitions, { group }),
     lost: (group: string, topic: string, records: bigint): void => lost.add({ group, topic }, Number(records)),
     failed: (group: string, reason: string): void => failures.add({ group, reason }),

@@ -4,6 +4,7 @@ import type { Appended, Refused, TopicRecord } from '../contract.ts'
 import { partitionOf } from '../partition.ts'
 import { placeOf } from '../place.ts'
 import { recordBytes } from './batch.ts'
+import { explained } from './explain.ts'
 import type { KafkaFailure } from './failures.ts'
 import { asFailure } from './failures.ts'
 import { pauseMs } from './pause.ts'
@@ -29,6 +30,12 @@ const DELIVERY_MS = 30_000
 /** What became of a record that is not durable: undefined to send it again, a reason when that is of no use. */
 type Undone = ReadonlyMap<number, string | undefined>
 
+/** What became of a piece. `failure`: why records of it are to be sent again. */
+interface Outcome {
+  readonly undone: Undone
+  readonly failure: KafkaFailure | undefined
+}
+
 /** Records of a request before `confirmed` are durable or refused; the others are not. */
 interface Stopped {
   readonly failure: KafkaFailure
@@ -41,7 +48,7 @@ interface Piece {
   /** Their positions in the append. */
   readonly positions: number[]
   bytes: number
-  readonly done: (undone: Undone) => void
+  readonly done: (outcome: Outcome) => void
 }
 
 /**
@@ -60,7 +67,7 @@ export class Producer {
   }
 
   async append(topic: string, partitions: number, records: readonly TopicRecord[]): Promise<Appended> {
-    const settled: Promise<Undone>[] = []
+    const settled: Promise<Outcome>[] = []
     for (const [partition, pieces] of this.#pieces(partitions, records, settled)) {
       const name = placeOf({ topic, partition })
       let lane = this.#lanes.get(name)
@@ -72,14 +79,21 @@ export class Producer {
     }
     const retry: number[] = []
     const refused: Refused[] = []
-    for (const undone of await Promise.all(settled)) {
+    let paused: string | undefined
+    for (const { undone, failure } of await Promise.all(settled)) {
+      if (failure?.cure === 'unauthorised') paused ??= explained(failure, `writing to ${topic}`).message
       for (const [index, reason] of undone) {
         if (reason === undefined) retry.push(index)
         else refused.push({ index, reason })
       }
     }
     retry.sort((a, b) => a - b)
-    return refused.length === 0 ? { retry, repeated: false } : { retry, refused, repeated: false }
+    return {
+      retry,
+      ...(refused.length === 0 ? {} : { refused }),
+      ...(paused === undefined ? {} : { paused }),
+      repeated: false,
+    }
   }
 
   /** Resolves when everything appended is settled. */
@@ -87,7 +101,7 @@ export class Producer {
     for (const lane of this.#lanes.values()) await lane.running
   }
 
-  #pieces(partitions: number, records: readonly TopicRecord[], settled: Promise<Undone>[]): Map<number, Piece[]> {
+  #pieces(partitions: number, records: readonly TopicRecord[], settled: Promise<Outcome>[]): Map<number, Piece[]> {
     const byPartition = new Map<number, Piece[]>()
     for (const [position, record] of records.entries()) {
       const { key } = record
@@ -97,7 +111,7 @@ export class Producer {
       const bytes = recordBytes(record)
       let piece = pieces.at(-1)
       if (!piece || piece.bytes + bytes > this.#options.bytesMax) {
-        const { promise, resolve } = Promise.withResolvers<Undone>()
+        const { promise, resolve } = Promise.withResolvers<Outcome>()
         settled.push(promise)
         piece = { records: [], positions: [], bytes: 0, done: resolve }
         pieces.push(piece)
@@ -169,7 +183,7 @@ class Lane {
         const reason = refused.get(first + index)
         if (reason !== undefined || first + index >= confirmed) undone.set(position, reason)
       }
-      done(undone)
+      done({ undone, failure: stopped?.failure })
       first += positions.length
     }
     return stopped?.failure
@@ -217,9 +231,10 @@ class Lane {
   }
 
   /** Behind what failed nothing may pass: records of a key stay in order. The first failure of a row is said. */
-  #giveBack({ message, reason, cure }: KafkaFailure): void {
+  #giveBack(failure: KafkaFailure): void {
+    const { message, reason, cure } = failure
     for (const { positions, done } of this.#waiting.splice(0)) {
-      done(new Map(positions.map(position => [position, undefined])))
+      done({ undone: new Map(positions.map(position => [position, undefined])), failure })
     }
     if (this.#failing) return
     this.#failing = true

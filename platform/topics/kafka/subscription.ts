@@ -39,6 +39,9 @@ export class KafkaSubscription implements Subscription {
   readonly #fetcher: Fetcher
   readonly #begun = Promise.withResolvers<void>()
   #suspended = true
+  /** By the monotonic clock, since when nothing is read, and since when we have what was shared out last. */
+  #suspendedMs: number
+  #catchingUpMs: number | undefined
   #failure: HaetaeError | undefined
   #closing: Promise<void> | undefined
   readonly #bell = new Bell()
@@ -49,6 +52,7 @@ export class KafkaSubscription implements Subscription {
   constructor(options: SubscribeOptions, parts: SubscriptionParts) {
     this.#options = options
     this.#parts = parts
+    this.#suspendedMs = parts.clock.monotonicMs()
     const { group, topics, reader = '' } = options
     const { cluster, clock, times } = parts
     this.#member = new Member({
@@ -62,6 +66,7 @@ export class KafkaSubscription implements Subscription {
         assigned: share => this.#assigned(share),
         suspended: () => {
           this.#suspended = true
+          this.#suspendedMs = clock.monotonicMs()
         },
         troubled: failure => this.#troubled(failure),
         failed: failure => this.#fail(explained(failure, `group ${group}`)),
@@ -120,6 +125,7 @@ export class KafkaSubscription implements Subscription {
       throw explained(thrown, `group ${group}: storing the position`)
     }
     for (const [index, { offset }] of positions.entries()) owned[index]!.committed = offset
+    this.#lookWhetherCaughtUp()
   }
 
   close(): Promise<void> {
@@ -148,15 +154,23 @@ export class KafkaSubscription implements Subscription {
     const kept = this.#keep(continued ? partitions : [])
     const added = partitions.filter(ref => !this.#buffers.get(ref))
     const positions = await patiently(clock, () => this.#positions(added, generation))
-    measure.rebalanced(group, partitions.length)
+    measure.rebalanced(group, partitions.length, (clock.monotonicMs() - this.#suspendedMs) / 1000)
     if (this.#closing) return
     this.#recovered()
     if (positions.length > 0) listener.assigned(positions)
     this.#buffers.set([...kept, ...positions.map(position => new PartitionBuffer(position, position.offset))])
     this.#suspended = false
+    if (positions.length > 0) this.#catchingUpMs = clock.monotonicMs()
     this.#begun.resolve()
     this.#fetcher.pump()
     this.#bell.ring()
+  }
+
+  #lookWhetherCaughtUp(): void {
+    const since = this.#catchingUpMs
+    if (since === undefined || !this.#buffers.list.every(({ caughtUp }) => caughtUp)) return
+    this.#catchingUpMs = undefined
+    this.#parts.measure.caughtUp(this.#options.group, (this.#parts.clock.monotonicMs() - since) / 1000)
   }
 
   /** Everything else is taken from us. */
@@ -217,6 +231,7 @@ export class KafkaSubscription implements Subscription {
 
   #recovered(): void {
     this.#said.clear()
+    this.#options.listener.paused?.(undefined)
     this.#missingSinceMs = undefined
   }
 
@@ -234,6 +249,7 @@ export class KafkaSubscription implements Subscription {
     this.#said.add(failure.reason)
     const fields = { group, reason: failure.reason, error: failure.message }
     if (failure.cure === 'unauthorised') {
+      this.#options.listener.paused?.(explained(failure, `group ${group}`).message)
       log.error('Kafka refuses our credentials or the right to read: reading pauses until that is mended', fields)
     } else log.warn('Kafka cannot be read at the moment and is tried again', fields)
   }

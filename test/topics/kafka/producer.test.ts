@@ -191,3 +191,15 @@ describe('the limit of the broker', () => {
     expect((await producer.append('t', 1, records)).retry).toEqual([4, 5, 6, 7])
   })
 })
+
+test('why records wait for a person is said with them, also for what was queued behind', async () => {
+  const refused = new KafkaFailure('TOPIC_AUTHORIZATION_FAILED', 'unauthorised')
+  let may = false
+  const { producer } = producerOf(() => {
+    if (!may) throw refused
+  })
+  const paused = expect.stringMatching(/writing to t: .*TOPIC_AUTHORIZATION_FAILED.*ACLs/)
+  expect(await producer.append('t', 1, numbered(2))).toEqual({ retry: [0, 1], paused, repeated: false })
+  may = true
+  expect(await producer.append('t', 1, numbered(2))).toEqual({ retry: [], repeated: false })
+})

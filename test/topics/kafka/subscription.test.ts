@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { type Log, silentLog } from '../../../platform/log.ts'
-import { createMetrics } from '../../../platform/metrics.ts'
+import { createMetrics, type Metrics } from '../../../platform/metrics.ts'
 import type { Position } from '../../../platform/topics/contract.ts'
 import { kafkaMetrics } from '../../../platform/topics/kafka/measures.ts'
 import { KafkaSubscription } from '../../../platform/topics/kafka/subscription.ts'
@@ -15,6 +15,7 @@ interface Opened {
   readonly clock: FakeClock
   readonly listener: Watched
   readonly errors: string[]
+  readonly metrics: Metrics
   readonly subscription: KafkaSubscription
 }
 
@@ -28,9 +29,10 @@ async function begin(broker = new GroupBroker()): Promise<Opened> {
   const listener = watch()
   const errors: string[] = []
   const log: Log = { ...silentLog, error: message => void errors.push(message) }
-  const parts = { cluster: broker, clock, log, measure: kafkaMetrics(createMetrics()), times: TIMES }
+  const metrics = createMetrics()
+  const parts = { cluster: broker, clock, log, measure: kafkaMetrics(metrics), times: TIMES }
   const subscription = new KafkaSubscription({ ...options('t'), listener }, parts)
-  const all = { broker, clock, listener, errors, subscription }
+  const all = { broker, clock, listener, errors, metrics, subscription }
   opened.push(all)
   await subscription.start()
   return all
@@ -133,11 +135,50 @@ test('what only a person can mend ends polling with a reason, and is said', asyn
 test('a right to read that is missing is said once, pauses, and goes on when it is given', async () => {
   const broker = new GroupBroker()
   broker.fetchCode = 29
-  const { clock, subscription, errors } = await begin(broker)
+  const { clock, subscription, errors, listener } = await begin(broker)
   await clock.advance(12_000)
   expect(errors).toEqual([expect.stringContaining('right to read')])
+  expect(listener.pauses.at(-1)).toMatch(/TOPIC_AUTHORIZATION_FAILED.*check HAETAE_KAFKA_\* and the ACLs/)
   expect(broker.fetches).toBeLessThan(5)
   broker.fetchCode = 0
   await clock.advance(6_000)
   expect((await subscription.poll(soon()))?.records).toHaveLength(10)
+  expect(listener.pauses.at(-1)).toBeUndefined()
+})
+
+test('a right on the group that is taken away is said as what pauses, and reading goes on when it is given back', async () => {
+  const { broker, clock, subscription, listener } = await begin()
+  broker.joinCode = 30
+  broker.heartbeatCode = 30
+  await clock.advance(TIMES.heartbeatMs)
+  expect(listener.pauses.at(-1)).toMatch(/GROUP_AUTHORIZATION_FAILED/)
+  expect(await subscription.poll(soon())).toBeUndefined()
+  broker.joinCode = 0
+  await clock.advance(10_000)
+  expect(listener.pauses.at(-1)).toBeUndefined()
+  expect((await subscription.poll(soon()))?.records).toHaveLength(10)
+})
+
+test('how long a group rested for a new share, and how long it took to settle what waited in it, are measured', async () => {
+  const { broker, clock, metrics, subscription } = await begin()
+  for (const _ of [0, 1]) await subscription.poll(soon())
+  await clock.advance(4_000)
+  await subscription.commit([position(0, 10n)])
+  expect(await metrics.expose()).not.toMatch(/^haetae_kafka_catch_up_seconds_count\{/m)
+  await clock.advance(3_000)
+  await subscription.commit([position(1, 10n)])
+  expect(await metrics.expose()).toMatch(/^haetae_kafka_catch_up_seconds_sum\{.*\} 7$/m)
+
+  const gate = Promise.withResolvers<void>()
+  broker.gate = gate.promise
+  broker.heartbeatCode = 27
+  await clock.advance(TIMES.heartbeatMs)
+  await clock.advance(2_000)
+  gate.resolve()
+  await expect.poll(() => metrics.expose()).toMatch(/^haetae_kafka_rebalances_total\{.*\} 2$/m)
+  const text = await metrics.expose()
+  // From the heartbeat that said so, at 7.5 s, to the share at 10.5 s.
+  expect(text).toMatch(/^haetae_kafka_rebalance_seconds_sum\{.*\} 3$/m)
+  // Nothing new was shared out: there is nothing to catch up with.
+  expect(text).toMatch(/^haetae_kafka_catch_up_seconds_count\{.*\} 1$/m)
 })

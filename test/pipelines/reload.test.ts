@@ -1,0 +1,179 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { askReload } from '../../pipelines/control.ts'
+import { loadPipeline, type PipelineConfig } from '../../pipelines/load.ts'
+import { type Running, startProcess } from '../../pipelines/process.ts'
+import { revisionOf } from '../../pipelines/revision.ts'
+import { readSettings, type Settings } from '../../pipelines/settings.ts'
+import { freePorts } from '../support/free-ports.ts'
+import { temporary } from '../support/pipelines.ts'
+
+let folder: string
+let settings: Settings
+let running: Running | undefined
+const files = new Map<string, string>()
+
+beforeEach(() => {
+  folder = temporary()
+  settings = readSettings({
+    HAETAE_STATE: join(folder, 'state'),
+    HAETAE_STATUS_PORT: '0',
+    HAETAE_LOG_LEVEL: 'fatal',
+  })
+  files.clear()
+})
+afterEach(async () => {
+  running?.stop()
+  await running?.done.catch(() => undefined)
+  running = undefined
+})
+
+/** Writes a pipeline file, as an editor or a ConfigMap does while the process runs. */
+function write(name: string, rest: string): void {
+  files.set(name, join(folder, `${name}.yaml`))
+  writeFileSync(files.get(name)!, `pipeline: ${name}\n${rest}`)
+}
+
+const load = (): PipelineConfig[] => [...files.values()].map(file => loadPipeline(file, { KEY: 'k' }))
+
+async function start(): Promise<Running> {
+  running = await startProcess(load(), settings, { load })
+  await expect.poll(() => running!.health.missing()).toEqual([])
+  return running
+}
+
+const topicSink = 'sinks: [{ type: topic, topic: t, kinds: [waf], partitions: 1 }]\n'
+const http = (port: number): string =>
+  `source: { type: http, port: ${port}, accessKey: { file: ${join(folder, 'key')} }, kinds: [waf] }\n${topicSink}`
+const reading = (target: string): string =>
+  `source: { type: topic, topic: t, kind: waf, commitMs: 10 }\nstages: [{ type: redact }]\nsinks: [{ type: file, path: ${join(folder, target)} }]\n`
+
+async function readyz(): Promise<unknown> {
+  return (await fetch(`${running!.status.url}/readyz`)).json()
+}
+
+async function lines(target: string): Promise<readonly string[]> {
+  return readFileSync(join(folder, target), 'utf8').split('\n').filter(Boolean)
+}
+
+async function put(...bodies: readonly string[]): Promise<void> {
+  const topics = await running!.runtime.topics()
+  const records = bodies.map(body => ({ key: 'k', value: Buffer.from(body), timeMs: Date.now() }))
+  expect((await topics.append('t', records)).retry).toEqual([])
+}
+
+async function two(): Promise<number> {
+  const [port = 0] = await freePorts(1)
+  writeFileSync(join(folder, 'key'), 'secret-key')
+  write('ingest', http(port))
+  write('copy', reading('a.ndjson'))
+  await start()
+  return port
+}
+
+describe('reload', () => {
+  test('applies what changed: events that were read go to the old sink, those that follow to the new one, none twice', async () => {
+    await two()
+    await put('{"n":1}', '{"n":2}')
+    await expect.poll(() => lines('a.ndjson')).toHaveLength(2)
+    const before = revisionOf(load())
+    write('copy', reading('b.ndjson'))
+    const [answer] = await running!.reload()
+    expect(answer).toMatchObject({ valid: true, applied: true, message: `${before} was replaced` })
+    expect(answer!.revision).toBe(revisionOf(load()))
+    expect(answer!.revision).not.toBe(before)
+    expect(await readyz()).toEqual({ ready: true, revision: answer!.revision })
+    await put('{"n":3}')
+    await expect.poll(() => lines('b.ndjson')).toHaveLength(1)
+    expect(await lines('a.ndjson')).toHaveLength(2)
+  })
+
+  test('leaves the pipelines alone whose configuration is the same', async () => {
+    const port = await two()
+    const socket = await fetch(`http://127.0.0.1:${port}/ingest/waf`, { method: 'POST', body: '' })
+    expect(socket.status).toBe(401)
+    write('copy', reading('b.ndjson'))
+    const listener = running!.health.pipelines.find(({ name }) => name === 'ingest')
+    await running!.reload()
+    // The very same object: it was not registered anew.
+    expect(running!.health.pipelines.find(({ name }) => name === 'ingest')).toBe(listener)
+  })
+
+  test('with files that are invalid the old configuration goes on, and the answer names file, line and key', async () => {
+    await two()
+    const before = revisionOf(load())
+    write('copy', `${reading('b.ndjson')}colour: red\n`)
+    const [answer] = await running!.reload()
+    expect(answer).toMatchObject({ valid: false, applied: false, revision: before })
+    expect(answer!.message).toMatch(/copy\.yaml:5:1: .*colour/)
+    await put('{"n":1}')
+    await expect.poll(() => lines('a.ndjson')).toHaveLength(1)
+    expect(await running!.runtime.metrics.expose()).toMatch(/^haetae_config_reloads_total\{outcome="invalid"\} 1$/m)
+  })
+
+  test('with a port that somebody else has the old configuration is started again, and the answer says why', async () => {
+    const port = await two()
+    const before = revisionOf(load())
+    const other = createServer()
+    await new Promise<void>(resolve => other.listen(0, '127.0.0.1', resolve))
+    const taken = (other.address() as { port: number }).port
+    write('ingest', http(taken))
+    const [answer] = await running!.reload()
+    expect(answer).toMatchObject({ valid: true, applied: false, revision: before })
+    expect(answer!.message).toMatch(new RegExp(`${taken}`))
+    await expect.poll(() => running!.health.missing()).toEqual([])
+    const again = await fetch(`http://127.0.0.1:${port}/ingest/waf`, { method: 'POST', body: '' })
+    expect(again.status).toBe(401)
+    other.close()
+  })
+
+  test('starts pipelines that are new and ends those that are gone', async () => {
+    await two()
+    write('other', reading('other.ndjson'))
+    files.delete('copy')
+    const [answer] = await running!.reload()
+    expect(answer).toMatchObject({ applied: true, pipelines: ['ingest', 'other'] })
+    await expect.poll(() => running!.health.missing()).toEqual([])
+    expect(running!.health.pipelines.map(({ name, state }) => [name, state])).toEqual([
+      ['ingest', 'running'],
+      ['other', 'running'],
+    ])
+  })
+
+  test('of what did not change does nothing and says so; comments and order are no change', async () => {
+    await two()
+    write('copy', `# a comment\n${reading('a.ndjson')}`)
+    expect(await running!.reload()).toMatchObject([{ valid: true, applied: true, message: 'nothing has changed' }])
+  })
+
+  test('asked for over the control socket, twice at once, is done one after the other', async () => {
+    await two()
+    write('copy', reading('b.ndjson'))
+    const answers = (await Promise.all([askReload(settings.stateFolder), askReload(settings.stateFolder)])).flat()
+    expect(answers.map(({ message }) => message).sort()).toEqual([
+      expect.stringMatching(/was replaced$/),
+      'nothing has changed',
+    ])
+  })
+
+  test('while the process stops is not applied, and the process ends', async () => {
+    await two()
+    write('copy', reading('b.ndjson'))
+    const reloading = running!.reload()
+    running!.stop()
+    await running!.done
+    expect((await reloading)[0]!.applied).toBe(false)
+  })
+})
+
+test('the revision is that of the content: equal for equal configuration, another for any change', () => {
+  write('copy', reading('a.ndjson'))
+  const first = revisionOf(load())
+  expect(first).toMatch(/^[0-9a-f]{12}$/)
+  write('copy', `${reading('a.ndjson')}deliveriesMax: 32\n`)
+  expect(revisionOf(load())).toBe(first)
+  write('copy', `${reading('a.ndjson')}deliveriesMax: 31\n`)
+  expect(revisionOf(load())).not.toBe(first)
+})
