@@ -91,7 +91,7 @@ function factsOf(alert: Alert, labels: ReadonlyMap<string, Labelled>): AlertFact
   }
 }
 
-async function run(count: number, seed: number): Promise<{ records: Labelled[]; found: AlertFacts[] }> {
+export async function run(count: number, seed: number): Promise<{ records: Labelled[]; found: AlertFacts[] }> {
   const detect = await Half.open('detect')
   const correlate = await Half.open('correlate')
   const startMs = Math.floor(Date.now() / HOUR_MS) * HOUR_MS - 25 * HOUR_MS
@@ -125,7 +125,7 @@ async function run(count: number, seed: number): Promise<{ records: Labelled[]; 
 /** Alerts of these levels are meant to be acted on; the others are context. */
 const SERIOUS: readonly Alert['severity'][] = ['medium', 'high', 'critical']
 
-function report(records: readonly Labelled[], found: readonly AlertFacts[]) {
+export function report(records: readonly Labelled[], found: readonly AlertFacts[]) {
   const serious = found.filter(({ severity }) => SERIOUS.includes(severity))
   const names = [...new Set(records.map(({ of }) => of))].filter(name => name !== undefined)
   const episodes = names.map(name => {
