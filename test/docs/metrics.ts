@@ -20,23 +20,28 @@ export const labelBounds: Readonly<Record<string, string>> = {
   group: 'consumer groups of the pipeline files',
   how: '`written` or `found`',
   intentional: '`true`',
-  outcome: '`durable`, or error names of the Kafka protocol; what came of a reload',
+  method: 'methods of the Slack API that we call',
+  outcome: 'closed set of what counts it: `durable` or error names of the Kafka protocol; answers of Slack or WAF; what came of a reload',
   pipeline: 'pipeline files of the process',
+  place: 'WAFs that are written to',
   reason: 'codes of dead letters, or error names of the Kafka protocol',
   result: 'closed set of the sink, HTTP status codes',
   route: 'the routes of the http source',
   rule: 'rules that run',
+  seen: '`first` or `again`',
   sink: 'components of the pipeline file',
   stage: 'components of the pipeline file',
   state: 'closed set of the component',
   status: 'HTTP status codes the source answers with',
   topic: 'topics of the pipeline files',
+  type: 'types of decisions',
+  what: 'what an audit record can say',
 }
 
 const BEGIN = '<!-- metrics: written by `npm run docs`, change the code and not this -->'
 const END = '<!-- metrics: end -->'
 const root = fileURLToPath(new URL('../../', import.meta.url))
-const FOLDERS = ['platform', 'engine', 'sources', 'enrichers', 'detections', 'sinks', 'pipelines']
+const FOLDERS = ['platform', 'engine', 'sources', 'enrichers', 'detections', 'sinks', 'response', 'pipelines']
 /** Where each family is explained: by the beginning of the name after `haetae_`. */
 const families: readonly (readonly [title: string, pattern: RegExp])[] = [
   ['Topics and consumers', /^(topic|kafka)_/],
@@ -44,6 +49,7 @@ const families: readonly (readonly [title: string, pattern: RegExp])[] = [
   ['OpenSearch', /^opensearch_/],
   ['Lake', /^lake_/],
   ['Stages and detectors', /^(geoip|redact|dedupe|rule|rules|drop)_/],
+  ['Response', /^(block|decisions|holds|incident|incidents|ip_set|keys|waf)_/],
   ['Pipelines and process', /^/],
 ]
 
