@@ -21,7 +21,8 @@ export const labelBounds: Readonly<Record<string, string>> = {
   how: '`written` or `found`',
   intentional: '`true`',
   method: 'methods of the Slack API that we call',
-  outcome: 'closed set of what counts it: `durable` or error names of the Kafka protocol; answers of Slack or WAF; what came of a reload',
+  outcome:
+    'closed set of what counts it: `durable` or error names of the Kafka protocol; answers of Slack or WAF; what came of a reload',
   pipeline: 'pipeline files of the process',
   place: 'WAFs that are written to',
   reason: 'codes of dead letters, or error names of the Kafka protocol',
