@@ -21,8 +21,8 @@ export interface Meters {
 const LATENCY_MS = [100, 250, 500, 1_000, 1_500, 2_000, 3_000, 5_000, 10_000, 30_000, 60_000, 300_000]
 
 export function metersOf({ metrics, pipeline }: Pick<Deps, 'metrics' | 'pipeline'>): Meters {
-  const labelled = (counter: Counter): Counter => ({ add: (labels, by) => counter.add({ pipeline, ...labels }, by) })
-  const levelled = (each: Gauge): Gauge => ({ set: (value, labels) => each.set(value, { pipeline, ...labels }) })
+  const ofPipeline = (each: Counter): Counter => ({ add: (labels, by) => each.add({ pipeline, ...labels }, by) })
+  const levelOf = (each: Gauge): Gauge => ({ set: (value, labels) => each.set(value, { pipeline, ...labels }) })
   const latency = metrics.histogram(
     'haetae_block_latency_ms',
     'From the arrival of a record to the acknowledged block that it caused',
@@ -30,9 +30,9 @@ export function metersOf({ metrics, pipeline }: Pick<Deps, 'metrics' | 'pipeline
     ['pipeline', 'place'],
   )
   const counter = (name: string, help: string, labels: readonly string[]) =>
-    labelled(metrics.counter(name, help, ['pipeline', ...labels]))
+    ofPipeline(metrics.counter(name, help, ['pipeline', ...labels]))
   const gauge = (name: string, help: string, labels: readonly string[]) =>
-    levelled(metrics.gauge(name, help, ['pipeline', ...labels]))
+    levelOf(metrics.gauge(name, help, ['pipeline', ...labels]))
   return {
     decisions: counter('haetae_block_decisions_total', 'Requests to block or release, by what came of them', [
       'type',

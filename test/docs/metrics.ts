@@ -20,23 +20,23 @@ export const labelBounds: Readonly<Record<string, string>> = {
   group: 'consumer groups of the pipeline files',
   how: '`written` or `found`',
   intentional: '`true`',
-  method: 'methods of the Slack API that we call',
+  method: 'methods of the Slack API that the sink calls',
   outcome:
-    'closed set of what counts it: `durable` or error names of the Kafka protocol; answers of Slack or WAF; what came of a reload',
+    '`durable`, or error names of the Kafka protocol; what came of a reload, a request to block, a call of Slack',
+  place: 'scope and Region of the IP sets',
   pipeline: 'pipeline files of the process',
-  place: 'WAFs that are written to',
   reason: 'codes of dead letters, or error names of the Kafka protocol',
   result: 'closed set of the sink, HTTP status codes',
   route: 'the routes of the http source',
   rule: 'rules that run',
-  seen: '`first` or `again`',
   sink: 'components of the pipeline file',
   stage: 'components of the pipeline file',
   state: 'closed set of the component',
   status: 'HTTP status codes the source answers with',
+  seen: '`first` or `again`',
   topic: 'topics of the pipeline files',
-  type: 'types of decisions',
-  what: 'what an audit record can say',
+  type: 'closed set: what a decision asks for',
+  what: '`key_disabled`, `key_refused`, `key_failed`',
 }
 
 const BEGIN = '<!-- metrics: written by `npm run docs`, change the code and not this -->'
@@ -49,8 +49,8 @@ const families: readonly (readonly [title: string, pattern: RegExp])[] = [
   ['Receiving', /^http_/],
   ['OpenSearch', /^opensearch_/],
   ['Lake', /^lake_/],
+  ['Incidents, blocks and Slack', /^(block|holds|waf|ip_set|keys|decisions|incident|incidents|slack)_/],
   ['Stages and detectors', /^(geoip|redact|dedupe|rule|rules|drop)_/],
-  ['Response', /^(block|decisions|holds|incident|incidents|ip_set|keys|waf)_/],
   ['Pipelines and process', /^/],
 ]
 
