@@ -74,24 +74,6 @@ describe('a correlation by client', () => {
     expect(detected(detector, [one!, one!, two!, one!, two!])).toEqual([])
   })
 
-  test('counts sample records apart: what is made up never completes what is real', async () => {
-    const detector = await detectorOf([pathRule('login'), byClient()])
-    const events = await requests(5)
-    for (const at of [0, 1, 3]) {
-      const { metadata } = events[at]!.body
-      events[at]!.body.metadata = { ...metadata!, labels: ['haetae:sample'] }
-    }
-    const samples = (alerts: readonly Alert[]) =>
-      alerts.map(({ body }) => (body.unmapped?.['haetae'] as JsonObject)['sample'])
-    const [madeUp, ...others] = detected(detector, events)
-    expect(others).toEqual([])
-    expect(samples([madeUp!])).toEqual([true])
-    const [real, ...more] = detected(detector, await requests(1, { n: 999_999 } as never))
-    expect(more).toEqual([])
-    expect(samples([real!])).toEqual([false])
-    expect(real!.id).not.toBe(madeUp!.id)
-  })
-
   test('silences its rule, unless it says that the rule shall alert, too', async () => {
     const silent = await detectorOf([pathRule('login'), byClient()])
     const told = await detectorOf([pathRule('login'), byClient({ generate: true })])
