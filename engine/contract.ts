@@ -193,6 +193,8 @@ export interface Deps {
   readonly positions: Positions
   /** Says why a component does nothing until a person acts, undefined when it goes on: /readyz shows it. Absent where nobody asks. */
   readonly paused?: (component: string, reason: string | undefined) => void
+  /** Asks a person something while the component goes on; undefined when it is decided. /readyz and the status page show it, and stay ready. */
+  readonly asks?: (component: string, question: string | undefined) => void
   /** For sinks that find out late (Verdict.later) that an event cannot be stored. Resolves when durable. */
   deadLetter(rejected: readonly DeadLetter[]): Promise<void>
 }

@@ -25,6 +25,8 @@ export interface Runtime {
   readonly topics: () => Promise<Topics>
   /** Why a component of a pipeline does nothing until a person acts; undefined when it goes on. */
   readonly paused?: (pipeline: string, component: string, reason: string | undefined) => void
+  /** What a component asks of a person while it goes on; undefined when that is decided. */
+  readonly asks?: (pipeline: string, component: string, question: string | undefined) => void
 }
 
 /** A pipeline with every component open. */
@@ -114,6 +116,7 @@ function depsOf(config: PipelineConfig, runtime: Runtime, log: Log, state: Pipel
     topics: runtime.topics,
     positions: noPositions(config.name),
     paused: (component, reason) => runtime.paused?.(config.name, component, reason),
+    asks: (component, question) => runtime.asks?.(config.name, component, question),
     async deadLetter(letters) {
       await writeDeadLetters(state.deadLetter, letters, {
         clock,

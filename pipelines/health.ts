@@ -18,6 +18,8 @@ export class Health {
   readonly #pipelines = new Map<string, PipelineHealth>()
   /** Why a component of a pipeline is paused, by pipeline and component. */
   readonly #paused = new Map<string, Map<string, string>>()
+  /** What components ask of a person, by pipeline and component. */
+  readonly #questions = new Map<string, Map<string, string>>()
   readonly #notices: string[] = []
   readonly #log: Log
 
@@ -29,6 +31,7 @@ export class Health {
   /** It begins, or begins anew: what its components waited for before is of no interest. */
   register(name: string, readsFrom: string, writesTo: string): void {
     this.#paused.delete(name)
+    this.#questions.delete(name)
     this.#pipelines.set(name, { name, state: 'starting', detail: undefined, readsFrom, writesTo })
   }
 
@@ -36,6 +39,7 @@ export class Health {
   forget(name: string): void {
     this.#pipelines.delete(name)
     this.#paused.delete(name)
+    this.#questions.delete(name)
   }
 
   set(name: string, state: Exclude<PipelineState, 'paused'>, detail?: string): void {
@@ -47,10 +51,19 @@ export class Health {
 
   /** A component does nothing until a person acts, or cannot start yet; undefined: it goes on. Who calls says it in the log. */
   paused(name: string, component: string, reason: string | undefined): void {
-    const components = this.#paused.get(name) ?? new Map<string, string>()
-    this.#paused.set(name, components)
-    if (reason === undefined) components.delete(component)
-    else components.set(component, reason)
+    note(this.#paused, name, component, reason)
+  }
+
+  /** A component asks a person something, and goes on meanwhile: whoever could make it ask must not make the process unready. */
+  asks(name: string, component: string, question: string | undefined): void {
+    note(this.#questions, name, component, question)
+  }
+
+  /** What is to be decided, as `pipeline component: question`. */
+  get questions(): readonly string[] {
+    return [...this.#questions].flatMap(([name, components]) =>
+      [...components].map(([component, question]) => `${name} ${component}: ${question}`),
+    )
   }
 
   /** A line for people, shown at the top of the status page. */
@@ -86,4 +99,16 @@ export class Health {
   failed(): boolean {
     return this.pipelines.some(({ state }) => state === 'failed')
   }
+}
+
+function note(
+  notes: Map<string, Map<string, string>>,
+  name: string,
+  component: string,
+  text: string | undefined,
+): void {
+  const components = notes.get(name) ?? new Map<string, string>()
+  notes.set(name, components)
+  if (text === undefined) components.delete(component)
+  else components.set(component, text)
 }

@@ -62,6 +62,7 @@ export async function startProcess(
     clock: systemClock,
     topics: () => topics.get(),
     paused: (pipeline, component, reason) => health.paused(pipeline, component, reason),
+    asks: (pipeline, component, question) => health.asks(pipeline, component, question),
   }
   const closing: (() => Promise<void>)[] = [() => topics.close()]
   const close = async (): Promise<void> => {

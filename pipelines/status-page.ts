@@ -38,7 +38,7 @@ export function renderStatus(data: StatusData): string {
 <style>${STYLE}</style></head><body>
 <header><h1>Haetae <span lang="ko">해태</span></h1>
 <p class="${missing.length === 0 ? 'good' : 'bad'}">${missing.length === 0 ? 'All pipelines run.' : cell(missing.join(' · '))}</p></header>
-${health.notices.map(text => `<p class="notice">${cell(text)}</p>`).join('\n')}
+${[...health.notices, ...health.questions].map(text => `<p class="notice">${cell(text)}</p>`).join('\n')}
 <section class="tiles">
 ${tile('events since the start', recent.total)}
 ${refused.length === 0 ? tile('blocked', 0) : refused.map(([name, count]) => tile(name.toLowerCase(), count)).join('\n')}

@@ -20,13 +20,15 @@ export interface StatusOptions extends PagesOptions {
 /** Throws LISTEN_FAILED when the address is not to be had. */
 export function serveStatus(options: StatusOptions): Promise<StatusServer> {
   const { health, metrics } = options
-  const unready = (): Page => jsonPage(503, { ready: false, revision: options.revision(), missing: health.missing() })
+  const asks = (): object => (health.questions.length > 0 ? { asks: health.questions } : {})
+  const unready = (): Page =>
+    jsonPage(503, { ready: false, revision: options.revision(), missing: health.missing(), ...asks() })
   return servePages(options, {
     status: () => page(options),
     healthz: () => Promise.resolve(health.failed() ? unready() : jsonPage(200, { ok: true })),
     async readyz() {
       if (health.missing().length > 0) return unready()
-      return jsonPage(200, { ready: true, revision: options.revision(), ...(await geoipOf(options)) })
+      return jsonPage(200, { ready: true, revision: options.revision(), ...asks(), ...(await geoipOf(options)) })
     },
     metrics: () => metrics.expose(),
   })

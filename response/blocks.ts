@@ -155,6 +155,7 @@ async function openBlocks(given: Config, deps: Deps): Promise<Sink> {
       meters: metersOf(deps),
       random: () => crypto.getRandomValues(new Uint32Array(1))[0]! / 2 ** 32,
       paused: reason => deps.paused?.('blocks', reason),
+      asks: question => deps.asks?.('blocks', question),
     })
   return new BlockSink(`${given.topic}/0`, newOwner, places, deps)
 }

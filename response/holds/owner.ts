@@ -27,6 +27,8 @@ export interface OwnerOptions {
   readonly meters: Meters
   readonly random: () => number
   readonly paused: (reason: string | undefined) => void
+  /** What a person is to decide; nothing waits for it but new blocks by detections. */
+  readonly asks: (question: string | undefined) => void
 }
 
 interface Known {
@@ -86,6 +88,7 @@ export class Owner {
     await this.#running
     await this.#turn.catch(() => undefined)
     this.#options.paused(undefined)
+    this.#options.asks(undefined)
   }
 
   /** Resolves when what came of them is durable; rejects when it may not be: the same requests may then be applied again. */
@@ -212,7 +215,10 @@ export class Owner {
     this.#mark(known)
     for (const [state, count] of Object.entries(counts)) meters.holds.set(count, { state })
     meters.tripped.set(ledger.budget?.tripped ? 1 : 0)
-    this.#paused('budget', ledger.budget?.tripped && 'the block budget is tripped: `haetae decisions resume` goes on')
+    this.#options.asks(
+      ledger.budget?.tripped &&
+        'the block budget is tripped, detections block nothing more: `haetae decisions resume` goes on',
+    )
     return isChanged
   }
 

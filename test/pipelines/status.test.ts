@@ -263,3 +263,18 @@ test('an old GeoIP database is said on the page and by readyz, which stays ready
   expect(ready.status).toBe(200)
   expect(JSON.parse(ready.body)).toEqual({ ready: true, revision, geoip: ['the database is 90 days old'] })
 })
+
+test('what a component asks of a person is on the page and in readyz, which stays ready; and is gone once it is decided', async () => {
+  const { health, server } = await start()
+  health.register('block', 'topic decisions', 'blocks')
+  health.set('block', 'running')
+  health.asks('block', 'blocks', 'the budget is tripped')
+  const ready = await get(`${server.url}/readyz`)
+  expect([ready.status, JSON.parse(ready.body)]).toEqual([
+    200,
+    expect.objectContaining({ ready: true, asks: ['block blocks: the budget is tripped'] }),
+  ])
+  expect((await get(`${server.url}/`)).body).toContain('the budget is tripped')
+  health.asks('block', 'blocks', undefined)
+  expect(JSON.parse((await get(`${server.url}/readyz`)).body)).not.toHaveProperty('asks')
+})

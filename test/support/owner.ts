@@ -70,6 +70,7 @@ export class OwnerBench {
   readonly neverBlock: NeverBlock
   readonly #options: BenchOptions
   pausedBy: string | undefined
+  asked: string | undefined = undefined
   owner: Owner
 
   constructor(options: BenchOptions = {}) {
@@ -105,6 +106,9 @@ export class OwnerBench {
       random: () => 0.5,
       paused: reason => {
         this.pausedBy = reason
+      },
+      asks: question => {
+        this.asked = question
       },
     })
   }

@@ -143,6 +143,7 @@ export class World {
       meters: metersOf({ metrics: createMetrics(), pipeline: 'block' }),
       random: () => this.random.next(),
       paused: () => undefined,
+      asks: () => undefined,
     })
     this.#process = own.process = new Process(life, owner)
     owner.start()
