@@ -3,7 +3,7 @@ import { moduleBase64 } from './scan-module.ts'
 
 interface Kernel {
   readonly memory: { readonly buffer: ArrayBuffer }
-  scan(length: number, base: number, depthMax: number, keysMax: number): number
+  readonly scan: (length: number, base: number, depthMax: number, keysMax: number) => number
 }
 
 /** What is used here of a global that the types of Node do not have. */
