@@ -15,6 +15,8 @@ import { restored, snapshotOf } from './snapshot.ts'
 
 const RELATED_MAX = 20
 const EVIDENCES_MAX = 10
+/** Stands behind the fields of a group that is counted from sample records. */
+const SAMPLE = 'sample'
 
 /** Asked for only when it is kept or said. */
 interface Shown {
@@ -112,10 +114,12 @@ export class Correlator {
     const rule = correlation.bases.findIndex(({ rule: { id } }) => id === match.base)
     if (rule < 0) return false
     const { uid, timeMs, value, group } = match
-    const key = JSON.stringify(group)
+    const isMadeUp = sample()
+    // What is made up never helps to complete what is real: an alert is one or the other.
+    const key = JSON.stringify(isMadeUp ? [...group, SAMPLE] : group)
     const entry = { timeMs, uid, rule, value }
     for (const completed of this.#groups.add(streamOf(event), correlation, key, entry, evidence))
-      emit(alertOfGroup(correlation, match, completed, event, sample()))
+      emit(alertOfGroup(correlation, match, completed, event, isMadeUp))
     return true
   }
 }
@@ -133,7 +137,7 @@ function alertOfGroup(
 ): Alert {
   const related = entries.slice(-RELATED_MAX)
   return alert(correlation, {
-    id: alertId(correlation.id, ...match.group, String(trigger.bucket)),
+    id: alertId(correlation.id, ...match.group, ...(sample ? [SAMPLE] : []), String(trigger.bucket)),
     timeMs: trigger.endMs,
     receivedMs: match.receivedMs,
     origin: event.origin,
