@@ -43,10 +43,16 @@ export interface Seen {
   readonly count?: number
 }
 
-/** An OCSF Detection Finding (2004) about one event. The same event always gives the same id, and the same bytes. */
-export function alertOf(rule: Rule, event: Event, names: SecretNames): Alert {
-  return alert(rule, {
-    id: alertId(rule.id, event.id),
+/** One event, for every rule that matched it. */
+export interface SeenEvent extends Omit<Seen, 'id'> {
+  /** Of the event. */
+  readonly uid: string
+}
+
+/** What all alerts about one event show of it: redacted once. */
+export function seenOf(event: Event, names: SecretNames): SeenEvent {
+  return {
+    uid: event.id,
     timeMs: event.timeMs,
     receivedMs: event.receivedMs,
     origin: event.origin,
@@ -58,7 +64,12 @@ export function alertOf(rule: Rule, event: Event, names: SecretNames): Alert {
     related: [{ uid: event.id, type_uid: event.body.type_uid ?? 0 }],
     sources: [event.body.metadata?.log_name ?? event.kind],
     ...(event.body.cloud ? { cloud: event.body.cloud } : {}),
-  })
+  }
+}
+
+/** An OCSF Detection Finding (2004) about one event. The same event always gives the same id, and the same bytes. */
+export function alertOf(rule: Rule, seen: SeenEvent): Alert {
+  return alert(rule, { ...seen, id: alertId(rule.id, seen.uid) })
 }
 
 export function alertId(...parts: readonly string[]): string {
@@ -125,7 +136,7 @@ function bodyOf(about: About, seen: Seen): OcsfEvent {
       first_seen_time: seen.firstMs,
       last_seen_time: seen.timeMs,
       analytic: { name: about.title, uid: about.id, type_id: 1, type: 'Rule' },
-      attacks: attacksOf(tags),
+      attacks: attacksOfRule(about),
       data_sources: [...seen.sources],
       related_events: seen.related.map(each => ({ ...each })),
     },
@@ -152,6 +163,15 @@ function ownFields({ haetae: { respond } }: About, seen: Seen): JsonObject {
     replayed,
     sample,
   }
+}
+
+/** By rule, as its tags never change. */
+const attacks = new WeakMap<About, JsonObject[]>()
+
+function attacksOfRule(about: About): JsonObject[] {
+  const known = attacks.get(about) ?? attacksOf(about.tags)
+  attacks.set(about, known)
+  return known
 }
 
 /** Sigma's tags `attack.t1190` and `attack.initial-access`; technique and tactic are joined only when there is one tactic. */

@@ -123,6 +123,24 @@ export class LiteralSearch {
     return state
   }
 
+  /**
+   * The same as `search` for a string of JSON, given by its bytes between the quotes. False when it has to be made and searched:
+   * something in it is escaped, encoded or beyond ASCII; some may have been found by then.
+   */
+  searchString(bytes: Uint8Array, from: number, to: number, found: (id: number) => void): boolean {
+    const table = this.#table
+    const classes = this.#bytes
+    const firstEnd = this.#firstEnd
+    let state = 0
+    for (let at = from; at < to; at++) {
+      const letter = classes[bytes[at]!]!
+      if (letter === STOP) return false
+      state = table[state + letter]!
+      if (state >= firstEnd) this.#report(state, at + 1 - from, to - from, found)
+    }
+    return true
+  }
+
   #report(state: number, end: number, length: number, found: (id: number) => void): void {
     let node: Node | undefined = this.#ends[(state - this.#firstEnd) / this.#width]
     for (; node; node = node.shorter) {

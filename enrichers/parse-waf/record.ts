@@ -69,6 +69,7 @@ export class WafRecord implements BodySource {
       hostFrom,
       hostTo,
       referer: headers.referer,
+      userAgent: headers.userAgent,
       headersFrom: list === 0 ? 0 : document.from(list),
       headersTo: list === 0 ? 0 : document.to(list),
       labelList: at[F.labels]!,

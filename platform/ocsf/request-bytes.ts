@@ -14,6 +14,8 @@ export interface RequestBytes {
   readonly hostTo: number
   /** The value of the first Referer. */
   readonly referer: number
+  /** The value of the first User-Agent. */
+  readonly userAgent: number
   /** All headers as a range of the document's bytes, if each is `{"name":"…","value":"…"}` and no more; none if `headersTo` is 0. */
   readonly headersFrom: number
   readonly headersTo: number
