@@ -22,7 +22,7 @@ export interface Explained {
   readonly counted: readonly ExplainedCount[]
 }
 
-export interface ExplainedRule {
+interface ExplainedRule {
   readonly id: string
   readonly title: string
   readonly level: string
@@ -35,7 +35,7 @@ export interface ExplainedRule {
   readonly missing: readonly string[]
 }
 
-export interface ExplainedCount {
+interface ExplainedCount {
   readonly title: string
   readonly level: string
   readonly type: string

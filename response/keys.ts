@@ -93,9 +93,8 @@ class KeySink implements Sink {
     const { retry, refused = [] } = await topics.append(this.#config.auditTopic, [record])
     if (retry.length + refused.length > 0) throw new Error('its audit record was not stored')
     this.#deps.paused?.('keys', undefined)
-    const labels = ['pipeline', 'what']
     metrics
-      .counter('haetae_keys_total', 'Requests to disable an access key, by what came of them', labels)
+      .counter('haetae_keys_total', 'Requests to disable an access key, by what came of them', ['pipeline', 'what'])
       .add({ pipeline, what: audit.what })
   }
 }

@@ -69,6 +69,8 @@ interface Story {
   /** As the lake gives them: rows of JSON, or why there are none. */
   readonly byAction: readonly Row[] | string
   readonly requests: readonly Row[] | string
+  /** What was refused about it: a hold that never was leaves no other trace. */
+  readonly refused: readonly Row[] | string
 }
 type Row = Readonly<Record<string, string | number | boolean>>
 
@@ -98,6 +100,11 @@ async function storyOf(settings: Settings, address: Address): Promise<Story> {
       settings,
       `SELECT time, action, coalesce(rule, '') AS rule, host, method, path
        FROM waf WHERE client_ip = ${literal(text)} AND day >= ${literal(dayAgo(DAYS_MAX))} ORDER BY time DESC LIMIT ${REQUESTS_MAX}`,
+    ),
+    refused: await rowsOf(
+      settings,
+      `SELECT time, what, coalesce(skip_reason, '') AS skip_reason, coalesce(reason, '') AS reason, coalesce(rule, '') AS rule, who
+       FROM audit WHERE what = 'hold_refused' AND target = ${literal(text)} AND day >= ${literal(dayAgo(DAYS_MAX))} ORDER BY time DESC LIMIT ${REQUESTS_MAX}`,
     ),
   }
 }
@@ -147,7 +154,7 @@ async function placeOf(text: string): Promise<string> {
   }
 }
 
-function page({ address, place, neverBlock, allowed, holds, ipSets, byAction, requests }: Story): string {
+function page({ address, place, neverBlock, allowed, holds, ipSets, byAction, requests, refused }: Story): string {
   const active = holds.filter(({ state }) => state === 'active')
   const verdict =
     active.length > 0
@@ -173,6 +180,7 @@ function page({ address, place, neverBlock, allowed, holds, ipSets, byAction, re
       historyOf(holds, 'table'),
     )
   }
+  if (typeof refused !== 'string' && refused.length > 0) lines.push('', 'Refused to block it', table(refused))
   lines.push('', `Requests of the last ${DAYS_MAX} days`, table(byAction), '', 'Latest requests', table(requests))
   return lines.join('\n')
 }

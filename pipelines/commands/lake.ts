@@ -20,7 +20,7 @@ export const lake: Command = {
     'compact [--closed-minutes N] [--grace-minutes N] [-o table|json|ndjson] | ' +
     'ddl s3://BUCKET/PREFIX [--region R …] [--account A …]',
   summary:
-    'query the lake (views waf, findings, alerts, http_activity, detection_finding, and the last two with _raw), count ' +
+    'query the lake (views waf, findings, alerts, audit, http_activity, detection_finding, remediation_activity, and the last three with _raw), count ' +
     'its repeats, merge its objects, or print its tables for Athena',
   async run(args) {
     const { values, positionals } = parseArgs({

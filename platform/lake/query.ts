@@ -10,12 +10,12 @@ import { type LakeObject, listObjects, liveObjects } from './objects.ts'
 import { type LakeFormat, type LakeResult, renderResult } from './render.ts'
 import { type LakeStore, openLakeStore } from './store.ts'
 import { lakeTables } from './tables.ts'
-import { alertsView, findingsView, tableViews, wafView } from './views.ts'
+import { alertsView, auditView, findingsView, tableViews, wafView } from './views.ts'
 
 /** DuckDB's StatementType.SELECT, which DESCRIBE, SHOW, SUMMARIZE and VALUES are too. */
 const SELECT = 1
 
-/** A lake opened for reading: for each table the views `<name>` and `<name>_raw`, and `waf`, `findings`, `alerts` for people (views.ts). */
+/** A lake opened for reading: for each table the views `<name>` and `<name>_raw`, and `waf`, `findings`, `alerts`, `audit` for people (views.ts). */
 export interface LakeReader {
   /** No object at all: every view is there, without rows. */
   readonly isEmpty: boolean
@@ -77,7 +77,7 @@ async function readerOf(
 ): Promise<LakeReader> {
   const connection = await instance.connect()
   const objects = await showObjects(connection, store, workFolder)
-  for (const view of [wafView, findingsView, alertsView]) await connection.run(view)
+  for (const view of [wafView, findingsView, alertsView, auditView]) await connection.run(view)
   await connection.run(
     `SET allowed_directories = [${literal(store.source(''))}]; SET enable_external_access = false; SET lock_configuration = true`,
   )

@@ -17,6 +17,7 @@ export interface LakeTable {
 export const lakeTables: readonly LakeTable[] = [
   { name: 'http_activity', classUid: 4002, fields: schemas.http_activity, dictionaryBytesMax: 1024 * 1024 },
   { name: 'detection_finding', classUid: 2004, fields: schemas.detection_finding, dictionaryBytesMax: 16 * 1024 },
+  { name: 'remediation_activity', classUid: 7001, fields: schemas.remediation_activity, dictionaryBytesMax: 16 * 1024 },
 ]
 
 /** What decides the folder of an event. */

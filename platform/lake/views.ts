@@ -109,3 +109,26 @@ export const alertsView = `
     metadata.labels AS tags,
     len(evidences) AS evidences,
     finding_info.related_events[1].uid AS event_uid,${findingPlace} WHERE metadata.product.name = 'Haetae';`
+
+/** What Haetae did, refused or was told, one row each. */
+export const auditView = `
+  CREATE VIEW audit AS SELECT
+    make_timestamp_ms(time) AS time,
+    what,
+    target,
+    rule,
+    who,
+    source,
+    skip_reason,
+    reason,
+    make_timestamp_ms(until_ms) AS until,
+    latency_ms,
+    ip_set,
+    dry_run,
+    incident_uid,
+    alert_uids,
+    hold,
+    decision,
+    metadata.uid AS uid,
+    day
+  FROM remediation_activity;`

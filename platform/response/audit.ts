@@ -1,6 +1,6 @@
 import { stableId } from './decision.ts'
 
-/** What can be said in an audit record. `hold_…`: the ledger; `waf_…`: the IP sets; `key_…`: access keys. */
+/** What can be said in an audit record. `hold_…`: the ledger; `waf_…`: the IP sets; `key_…`: access keys; `incident_…`: people. */
 type AuditEvent =
   | 'hold_created'
   | 'hold_refused'
@@ -17,9 +17,16 @@ type AuditEvent =
   | 'key_disabled'
   | 'key_refused'
   | 'key_failed'
+  | 'incident_acknowledged'
+  | 'incident_false_positive'
 
-/** One JSON object of the topic `audit`. Written at least once; a repeat has the same uid. */
+/**
+ * One JSON object of the topic `audit`. Written at least once; a repeat has the same uid. Its class is OCSF's Remediation Activity (7001), by
+ * which the lake knows it; its fields are ours (platform/ocsf/response-schema.ts).
+ */
 export interface AuditRecord {
+  readonly class_uid: 7001
+  readonly class_name: 'Remediation Activity'
   readonly metadata: {
     readonly uid: string
     readonly version: string
@@ -37,43 +44,28 @@ export interface AuditRecord {
   readonly reason?: string
   /** A word of a small closed set: why something was not done. */
   readonly skip_reason?: string
-  readonly alertUids?: readonly string[]
-  readonly incidentUid?: string
-  readonly untilMs?: number
+  readonly alert_uids?: readonly string[]
+  readonly incident_uid?: string
+  readonly until_ms?: number
   readonly step?: number
   /** Scope and Region of the IP set. */
   readonly place?: string
   readonly ip_set?: string
   /** From the record's arrival to WAF's acknowledgement. */
   readonly latency_ms?: number
+  /** By which road a person said it. */
+  readonly source?: string
   readonly dry_run: boolean
 }
 
-/** The fields of an audit record in their order with the type that an index or a table gives them. */
-export const auditColumns = [
-  { name: 'metadata.uid', type: 'keyword' },
-  { name: 'time', type: 'date' },
-  { name: 'what', type: 'keyword' },
-  { name: 'target', type: 'keyword' },
-  { name: 'hold', type: 'keyword' },
-  { name: 'decision', type: 'keyword' },
-  { name: 'rule', type: 'keyword' },
-  { name: 'who', type: 'keyword' },
-  { name: 'reason', type: 'text' },
-  { name: 'skip_reason', type: 'keyword' },
-  { name: 'alertUids', type: 'keyword' },
-  { name: 'incidentUid', type: 'keyword' },
-  { name: 'untilMs', type: 'date' },
-  { name: 'step', type: 'integer' },
-  { name: 'place', type: 'keyword' },
-  { name: 'ip_set', type: 'keyword' },
-  { name: 'latency_ms', type: 'long' },
-  { name: 'dry_run', type: 'boolean' },
-] as const
-
 /** `about`: what makes the event this one and no other; the same words always give the same uid. */
-export function auditRecord(about: readonly (string | number)[], fields: Omit<AuditRecord, 'metadata'>): AuditRecord {
+export function auditRecord(
+  about: readonly (string | number)[],
+  fields: Omit<AuditRecord, 'metadata' | 'class_uid' | 'class_name'>,
+): AuditRecord {
   return {
+    class_uid: 7001,
+    class_name: 'Remediation Activity',
     metadata: {
       uid: stableId(fields.what, ...about),
       version: '1.8.0',

@@ -16,8 +16,8 @@ export function auditOfChange(hold: Hold, change: HoldChange): AuditRecord {
     ...present({ rule: hold.rule }),
     who,
     ...present({ reason }),
-    ...(hold.alertUids.length > 0 ? { alertUids: hold.alertUids } : {}),
-    ...present({ incidentUid: hold.incidentUid, untilMs }),
+    ...(hold.alertUids.length > 0 ? { alert_uids: hold.alertUids } : {}),
+    ...present({ incident_uid: hold.incidentUid, until_ms: untilMs }),
     step: hold.step,
     ...present({ place, ip_set: ipSet, latency_ms: applied === undefined ? undefined : Math.max(0, applied) }),
     dry_run: hold.dryRun,
@@ -40,8 +40,8 @@ export function auditOfRefusal(
     who: decision.who,
     reason: detail,
     skip_reason: reason,
-    ...(decision.alertUids.length > 0 ? { alertUids: decision.alertUids } : {}),
-    ...present({ incidentUid: decision.incidentUid }),
+    ...(decision.alertUids.length > 0 ? { alert_uids: decision.alertUids } : {}),
+    ...present({ incident_uid: decision.incidentUid }),
     dry_run: dryRun,
   })
 }
@@ -76,7 +76,7 @@ export function auditOfAllow({ cidr, untilMs, who, reason, time, decision }: All
     decision,
     who,
     reason,
-    untilMs,
+    until_ms: untilMs,
     dry_run: false,
   } as const
   return auditRecord([decision], fields)

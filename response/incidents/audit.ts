@@ -37,8 +37,8 @@ const auditShape = z.object({
   who: word,
   reason: word,
   skip_reason: word,
-  incidentUid: word,
-  untilMs: z.int().min(0).optional().catch(undefined),
+  incident_uid: word,
+  until_ms: z.int().min(0).optional().catch(undefined),
 })
 
 /** Undefined for records of which incidents take no notice. */
@@ -53,7 +53,7 @@ export function auditFacts(body: unknown): AuditFacts | undefined {
     target: data.target && cut(data.target, 64),
     who: data.who && cut(data.who, 200),
     reason: reason && cut(reason, 64),
-    incidentUid: data.incidentUid && cut(data.incidentUid, 64),
-    untilMs: data.untilMs,
+    incidentUid: data.incident_uid && cut(data.incident_uid, 64),
+    untilMs: data.until_ms,
   }
 }

@@ -32,8 +32,8 @@ export async function disableKey(
       who: decision.who,
       reason: decision.reason,
       ...(skip === undefined ? {} : { skip_reason: skip }),
-      ...(decision.alertUids.length > 0 ? { alertUids: decision.alertUids } : {}),
-      ...(decision.incidentUid === undefined ? {} : { incidentUid: decision.incidentUid }),
+      ...(decision.alertUids.length > 0 ? { alert_uids: decision.alertUids } : {}),
+      ...(decision.incidentUid === undefined ? {} : { incident_uid: decision.incidentUid }),
       ...(what === 'key_disabled' ? { latency_ms: Math.max(0, nowMs - (decision.receivedMs ?? decision.time)) } : {}),
       dry_run: api === undefined,
     })

@@ -3,7 +3,7 @@ import { asError } from '../../platform/errors.ts'
 import { type SlackAccess, slackClient } from '../../platform/slack.ts'
 import type { Message } from './card.ts'
 
-const EVENT_TYPE = 'haetae_message'
+const EVENT_TYPE = 'haetaeMessage'
 const PAGES_MAX = 5
 const PAGE = 200
 /** Slack's clock and ours may differ by so much when a message is searched for. */

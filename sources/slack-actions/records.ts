@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import type { Kind } from '../../engine/contract.ts'
+import { auditRecord } from '../../platform/response/audit.ts'
 import type { Interaction } from './interaction.ts'
 
 const DAY_MS = 24 * 3_600_000
@@ -19,15 +20,15 @@ export function recordsOf(interaction: Interaction, nowMs: number): ActionRecord
   if (interaction.what === 'unblock') return []
   if (interaction.what === 'acknowledge' || interaction.what === 'false_positive') {
     const said = interaction.what === 'acknowledge' ? 'incident_acknowledged' : 'incident_false_positive'
-    const json = {
-      metadata: { uid: idOf(interaction, said), version: '1.8.0', product: { name: 'Haetae', vendor_name: 'Haetae' } },
+    const json = auditRecord([interaction.id, incident.uid], {
       time: nowMs,
       what: said,
-      incidentUid: incident.uid,
+      incident_uid: incident.uid,
       who: user.name,
       source: 'slack',
       reason: `slack user ${user.id}`,
-    }
+      dry_run: false,
+    })
     return [{ kind: 'audit', key: incident.uid, json }]
   }
   const form = interaction.what === 'release' ? interaction : undefined

@@ -20,7 +20,10 @@ export const labelBounds: Readonly<Record<string, string>> = {
   group: 'consumer groups of the pipeline files',
   how: '`written` or `found`',
   intentional: '`true`',
-  outcome: '`durable`, or error names of the Kafka protocol; what came of a reload',
+  method: 'methods of the Slack API that the sink calls',
+  outcome:
+    '`durable`, or error names of the Kafka protocol; what came of a reload, a request to block, a call of Slack',
+  place: 'scope and Region of the IP sets',
   pipeline: 'pipeline files of the process',
   reason: 'codes of dead letters, or error names of the Kafka protocol',
   result: 'closed set of the sink, HTTP status codes',
@@ -30,19 +33,23 @@ export const labelBounds: Readonly<Record<string, string>> = {
   stage: 'components of the pipeline file',
   state: 'closed set of the component',
   status: 'HTTP status codes the source answers with',
+  seen: '`first` or `again`',
   topic: 'topics of the pipeline files',
+  type: 'closed set: what a decision asks for',
+  what: '`key_disabled`, `key_refused`, `key_failed`',
 }
 
 const BEGIN = '<!-- metrics: written by `npm run docs`, change the code and not this -->'
 const END = '<!-- metrics: end -->'
 const root = fileURLToPath(new URL('../../', import.meta.url))
-const FOLDERS = ['platform', 'engine', 'sources', 'enrichers', 'detections', 'sinks', 'pipelines']
+const FOLDERS = ['platform', 'engine', 'sources', 'enrichers', 'detections', 'sinks', 'response', 'pipelines']
 /** Where each family is explained: by the beginning of the name after `haetae_`. */
 const families: readonly (readonly [title: string, pattern: RegExp])[] = [
   ['Topics and consumers', /^(topic|kafka)_/],
   ['Receiving', /^http_/],
   ['OpenSearch', /^opensearch_/],
   ['Lake', /^lake_/],
+  ['Incidents, blocks and Slack', /^(block|holds|waf|ip_set|keys|decisions|incident|incidents|slack)_/],
   ['Stages and detectors', /^(geoip|redact|dedupe|rule|rules|drop)_/],
   ['Pipelines and process', /^/],
 ]

@@ -111,7 +111,7 @@ describe('writeAll', () => {
       atMs.push(context.clock.now())
       return call < 7 ? asks : durable
     })
-    await finished(context, writeAll(sink, recordsOf(1), context))
+    expect(await finished(context, writeAll(sink, recordsOf(1), context))).toEqual([])
     const waits = atMs.slice(1).map((at, n) => at - atMs[n]!)
     expect(waits).toEqual([100, 150, 200, 200, 200, 200])
   })

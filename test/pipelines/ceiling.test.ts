@@ -2,7 +2,9 @@ import { expect, test } from 'vitest'
 import { BATCH_BYTES_MAX } from '../../engine/contract.ts'
 import { ceilingOf, sayCeiling } from '../../pipelines/ceiling.ts'
 import { shippedPipelines } from '../../pipelines/files.ts'
-import { loadPipeline, parsePipeline } from '../../pipelines/load.ts'
+import { parsePipeline } from '../../pipelines/load.ts'
+import { loadWithStandIns } from '../../pipelines/offline.ts'
+import { readSettings } from '../../pipelines/settings.ts'
 import { type Log, silentLog } from '../../platform/log.ts'
 
 const MIB = 1024 ** 2
@@ -30,9 +32,7 @@ test('a byte more that a pipeline may have on its way raises the ceiling by what
 test('the process says it once, in the bytes that it is made of', () => {
   const said: unknown[] = []
   const log: Log = { ...silentLog, info: (...line) => void said.push(line) }
-  const shipped = shippedPipelines().map(file =>
-    loadPipeline(file, { HAETAE_LAKE: '/srv/lake', OPENSEARCH_URL: 'http://x' }),
-  )
+  const shipped = shippedPipelines().map(file => loadWithStandIns(file, readSettings({})).pipeline)
   sayCeiling(shipped, log)
   const { residentBytesMax, heldBytesMax, ceilingBytes } = ceilingOf(shipped)
   expect(said).toEqual([

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Encoded, Sink } from '../../engine/contract.ts'
 import { firehose } from '../../sinks/firehose.ts'
@@ -26,7 +26,9 @@ const refused =
   (code: string, status = 400) =>
   (): Answer => ({ status, body: { __type: code, message: 'no' } })
 
-const server = createServer(async (request, response) => {
+const server = createServer((request, response) => void answered(request, response))
+
+async function answered(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const parts: Buffer[] = []
   for await (const part of request) parts.push(part as Buffer)
   const put = JSON.parse(Buffer.concat(parts).toString()) as Put
@@ -35,7 +37,7 @@ const server = createServer(async (request, response) => {
   if (answer === 'hang-up') response.destroy()
   else
     response.writeHead(answer.status, { 'content-type': 'application/x-amz-json-1.1' }).end(JSON.stringify(answer.body))
-})
+}
 server.listen(0, '127.0.0.1')
 await once(server, 'listening')
 const address = server.address()

@@ -168,7 +168,7 @@ describe('what people press', () => {
       key: 'inc-1',
       what,
       who: 'kim',
-      incidentUid: 'inc-1',
+      incident_uid: 'inc-1',
       source: 'slack',
     })
     expect((again as unknown as { metadata: unknown }).metadata).toEqual(

@@ -186,7 +186,7 @@ describe('what people and the ledger say', () => {
     const books = bookWith()
     for (let actor = 1; actor <= 6; actor++) books.alert({ address: `192.0.2.${actor}` })
     for (let actor = 1; actor <= 6; actor++) {
-      books.audit('hold_created', { target: { type: 'address', value: `192.0.2.${actor}` }, untilMs: NOON + actor })
+      books.audit('hold_created', { target: { type: 'address', value: `192.0.2.${actor}` }, until_ms: NOON + actor })
     }
     const campaign = () => books.all.at(-1)!
     expect(campaign().holds).toEqual({ active: 6, total: 6, until: NOON + 6 })
@@ -201,9 +201,9 @@ describe('what people and the ledger say', () => {
     const books = bookWith()
     for (let actor = 1; actor <= 5; actor++) books.alert({ address: `192.0.2.${actor}` })
     const incidentUid = books.all[0]!.uid
-    expect(books.audit('incident_acknowledged', { incidentUid, who: 'kim' })).toBe(true)
-    books.audit('incident_acknowledged', { incidentUid, who: 'lee' })
-    books.audit('incident_false_positive', { incidentUid, who: 'lee' })
+    expect(books.audit('incident_acknowledged', { incident_uid: incidentUid, who: 'kim' })).toBe(true)
+    books.audit('incident_acknowledged', { incident_uid: incidentUid, who: 'lee' })
+    books.audit('incident_false_positive', { incident_uid: incidentUid, who: 'lee' })
     const campaign = books.all.at(-1)!
     expect(campaign.acknowledged).toEqual({ by: 'kim', time: NOON })
     expect(campaign.false_positive).toEqual({ by: 'lee', time: NOON })
@@ -213,7 +213,7 @@ describe('what people and the ledger say', () => {
     const books = bookWith()
     books.alert({})
     expect(books.audit('hold_created', { target: '198.51.100.1' })).toBe(false)
-    expect(books.audit('incident_acknowledged', { incidentUid: 'unknown' })).toBe(false)
+    expect(books.audit('incident_acknowledged', { incident_uid: 'unknown' })).toBe(false)
     expect(auditFacts(auditBody('waf_written'))).toBeUndefined()
     expect(auditFacts({ what: 'hold_created' })).toBeUndefined()
   })

@@ -1,0 +1,70 @@
+import { type Fields, list, object } from './schema.ts'
+
+const mark = object({ by: 'keyword', time: 'time_ms' })
+const named = list(object({ name: 'keyword', count: 'long' }))
+
+/** What Haetae did, refused or was told (topic `audit`, platform/response/audit.ts): OCSF's Remediation Activity (7001) with fields of ours. */
+export const remediationActivity: Fields = {
+  class_uid: 'integer',
+  class_name: 'keyword',
+  time: 'time_ms',
+  metadata: object({
+    uid: 'keyword',
+    version: 'keyword',
+    product: object({ name: 'keyword', vendor_name: 'keyword' }),
+  }),
+  what: 'keyword',
+  target: 'keyword',
+  hold: 'keyword',
+  decision: 'keyword',
+  rule: 'keyword',
+  who: 'keyword',
+  source: 'keyword',
+  reason: 'text',
+  skip_reason: 'keyword',
+  alert_uids: list('keyword'),
+  incident_uid: 'keyword',
+  until_ms: 'time_ms',
+  step: 'integer',
+  place: 'keyword',
+  ip_set: 'keyword',
+  latency_ms: 'long',
+  dry_run: 'boolean',
+}
+
+/** Incidents (platform/incident.ts) but for the sketch behind their count of addresses, which nobody searches. */
+export const incident: Fields = {
+  uid: 'keyword',
+  number: 'long',
+  version: 'long',
+  time: 'time_ms',
+  state: 'keyword',
+  kind: 'keyword',
+  key: 'keyword',
+  title: 'keyword',
+  actor: object({ type: 'keyword', value: 'keyword' }),
+  severity_id: 'integer',
+  opened_time: 'time_ms',
+  updated_time: 'time_ms',
+  closed_time: 'time_ms',
+  first_seen_time: 'time_ms',
+  last_seen_time: 'time_ms',
+  count: 'long',
+  classes: list('keyword'),
+  rules: list(object({ uid: 'keyword', title: 'keyword', count: 'long' })),
+  addresses: list('keyword'),
+  address_count: 'long',
+  targets: list('keyword'),
+  countries: named,
+  networks: named,
+  timeline: list(object({ time: 'time_ms', what: 'keyword', detail: 'text', who: 'keyword' })),
+  holds: object({ active: 'long', total: 'long', until: 'time_ms' }),
+  example: object({ method: 'keyword', path: 'text', user_agent: 'text', rule: 'keyword' }),
+  runbook: 'text',
+  acknowledged: mark,
+  false_positive: mark,
+  successor_of: 'keyword',
+  merged_into: 'keyword',
+  merged: list('keyword'),
+  sample: 'boolean',
+}
