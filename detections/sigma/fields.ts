@@ -115,6 +115,12 @@ const host: Field = {
   readBytes: ({ document, hostFrom, hostTo }) =>
     hostTo > 0 ? [document.bytes.toString('latin1', hostFrom, hostTo)] : NONE,
 }
+/** Looked at in every event, for what a rate rule stopped. */
+const ruleType: Field = {
+  ...field('firewall_rule.type', 'poor', body => one(body.firewall_rule?.type)),
+  string: request => request.ruleType,
+  readBytes: request => one(textAt(request, request.ruleType)),
+}
 const address = field('c-ip', 'poor', body => one(body.src_endpoint?.ip))
 const labels: Field = {
   ...field('metadata.labels', 'poor', body => body.metadata?.labels ?? NONE),
@@ -204,6 +210,7 @@ const native = new Map<string, Field>([
   ['http_request.url.hostname', host],
   ['http_request.url.path', path],
   ['http_request.args', args],
+  ['firewall_rule.type', ruleType],
   ['src_endpoint.ip', address],
 ])
 

@@ -72,6 +72,7 @@ export class WafRecord implements BodySource {
       userAgent: headers.userAgent,
       headersFrom: list === 0 ? 0 : document.from(list),
       headersTo: list === 0 ? 0 : document.to(list),
+      ruleType: at[F.terminatingRuleId] === 0 ? 0 : at[F.terminatingRuleType]!,
       labelList: at[F.labels]!,
       hasMoreLabels: () => this.namesRules(),
       labels: () => labelsOf(this),
