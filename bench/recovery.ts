@@ -90,8 +90,9 @@ function start(name: string): ChildProcess {
 /** Records a second that the two consumers settle when they are never short of work. */
 async function capacity(): Promise<number> {
   while (sent < BACKLOG) await append(500)
-  // The first commit of a session comes after it has begun: the time before it is not counted.
-  const before = await lag()
+  // The first commit of a session comes after it has begun: the time before it is not counted, nor has the group a lag before it.
+  let before = await lag()
+  for (; before === 0; before = await lag()) await sleep(LOOK_MS)
   const startMs = systemClock.monotonicMs()
   for (let left = before; ; left = await lag()) {
     if (left < before / 10) return ((before - left) / (systemClock.monotonicMs() - startMs)) * 1_000

@@ -26,7 +26,9 @@ export class Health {
     this.#log = log
   }
 
+  /** It begins, or begins anew: what its components waited for before is of no interest. */
   register(name: string, readsFrom: string, writesTo: string): void {
+    this.#paused.delete(name)
     this.#pipelines.set(name, { name, state: 'starting', detail: undefined, readsFrom, writesTo })
   }
 

@@ -43,7 +43,11 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     statusPort: port(env, 'HAETAE_STATUS_PORT', 7077),
     statusHosts: names(env['HAETAE_STATUS_HOSTS'] ?? ''),
     drainMs: number(env, 'HAETAE_DRAIN_MS', 20_000),
-    connected: Boolean(env['OPENSEARCH_URL']) || kafka !== undefined || isS3Location(env['HAETAE_LAKE'] ?? ''),
+    connected:
+      Boolean(env['OPENSEARCH_URL']) ||
+      kafka !== undefined ||
+      isS3Location(env['HAETAE_LAKE'] ?? '') ||
+      env['HAETAE_BLOCKING'] === 'on',
   }
 }
 

@@ -12,17 +12,30 @@ export interface Actor {
  * Of a request its client. Of a GuardDuty finding the far end, else the resource. Of a Falco alert the pod, container or host: what
  * is at the far end may be a victim, too.
  */
-export function actorOfEvent({ kind, body, key }: Event): Actor | undefined {
+export function actorOfEvent(event: Event): Actor | undefined {
+  const { kind, body } = event
   if (kind === 'waf') {
     const ip = body.src_endpoint?.ip
     return ip === undefined ? undefined : { type: 'address', value: ip }
   }
   const remote = kind === 'guardduty' ? remoteAddresses(body)[0] : undefined
   if (remote !== undefined) return { type: 'address', value: remote }
+  return ownerOf(event)
+}
+
+/** The access key that a finding is about, whoever used it. */
+export function accessKeyOf({ body }: Event): Actor | undefined {
+  const value = (body.resources ?? []).map(nameOf).find(name => name !== undefined && ACCESS_KEY.test(name))
+  return value === undefined ? undefined : { type: 'access_key', value }
+}
+
+const ACCESS_KEY = /^A[KS]IA[A-Z0-9]{12,124}$/
+
+function ownerOf({ body, key }: Event): Actor | undefined {
   const resource = (body.resources ?? []).map(nameOf).find(name => name !== undefined)
   const value = resource ?? containerOf(body.evidences) ?? textAt(body.device, 'hostname') ?? key
   if (value === undefined) return undefined
-  return { type: /^A[KS]IA[A-Z0-9]{12,124}$/.test(value) ? 'access_key' : 'resource', value }
+  return { type: ACCESS_KEY.test(value) ? 'access_key' : 'resource', value }
 }
 
 function nameOf(resource: JsonObject): string | undefined {

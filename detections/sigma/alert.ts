@@ -7,7 +7,7 @@ import { classification, type SeverityId } from '../../platform/ocsf/finding.ts'
 import type { SecretNames } from '../../platform/redaction/names.ts'
 import { redactValue } from '../../platform/redaction/plain.ts'
 import type { About } from './about.ts'
-import { type Actor, actorOfEvent } from './actor.ts'
+import { type Actor, accessKeyOf, actorOfEvent } from './actor.ts'
 import { evidenceOf } from './evidence.ts'
 import type { Rule } from './rule.ts'
 
@@ -59,7 +59,8 @@ export function seenOf(event: Event, names: SecretNames): SeenEvent {
     replayed: event.replayed,
     sample: isSample(event.body),
     firstMs: event.timeMs,
-    actor: actorOfEvent(event),
+    // What is to be done is to be done about the actor.
+    actor: (rule.haetae.respond?.disable_key ? accessKeyOf(event) : undefined) ?? actorOfEvent(event),
     evidences: [redactValue(evidenceOf(event), names) as JsonObject],
     related: [{ uid: event.id, type_uid: event.body.type_uid ?? 0 }],
     sources: [event.body.metadata?.log_name ?? event.kind],

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { userInfo } from 'node:os'
 import { parseArgs } from 'node:util'
-import { type Cidr, clientPrefix, formatCidr, parseCidr } from '../../platform/address.ts'
+import { type Cidr, cidrsOverlap, clientPrefix, formatCidr, parseCidr } from '../../platform/address.ts'
 import { systemClock } from '../../platform/clock.ts'
 import { formatDuration, parseDuration } from '../../platform/duration.ts'
 import { HaetaeError } from '../../platform/errors.ts'
@@ -180,7 +180,7 @@ async function change(action: 'delete' | 'extend', target: string, options: Opti
   const holds = meant(await readHoldings(readSettings()), target).filter(isLive)
   const [first] = holds
   if (!first) {
-    console.error(`there is no live hold on ${target}: haetae decisions list shows them`)
+    console.error(`there is no live hold on ${target}: ${await elsewhere(target)}`)
     return 1
   }
   const one = parseCidr(target) ? {} : { holdId: first.uid }
@@ -267,6 +267,15 @@ function targetOf(cidr: Cidr): DecisionRequest['target'] {
   const text = formatCidr(cidr)
   const single = cidr.prefixLength === (cidr.address.family === 4 ? 32 : 128)
   return single ? { type: 'address', value: text.slice(0, text.indexOf('/')) } : { type: 'network', value: text }
+}
+
+/** Where else to look: a network is held and let go as a whole. */
+async function elsewhere(target: string): Promise<string> {
+  const cidr = parseCidr(target)
+  const { holds } = cidr ? await readHoldings(readSettings()) : { holds: [] }
+  const around = holds.filter(hold => isLive(hold) && cidrsOverlap(parseCidr(hold.cidr)!, cidr!))
+  if (around.length === 0) return 'haetae decisions list shows them'
+  return `what is held is ${[...new Set(around.map(hold => hold.target.value))].slice(0, 5).join(', ')}: name that`
 }
 
 /** Holds on exactly this network (an IPv6 address: on its /64), or whose id begins so. */

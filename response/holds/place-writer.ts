@@ -103,6 +103,8 @@ export class PlaceWriter {
       const change = await step(ledger => this.#reconciler.intend(ledger, next.set.id))
       signal.throwIfAborted()
       if (!change) continue
+      // Noting it may have taken a while, and the quota counts from when a request arrives.
+      writes.taken()
       try {
         await sets.write(change.set, change, signal)
       } catch (thrown) {

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import { clientPrefix, parseAddress } from '../../platform/address.ts'
 import type { Incident } from '../../platform/incident.ts'
 import type { AlertFacts } from './alert.ts'
 import type { AuditFacts } from './audit.ts'
@@ -58,7 +59,11 @@ export class IncidentBook {
     const sorted = [...known].sort((a, b) => (a.closed_time ?? 0) - (b.closed_time ?? 0) || a.number - b.number)
     for (const record of sorted) {
       this.#number = Math.max(this.#number, record.number)
-      if (record.state === 'closed') this.#remember(reopened(record))
+      if (record.state !== 'closed') continue
+      const one = reopened(record)
+      this.#remember(one)
+      // What holds them ends after the attack.
+      if (record.merged_into === undefined) this.#settleAll(one)
     }
     for (const record of sorted) if (record.state === 'open') this.#adopt(reopened(record))
   }
@@ -86,7 +91,7 @@ export class IncidentBook {
 
   /** False when it is about no incident that is known. */
   audit(fact: AuditFacts, nowMs: number): boolean {
-    const uid = fact.incidentUid ?? (fact.target === undefined ? undefined : this.#places.get(fact.target))
+    const uid = fact.incidentUid ?? (fact.target === undefined ? undefined : this.#places.get(placeKey(fact.target)))
     const one = uid === undefined ? undefined : this.#named(uid)
     if (!one) return false
     const { record } = one
@@ -201,7 +206,7 @@ export class IncidentBook {
     if (record.kind === 'actor') {
       for (const each of record.classes) this.#ofClass.set(each, (this.#ofClass.get(each) ?? new Set()).add(one))
     }
-    for (const address of record.addresses) this.#settleIn(address, one)
+    this.#settleAll(one)
   }
 
   #forgetOpen(one: Case): void {
@@ -225,9 +230,16 @@ export class IncidentBook {
     if (this.#predecessor.size > this.#grouping.closedMax) this.#predecessor.delete(first(this.#predecessor))
   }
 
+  #settleAll(one: Case): void {
+    const { addresses, actor } = one.record
+    for (const address of addresses) this.#settleIn(address, one)
+    if (actor && !addresses.includes(actor.value)) this.#settleIn(actor.value, one)
+  }
+
   #settleIn(address: string, { record }: Case): void {
-    this.#places.delete(address)
-    this.#places.set(address, record.uid)
+    const key = placeKey(address)
+    this.#places.delete(key)
+    this.#places.set(key, record.uid)
     if (this.#places.size > PLACES_MAX) this.#places.delete(first(this.#places))
   }
 }
@@ -235,6 +247,12 @@ export class IncidentBook {
 /** Campaigns before the incidents they took in: whoever reads half of it counts nothing twice. */
 function order(record: Incident): number {
   return record.merged_into === undefined ? 0 : 1
+}
+
+/** Of an IPv6 client its /64 is held, and audited under that name. */
+function placeKey(target: string): string {
+  const address = parseAddress(target)
+  return address ? clientPrefix(address) : target
 }
 
 function first(map: ReadonlyMap<string, unknown>): string {

@@ -4,6 +4,11 @@ import type { KeyApi } from './iam.ts'
 
 /** Long-lived keys of IAM users; ASIA… are temporary and end by themselves. */
 const KEY_ID = /^AKIA[A-Z0-9]{12,60}$/
+/**
+ * Older than this when it was asked for, and so not what is going on; far longer than for addresses, as GuardDuty tells late. How long
+ * a request then waits for IAM does not matter, up to the same.
+ */
+const EVIDENCE_AGE_MS_MAX = 24 * 3_600_000
 
 export interface KeyTerms {
   /** Key ids and user names that are never touched. */
@@ -40,6 +45,7 @@ export async function disableKey(
   if (decision.target.type !== 'access_key' || !KEY_ID.test(keyId)) return say('key_refused', 'bad_target')
   if (decision.replayed) return say('key_refused', 'replayed')
   if (decision.sample && api) return say('key_refused', 'sample')
+  if (isOld(decision, nowMs)) return say('key_refused', 'old_evidence')
   if (neverDisable.includes(keyId) || (decision.user !== undefined && neverDisable.includes(decision.user))) {
     return say('key_refused', 'never_disable')
   }
@@ -49,4 +55,10 @@ export async function disableKey(
   if (user === undefined) return say('key_failed', 'no_such_key')
   if (neverDisable.includes(user)) return say('key_refused', 'never_disable')
   return (await api.disable(keyId, user)) ? say('key_disabled', undefined) : say('key_failed', 'no_such_key')
+}
+
+/** Somebody may have enabled the key again since. What a person asks for is news whatever it is about. */
+function isOld({ source, time, evidenceTimeMs = time }: Decision, nowMs: number): boolean {
+  if (source !== 'detection') return nowMs - time > EVIDENCE_AGE_MS_MAX
+  return time - evidenceTimeMs > EVIDENCE_AGE_MS_MAX || nowMs - time > EVIDENCE_AGE_MS_MAX
 }

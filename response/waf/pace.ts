@@ -18,4 +18,9 @@ export class Pace {
     this.#nextMs = turnMs + this.#everyMs
     if (turnMs > nowMs) await this.#clock.wait(turnMs - nowMs, signal)
   }
+
+  /** What the turn was for happens only now: the next one is counted from here. */
+  taken(): void {
+    this.#nextMs = Math.max(this.#nextMs, this.#clock.monotonicMs() + this.#everyMs)
+  }
 }

@@ -183,11 +183,11 @@ function actions(incident: Incident, { words, consoleUrl }: Voice): KnownBlock[]
   return elements.length === 0 ? [] : [{ type: 'actions', elements }]
 }
 
-/** `{"i":uid,"n":number,"a":[addresses that fit]}` */
-function buttonValue({ uid, number, addresses }: Incident, charsMax: number): string {
+/** `{"i":uid,"n":number,"a":[addresses that fit]}`; where a whole network is the actor, and held as such, it comes first. */
+function buttonValue({ uid, number, addresses, actor }: Incident, charsMax: number): string {
   const fitting: string[] = []
   let chars = 80
-  for (const address of addresses) {
+  for (const address of actor?.type === 'network' ? [actor.value, ...addresses].slice(0, ADDRESSES_MAX) : addresses) {
     chars += address.length + 3
     if (chars > charsMax) break
     fitting.push(address)

@@ -61,8 +61,9 @@ export function saidAtFirst({ timeline }: Incident): string[] {
 }
 
 function isUnanswered(incident: Incident, { postedMs }: Notice, minutes: number, nowMs: number): boolean {
-  if (incident.severity_id < 5 || incident.state === 'closed' || incident.acknowledged || postedMs === undefined)
-    return false
+  if (incident.severity_id < 5 || incident.state === 'closed' || incident.acknowledged) return false
+  // Nobody is called for what is made up.
+  if (incident.sample || postedMs === undefined) return false
   return nowMs - postedMs >= minutes * MINUTE_MS
 }
 

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { formatAddress, parseAddress } from '../../platform/address.ts'
+import { formatAddress, formatCidr, parseAddress, parseCidr } from '../../platform/address.ts'
 
 const ADDRESSES_MAX = 50
 const pressed = ['acknowledge', 'false_positive', 'unblock', 'extend'] as const
@@ -110,11 +110,12 @@ function personOf({ id, username, name }: z.output<typeof user>): { id: string; 
   return { id, name: (username ?? name ?? id).slice(0, 100) }
 }
 
-/** Only addresses, each as we write it. */
+/** Only addresses and networks, each as we write it. */
 function canonical(texts: readonly string[]): string[] {
   return texts.flatMap(text => {
     const address = parseAddress(text)
-    return address ? [formatAddress(address)] : []
+    const network = address ? undefined : parseCidr(text)
+    return address ? [formatAddress(address)] : network ? [formatCidr(network)] : []
   })
 }
 

@@ -40,7 +40,7 @@ export function recordsOf(interaction: Interaction, nowMs: number): ActionRecord
         uid: idOf(interaction, `${type} ${address}`),
         time: nowMs,
         type,
-        target: { type: 'address', value: address },
+        target: { type: address.includes('/') ? 'network' : 'address', value: address },
         ...(type === 'release' ? {} : { ttlMs: DAY_MS }),
         reason,
         alertUids: [],

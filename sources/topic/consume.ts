@@ -101,7 +101,7 @@ export class TopicSource implements Source {
   async read(signal: AbortSignal): Promise<Delivery | undefined> {
     for (const { guard } of this.#options.topics) guard.cameThrough()
     for (;;) {
-      await this.#keeper?.restore([...this.#streams.values()])
+      if (this.#keeper && !(await this.#keeper.restored(() => [...this.#streams.values()], signal))) return undefined
       this.#takeIfDue()
       this.#idle = true
       const fetched = this.#held ?? (await this.#subscription!.poll(signal))

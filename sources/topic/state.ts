@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Deps, NamedState } from '../../engine/contract.ts'
-import { asError } from '../../platform/errors.ts'
+import { backoffMs, writeBackoff } from '../../platform/backoff.ts'
+import { asError, cureOf, HaetaeError, PERSON_WAIT_MS } from '../../platform/errors.ts'
 import type { TopicRecord, Topics } from '../../platform/topics/contract.ts'
 import {
   type DetectorParts,
@@ -18,6 +19,8 @@ export interface StateOptions {
   readonly group: string
 }
 
+/** What is paused while what is remembered cannot be read. */
+const STATE = 'topic state'
 /** Of one append: what a snapshot is more goes in several. */
 const APPEND_BYTES_MAX = 4 * 1024 * 1024
 
@@ -53,13 +56,36 @@ export class StateKeeper {
     return this.#kept.has(stream)
   }
 
-  /** Everything that was taken is durable. */
-  get isWritten(): boolean {
-    return [...this.#kept.values()].every(({ taken }) => taken === undefined)
+  /**
+   * To be called while nothing is detected. Brings back what was remembered of streams that are new to us, and waits for it as long as it
+   * cannot be read: without it, detectors would begin anew. False when `signal` aborted before.
+   */
+  async restored(streams: () => readonly Stream[], signal: AbortSignal): Promise<boolean> {
+    const { clock, log, paused } = this.#deps
+    let waits = false
+    try {
+      for (let attempt = 0; !signal.aborted; attempt++) {
+        try {
+          await this.#restore(streams())
+          return true
+        } catch (thrown) {
+          if (!(thrown instanceof HaetaeError) || cureOf(thrown) === 'fatal') throw thrown
+          const { code, message } = thrown
+          if (!waits)
+            log.warn('what detectors remember cannot be read yet: reading waits for it', { code, error: message })
+          waits = true
+          const forPerson = cureOf(thrown) === 'person'
+          paused?.(STATE, forPerson ? `${code}: ${message}` : undefined)
+          await clock.wait(forPerson ? PERSON_WAIT_MS : backoffMs(writeBackoff, attempt, Math.random), signal)
+        }
+      }
+      return false
+    } finally {
+      if (waits) paused?.(STATE, undefined)
+    }
   }
 
-  /** To be called while nothing is detected. Brings back what was remembered of streams that are new to us. */
-  async restore(streams: readonly Stream[]): Promise<void> {
+  async #restore(streams: readonly Stream[]): Promise<void> {
     this.#forgetGone()
     const fresh = streams.filter(stream => !this.#kept.has(stream))
     if (fresh.length === 0) return

@@ -53,6 +53,12 @@ describe('our own rules', () => {
     for (const { haetae } of blocking) expect(haetae.respond?.ttl).toBeGreaterThan(0)
   })
 
+  test('never block a whole network by themselves: behind one /24 of a carrier are thousands of customers', () => {
+    const networks = own.correlations.filter(({ groupBy }) => groupBy.includes('haetae.network24'))
+    expect(networks.length).toBeGreaterThan(0)
+    expect(networks.filter(({ haetae }) => haetae.respond?.block).map(({ title }) => title)).toEqual([])
+  })
+
   test('lie in files whose names are short forms of their titles', () => {
     for (const { file } of own.rules) expect(file).toMatch(/\/haetae\/[a-z0-9]+(-[a-z0-9]+)*\.yml$/)
   })

@@ -46,11 +46,11 @@ async function feed(program: Program): Promise<void> {
   for (let sent = 0; sent < 5; sent++) expect(await post(program, client.next()), program.output).toBe(200)
 }
 
-/** Has the template, takes bulk requests, and never answers one. */
+/** Has a template for any index, takes what else is put, and never answers a bulk request. */
 function hangingOpenSearch(): Server {
   const template = indexTemplate(httpActivity, { index: 'haetae-waf', shards: 1, replicasMax: 1 })
   return createHttp((request, response) => {
-    if (!request.url?.startsWith('/_index_template')) return
+    if (request.url?.startsWith('/_bulk')) return
     response.setHeader('content-type', 'application/json')
     response.end(JSON.stringify({ index_templates: [{ name: 'haetae-waf', index_template: template }] }))
   })

@@ -105,6 +105,13 @@ describe('haetae decisions', () => {
     await topics.close()
   })
 
+  test('delete names the network whose hold keeps an address out, as it lets go nothing of that by itself', async () => {
+    const topics = await held(['20.0.0.0/24'])
+    expect(await main(['decisions', 'delete', '20.0.0.7', '--reason', 'a customer'])).toBe(1)
+    expect(said.at(-1)).toContain('what is held is 20.0.0.0/24: name that')
+    await topics.close()
+  })
+
   test.each([
     [['add', '20.0.0.1', '--reason', 'x'], '--ttl says for how long'],
     [['add', '20.0.0.1', '--ttl', '4h'], '--reason says why'],

@@ -90,6 +90,15 @@ describe('reload', () => {
     expect(await lines('a.ndjson')).toHaveLength(2)
   })
 
+  test('with a sink in place of one that was paused, it is ready: what the old one waited for is of no interest', async () => {
+    await two()
+    running!.runtime.paused!('copy', 'opensearch', 'SINK_UNAUTHORISED: no right to write')
+    expect(running!.health.missing()).toEqual([expect.stringContaining('SINK_UNAUTHORISED')])
+    write('copy', reading('b.ndjson'))
+    const [{ revision } = { revision: '' }] = await running!.reload()
+    expect(await readyz()).toEqual({ ready: true, revision })
+  })
+
   test('leaves the pipelines alone whose configuration is the same', async () => {
     const port = await two()
     const socket = await fetch(`http://127.0.0.1:${port}/ingest/waf`, { method: 'POST', body: '' })

@@ -14,11 +14,13 @@ test('HAETAE_STATE moves everything, HAETAE_LAKE the lake alone', () => {
   expect(readSettings({ HAETAE_STATE: folder, HAETAE_LAKE: '/srv/lake' }).lake).toBe('/srv/lake')
 })
 
-test('OpenSearch and Kafka connect the process; a lake elsewhere on this machine does not', () => {
+test('OpenSearch, Kafka and blocking in AWS WAF connect the process; a lake elsewhere on this machine does not', () => {
   expect(readSettings({}).connected).toBe(false)
   expect(readSettings({ HAETAE_LAKE: '/srv/lake' }).connected).toBe(false)
   expect(readSettings({ OPENSEARCH_URL: 'http://x' }).connected).toBe(true)
   expect(readSettings({ HAETAE_KAFKA_BROKERS: 'x:9092' }).connected).toBe(true)
+  expect(readSettings({ HAETAE_BLOCKING: 'on' }).connected).toBe(true)
+  expect(readSettings({ HAETAE_BLOCKING: 'off' }).connected).toBe(false)
 })
 
 test('the lake may be a bucket with a prefix, and nothing else that looks like a URL', () => {

@@ -14,6 +14,9 @@ const rounds: readonly (readonly [seed: number, client: Client])[] = [
   [128, 'kafkajs'],
 ]
 
+/** The two that cost most when they are missed; HAETAE_PLANTS=all takes every one, which is some minutes more. */
+const planted = process.env['HAETAE_PLANTS'] === 'all' ? plants : [plants[0]!, plants.at(-1)!]
+
 let servers: Servers
 beforeAll(async () => {
   servers = await Servers.start()
@@ -39,7 +42,7 @@ describe('every acknowledged record is in OpenSearch, in the lake or in the dead
 })
 
 describe('the oracle notices a planted bug:', () => {
-  test.each(plants.map((plant, at) => [plant.name, plant, at] as const))('%s', async (_, plant, at) => {
+  test.each(planted.map(plant => [plant.name, plant, plants.indexOf(plant)] as const))('%s', async (_, plant, at) => {
     const options = { name: `plant-${at}`, seed: at, client: 'kafkajs' as const, faults: 0, windowMs: 0, plant }
     const result = await runRound(servers, options)
     const complaints = complaintsOf(result)

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { haetae } from '../conservation/system.ts'
 import { FirehoseClient } from '../support/firehose-client.ts'
 import { rowsByRequestUid } from '../support/lake.ts'
 import { Program, pause } from '../support/program.ts'
@@ -14,10 +15,11 @@ const TOPIC = 'events.waf'
 let kafka: RealKafka
 beforeAll(async () => {
   kafka = await startKafka()
-  const topics = openTopicsOn(kafka.brokers, 'kafkajs')
-  const retention = { ageMsMax: 7 * 86_400_000, bytesMax: 1024 ** 3 }
-  await topics.apply({ name: TOPIC, partitions: 4, compacted: false, retention })
-  await topics.close()
+  // `up` waits for every topic of its pipelines.
+  const state = mkdtempSync(join(tmpdir(), 'haetae-kafka-kill-'))
+  const env = { HAETAE_KAFKA_BROKERS: kafka.brokers, HAETAE_KAFKA_REPLICATION: '1', HAETAE_STATE: state }
+  await haetae(['topics', 'apply'], env)
+  rmSync(state, { recursive: true, force: true })
 })
 afterAll(() => kafka?.stop())
 

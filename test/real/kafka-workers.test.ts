@@ -19,7 +19,10 @@ beforeAll(async () => {
   kafka = await startKafka()
   const topics = openTopicsOn(kafka.brokers, 'kafkajs')
   const retention = { ageMsMax: 7 * 86_400_000, bytesMax: 1024 ** 3 }
-  await topics.apply({ name: TOPIC, partitions: 4, compacted: false, retention })
+  // Ingest waits for the topics of all that it takes.
+  for (const name of [TOPIC, 'events.guardduty', 'events.falco']) {
+    await topics.apply({ name, partitions: 4, compacted: false, retention })
+  }
   await topics.close()
 })
 afterAll(() => kafka?.stop())

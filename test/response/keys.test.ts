@@ -9,6 +9,7 @@ import { MemoryTopics } from '../support/memory-topics.ts'
 import { blockOf } from '../support/owner.ts'
 
 const KEY = 'AKIAIOSFODNN7EXAMPLE'
+const DAY_MS = 24 * 3_600_000
 const signal = new AbortController().signal
 const closing: (() => void)[] = []
 afterEach(() => {
@@ -81,6 +82,19 @@ describe('not disabled, and told why:', () => {
     ['a key of a user on it, as IAM says', { neverDisable: ['deploy'] }, { user: 'somebody' }, 'never_disable'],
     ['a request from the sample', {}, { sample: true }, 'sample'],
     ['a request sent again from the dead letter', {}, { replayed: true }, 'replayed'],
+    ['a finding of last month', {}, { evidenceTimeMs: Date.now() - 30 * DAY_MS }, 'old_evidence'],
+    [
+      'a request of last week, read again from the start of the topic',
+      {},
+      { time: Date.now() - 7 * DAY_MS, evidenceTimeMs: Date.now() - 7 * DAY_MS },
+      'old_evidence',
+    ],
+    [
+      'a person’s request of last week',
+      {},
+      { source: 'cli', time: Date.now() - 7 * DAY_MS, evidenceTimeMs: undefined },
+      'old_evidence',
+    ],
   ])('%s', async (_, config, more, reason) => {
     const requests = await iam(found)
     const { audits } = await asked({ blocking: 'on', ...config }, more)

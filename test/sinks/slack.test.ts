@@ -98,6 +98,13 @@ describe('one message an incident', () => {
     expect(fake.problems).toEqual([])
   })
 
+  test('calls nobody for what is made up', async () => {
+    const { tell, clock, fake } = await startSlack()
+    await tell(incidentOf({ severity_id: 5, sample: true }))
+    await clock.advance(16 * MINUTE)
+    expect(fake.replies()).toEqual([])
+  })
+
   test('has at most 12 replies, then one that says so', async () => {
     const { tell, clock, fake } = await startSlack()
     await tell(incidentOf())

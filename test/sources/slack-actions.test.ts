@@ -192,6 +192,11 @@ describe('what people press', () => {
     ])
   })
 
+  test('a network that is held as one is extended and released as one', async () => {
+    await send(press('extend', ['203.0.113.0/24']))
+    expect(jsonOf(stored)).toMatchObject([{ type: 'extend', target: { type: 'network', value: '203.0.113.0/24' } }])
+  })
+
   test('unblock opens a form with the addresses, and changes nothing', async () => {
     expect((await send(press('unblock'))).status).toBe(200)
     expect(fake.calls).toMatchObject([{ method: 'views.open', params: { trigger_id: '1.2.abc' } }])

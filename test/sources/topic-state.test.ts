@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Delivery, NamedState, Source, StatePart } from '../../engine/contract.ts'
+import { HaetaeError } from '../../platform/errors.ts'
 import { type Log, silentLog } from '../../platform/log.ts'
 import { createMetrics } from '../../platform/metrics.ts'
 import type { Topics } from '../../platform/topics/contract.ts'
@@ -45,8 +46,10 @@ async function bench(records: number) {
   const errors: string[] = []
   const log: Log = { ...silentLog, error: message => void errors.push(message) }
   const metrics = createMetrics()
+  const pauses = new Map<string, string | undefined>()
+  const paused = (component: string, reason: string | undefined): void => void pauses.set(component, reason)
   const open = async (memory: Memory, mortal: Topics = topics): Promise<Source> => {
-    const deps = testDeps({ topics: () => Promise.resolve(mortal), clock, log, metrics, pipeline: 'count' })
+    const deps = testDeps({ topics: () => Promise.resolve(mortal), clock, log, metrics, paused, pipeline: 'count' })
     const given = {
       topic: config.name,
       kind: 'waf',
@@ -77,7 +80,7 @@ async function bench(records: number) {
       )
       .toBe(true)
   }
-  return { topics, name: config.name, clock, open, errors, metrics, kept, committed, passes }
+  return { topics, name: config.name, clock, open, errors, metrics, pauses, kept, committed, passes }
 }
 
 async function read(source: Source, count: number): Promise<Delivery[]> {
@@ -182,6 +185,40 @@ describe('what detectors remember', () => {
     await again.close()
     await topics.close()
   })
+
+  test.each(['TOPIC_UNREACHABLE', 'TOPIC_UNAUTHORISED'] as const)(
+    'is waited for while its topic cannot be read (%s), and said when a person must act',
+    async code => {
+      const { open, topics, clock, pauses } = await bench(30)
+      const memory = new Memory()
+      memory.parts = [part(0, 'zero')]
+      const source = await open(memory)
+      for (const { ack } of await read(source, 20)) ack()
+      await source.close()
+      let refuses = true
+      const refusing: Topics = {
+        ...mortalTopics(topics).mortal,
+        async *readCompacted(name: string) {
+          if (refuses) throw new HaetaeError(code, 'not now')
+          yield* topics.readCompacted(name)
+        },
+      }
+      const next = new Memory()
+      const again = await open(next, refusing)
+      const first = again.read(never)
+      first.catch(() => undefined)
+      await clock.advance(1_000)
+      expect(next.restored).toEqual([])
+      expect(pauses.get('topic state')).toEqual(code === 'TOPIC_UNAUTHORISED' ? `${code}: not now` : undefined)
+      refuses = false
+      await clock.advance(31_000)
+      expect((await first)!.batch[0]!.origin!.position).toBe(20n)
+      expect(text(next.restored[0]!)).toEqual(['0:zero'])
+      expect(pauses.get('topic state')).toBeUndefined()
+      await again.close()
+      await topics.close()
+    },
+  )
 
   test('does not go with a position to which somebody moved the group', async () => {
     const { open, topics, name } = await bench(30)

@@ -15,6 +15,8 @@ import { restored, snapshotOf } from './snapshot.ts'
 
 const RELATED_MAX = 20
 const EVIDENCES_MAX = 10
+/** Stands behind the fields of a group that is counted from sample records. */
+const SAMPLE = 'sample'
 
 /** Asked for only when it is kept or said; the evidence of an event is made once. */
 interface Shown {
@@ -131,10 +133,12 @@ export class Correlator {
     const rule = correlation.bases.findIndex(({ rule: { id } }) => id === match.base)
     if (rule < 0) return false
     const { uid, timeMs, value, group } = match
-    const key = JSON.stringify(group)
+    const isMadeUp = sample()
+    // What is made up never helps to complete what is real: an alert is one or the other.
+    const key = JSON.stringify(isMadeUp ? [...group, SAMPLE] : group)
     const entry = { timeMs, uid, rule, value }
     for (const completed of this.#groups.add(streamOf(event), correlation, key, entry, evidence))
-      emit(alertOfGroup(correlation, match, completed, event, sample()))
+      emit(alertOfGroup(correlation, match, completed, event, isMadeUp))
     return true
   }
 }
@@ -152,7 +156,7 @@ function alertOfGroup(
 ): Alert {
   const related = entries.slice(-RELATED_MAX)
   return alert(correlation, {
-    id: alertId(correlation.id, ...match.group, String(trigger.bucket)),
+    id: alertId(correlation.id, ...match.group, ...(sample ? [SAMPLE] : []), String(trigger.bucket)),
     timeMs: trigger.endMs,
     receivedMs: match.receivedMs,
     origin: event.origin,

@@ -43,6 +43,8 @@ export class Cluster {
   /** Asks a broker and remembers. A topic that does not exist has a `code`. */
   async refresh(topics: readonly string[]): Promise<readonly TopicInfo[]> {
     const answer = await this.#any(metadata, topics)
+    // One that died or was taken away is not asked any more: it is named again once it is back.
+    this.#brokers.clear()
     for (const broker of answer.brokers) this.#brokers.set(broker.id, broker)
     this.#controller = answer.controller
     for (const topic of answer.topics) {

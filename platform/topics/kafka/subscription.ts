@@ -39,6 +39,8 @@ export class KafkaSubscription implements Subscription {
   readonly #fetcher: Fetcher
   readonly #begun = Promise.withResolvers<void>()
   #suspended = true
+  /** Counts shares and their ends: what was begun for one of them is of no use after it. */
+  #turn = 0
   /** By the monotonic clock, since when nothing is read, and since when we have what was shared out last. */
   #suspendedMs: number
   #catchingUpMs: number | undefined
@@ -66,6 +68,7 @@ export class KafkaSubscription implements Subscription {
         assigned: share => this.#assigned(share),
         suspended: () => {
           this.#suspended = true
+          this.#turn++
           this.#suspendedMs = clock.monotonicMs()
         },
         troubled: failure => this.#troubled(failure),
@@ -151,11 +154,13 @@ export class KafkaSubscription implements Subscription {
     const { group, listener } = this.#options
     const { measure, clock } = this.#parts
     if (this.#closing) return
+    const turn = ++this.#turn
     const kept = this.#keep(continued ? partitions : [])
     const added = partitions.filter(ref => !this.#buffers.get(ref))
-    const positions = await patiently(clock, () => this.#positions(added, generation))
-    measure.rebalanced(group, partitions.length, (clock.monotonicMs() - this.#suspendedMs) / 1000)
+    const positions = await patiently(clock, () => this.#positions(added, generation, turn))
     if (this.#closing) return
+    this.#assertTurn(turn)
+    measure.rebalanced(group, partitions.length, (clock.monotonicMs() - this.#suspendedMs) / 1000)
     this.#recovered()
     if (positions.length > 0) listener.assigned(positions)
     this.#buffers.set([...kept, ...positions.map(position => new PartitionBuffer(position, position.offset))])
@@ -164,6 +169,11 @@ export class KafkaSubscription implements Subscription {
     this.#begun.resolve()
     this.#fetcher.pump()
     this.#bell.ring()
+  }
+
+  /** A share whose positions come late, when the next was asked for already, must neither be read nor committed. */
+  #assertTurn(turn: number): void {
+    if (turn !== this.#turn) throw new KafkaFailure('REBALANCE_IN_PROGRESS', 'rejoin', 'the share is over')
   }
 
   #lookWhetherCaughtUp(): void {
@@ -208,7 +218,11 @@ export class KafkaSubscription implements Subscription {
    * once: else a group that begins at the end would begin at another end after a restart. A partition that was added
    * later begins at its start, as what was written before we saw it is not to be missed.
    */
-  async #positions(partitions: readonly PartitionRef[], generation: number): Promise<readonly Position[]> {
+  async #positions(
+    partitions: readonly PartitionRef[],
+    generation: number,
+    turn: number,
+  ): Promise<readonly Position[]> {
     const { group, from } = this.#options
     const { cluster } = this.#parts
     const known = await committedBy(cluster, group)
@@ -224,6 +238,7 @@ export class KafkaSubscription implements Subscription {
       )),
     ])
     const began = fresh.map(ref => ({ ...ref, offset: starts.get(placeOf(ref))!, note: undefined }))
+    this.#assertTurn(turn)
     if (began.length > 0) await this.#member.commit(began)
     const all = new Map<string, Position>([...known, ...began.map(each => [placeOf(each), each] as const)])
     return partitions.map(ref => all.get(placeOf(ref))!)

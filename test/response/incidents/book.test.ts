@@ -197,6 +197,23 @@ describe('what people and the ledger say', () => {
     expect(campaign().timeline.at(-1)).toMatchObject({ what: 'hold_released', detail: '192.0.2.2', who: 'kim' })
   })
 
+  test('a hold on the /64 of an IPv6 client belongs to his incident', () => {
+    const books = bookWith()
+    books.alert({ address: '2001:db8:1:2::9' })
+    expect(books.audit('hold_created', { target: '2001:db8:1:2::/64' })).toBe(true)
+    expect(books.all).toMatchObject([{ holds: { active: 1 }, timeline: [{}, { what: 'hold_created' }] }])
+  })
+
+  test('a hold that ends after the attack, and after a restart, is told to the incident that was closed before', () => {
+    const before = bookWith()
+    before.alert({})
+    before.audit('hold_created', { target: '203.0.113.7' })
+    before.pass(NOON + 20 * MINUTE)
+    const after = bookWith({}, before.all)
+    expect(after.audit('hold_expired', { target: '203.0.113.7' })).toBe(true)
+    expect(after.all).toMatchObject([{ state: 'closed', holds: { active: 0, total: 1 } }])
+  })
+
   test('the first acknowledgement stands; one about a merged incident is one about its campaign', () => {
     const books = bookWith()
     for (let actor = 1; actor <= 5; actor++) books.alert({ address: `192.0.2.${actor}` })

@@ -71,6 +71,12 @@ describe('the message of an incident', () => {
     expect(ids({ state: 'closed', merged_into: 'x' })).toEqual([])
   })
 
+  test('lets a network go that is held as one', () => {
+    const { attachments } = card(incidentOf({ actor: { type: 'network', value: '203.0.113.0/24' } }), en, NOON)
+    const values = JSON.stringify(attachments).match(/\\"a\\":\[\\"203\.0\.113\.0\/24\\"/g)
+    expect(values).toHaveLength(2)
+  })
+
   test('has the same keys in both languages, and no text in the other one', () => {
     expect(Object.keys(wordsOf.ko).sort()).toEqual(Object.keys(wordsOf.en).sort())
     expect(JSON.stringify(wordsOf.en)).not.toMatch(/\p{Script=Hangul}/u)

@@ -33,6 +33,8 @@ export class GroupBroker implements Requests {
   fetches = 0
   /** Joins wait for it, as for the other members. */
   gate: Promise<void> = Promise.resolve()
+  /** The next question for committed positions waits for it. */
+  positionsGate: Promise<void> = Promise.resolve()
   readonly #batch = encodeBatch(numbered(10))
 
   refresh(topics: readonly string[]): ReturnType<Requests['refresh']> {
@@ -63,13 +65,17 @@ export class GroupBroker implements Requests {
         return { code: this.heartbeatCode }
       case 'LeaveGroup':
         return { code: 0 }
-      case 'OffsetFetch':
+      case 'OffsetFetch': {
+        const gate = this.positionsGate
+        this.positionsGate = Promise.resolve()
+        await gate
         return {
           code: 0,
           positions: [...this.committed].map(([partition, { offset }]) => {
             return { topic: 't', partition, offset, note: undefined, code: 0 }
           }),
         }
+      }
       case 'OffsetCommit':
         return this.#commit(request.positions, request.generation)
       case 'ListOffsets':

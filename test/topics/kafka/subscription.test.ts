@@ -73,6 +73,25 @@ describe('while the group is shared out anew', () => {
   })
 })
 
+test('positions of a share that come after the next one change nothing: what is ours now is read, and nothing else', async () => {
+  const { broker, clock, listener, subscription } = await begin()
+  const late = Promise.withResolvers<void>()
+  broker.positionsGate = late.promise
+  broker.step = 2
+  broker.heartbeatCode = 27
+  await clock.advance(TIMES.heartbeatMs)
+  expect(broker.joins).toBe(2)
+  broker.share = [0]
+  broker.heartbeatCode = 27
+  await clock.advance(TIMES.heartbeatMs)
+  expect(broker.joins).toBe(3)
+  await expect.poll(() => listener.told).toEqual(['+0', '+1', '-0', '-1', '+0'])
+  late.resolve()
+  await clock.advance(100)
+  expect(listener.told).toEqual(['+0', '+1', '-0', '-1', '+0'])
+  expect(subscription.lags().map(({ partition }) => partition)).toEqual([0])
+})
+
 describe('begins anew at the committed positions', () => {
   test('when the broker does not know the member any more', async () => {
     const { broker, clock, listener, subscription } = await begin()
