@@ -45,22 +45,20 @@ export interface Seen {
 
 /** One event, for every rule that matched it. */
 export interface SeenEvent extends Omit<Seen, 'id'> {
-  /** Of the event. */
-  readonly uid: string
+  readonly event: Event
 }
 
 /** What all alerts about one event show of it: redacted once. */
 export function seenOf(event: Event, names: SecretNames): SeenEvent {
   return {
-    uid: event.id,
+    event,
     timeMs: event.timeMs,
     receivedMs: event.receivedMs,
     origin: event.origin,
     replayed: event.replayed,
     sample: isSample(event.body),
     firstMs: event.timeMs,
-    // What is to be done is to be done about the actor.
-    actor: (rule.haetae.respond?.disable_key ? accessKeyOf(event) : undefined) ?? actorOfEvent(event),
+    actor: actorOfEvent(event),
     evidences: [redactValue(evidenceOf(event), names) as JsonObject],
     related: [{ uid: event.id, type_uid: event.body.type_uid ?? 0 }],
     sources: [event.body.metadata?.log_name ?? event.kind],
@@ -70,7 +68,10 @@ export function seenOf(event: Event, names: SecretNames): SeenEvent {
 
 /** An OCSF Detection Finding (2004) about one event. The same event always gives the same id, and the same bytes. */
 export function alertOf(rule: Rule, seen: SeenEvent): Alert {
-  return alert(rule, { ...seen, id: alertId(rule.id, seen.uid) })
+  const { event, ...rest } = seen
+  // What is to be done is to be done about the actor.
+  const key = rule.haetae.respond?.disable_key ? accessKeyOf(event) : undefined
+  return alert(rule, { ...rest, id: alertId(rule.id, event.id), actor: key ?? seen.actor })
 }
 
 export function alertId(...parts: readonly string[]): string {
