@@ -3,7 +3,7 @@ import { type Alert, type Deps, defineDetector, type Event, type LogKind, logKin
 import { HaetaeError } from '../platform/errors.ts'
 import { NAME_CHARS_MAX } from '../platform/redaction/name-table.ts'
 import { SecretNames } from '../platform/redaction/names.ts'
-import { alertOf } from './sigma/alert.ts'
+import { alertOf, type SeenEvent, seenOf } from './sigma/alert.ts'
 import { Correlator, streamOf } from './sigma/correlate/correlator.ts'
 import { loadRules, shippedRules } from './sigma/load.ts'
 import { Matcher } from './sigma/matcher.ts'
@@ -83,10 +83,18 @@ groupBytesMax: 268435456
       'pipeline',
     ])
     const matches = deps.metrics.counter('haetae_rule_matches_total', 'Events a rule matched', ['pipeline', 'rule'])
-    const matched = (event: Event, rule: Rule, emit: (alert: Alert) => void): void => {
-      matches.add({ pipeline, rule: rule.id })
-      if (!set.feeding.has(rule.id)) emit(alertOf(rule, event, secrets))
-      correlator.matched(event, rule, emit)
+    /** Of the batch at hand, by rule. */
+    const counts = new Map<string, number>()
+    const matched = (event: Event, rules: readonly Rule[], emit: (alert: Alert) => void): void => {
+      let seen: SeenEvent | undefined
+      for (const rule of rules) {
+        counts.set(rule.id, (counts.get(rule.id) ?? 0) + 1)
+        if (!set.feeding.has(rule.id)) {
+          seen ??= seenOf(event, secrets)
+          emit(alertOf(rule, seen))
+        }
+        correlator.matched(event, rule, emit)
+      }
     }
     return {
       state: correlator.state,
@@ -100,8 +108,10 @@ groupBytesMax: 268435456
           if (!matcher) continue
           correlator.passed(event)
           const rules = matcher.match(event.body)
-          if (rules.length > 0) for (const rule of feeds(event, rules, blockRulePrefix)) matched(event, rule, emit)
+          if (rules.length > 0) matched(event, feeds(event, rules, blockRulePrefix), emit)
         }
+        for (const [rule, count] of counts) matches.add({ pipeline, rule }, count)
+        counts.clear()
         correlator.expire(new Set(batch.map(streamOf)))
       },
     }

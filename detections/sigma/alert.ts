@@ -43,23 +43,35 @@ export interface Seen {
   readonly count?: number
 }
 
-/** An OCSF Detection Finding (2004) about one event. The same event always gives the same id, and the same bytes. */
-export function alertOf(rule: Rule, event: Event, names: SecretNames): Alert {
-  return alert(rule, {
-    id: alertId(rule.id, event.id),
+/** One event, for every rule that matched it. */
+export interface SeenEvent extends Omit<Seen, 'id'> {
+  readonly event: Event
+}
+
+/** What all alerts about one event show of it: redacted once. */
+export function seenOf(event: Event, names: SecretNames): SeenEvent {
+  return {
+    event,
     timeMs: event.timeMs,
     receivedMs: event.receivedMs,
     origin: event.origin,
     replayed: event.replayed,
     sample: isSample(event.body),
     firstMs: event.timeMs,
-    // What is to be done is to be done about the actor.
-    actor: (rule.haetae.respond?.disable_key ? accessKeyOf(event) : undefined) ?? actorOfEvent(event),
+    actor: actorOfEvent(event),
     evidences: [redactValue(evidenceOf(event), names) as JsonObject],
     related: [{ uid: event.id, type_uid: event.body.type_uid ?? 0 }],
     sources: [event.body.metadata?.log_name ?? event.kind],
     ...(event.body.cloud ? { cloud: event.body.cloud } : {}),
-  })
+  }
+}
+
+/** An OCSF Detection Finding (2004) about one event. The same event always gives the same id, and the same bytes. */
+export function alertOf(rule: Rule, seen: SeenEvent): Alert {
+  const { event, ...rest } = seen
+  // What is to be done is to be done about the actor.
+  const key = rule.haetae.respond?.disable_key ? accessKeyOf(event) : undefined
+  return alert(rule, { ...rest, id: alertId(rule.id, event.id), actor: key ?? seen.actor })
 }
 
 export function alertId(...parts: readonly string[]): string {
@@ -126,7 +138,7 @@ function bodyOf(about: About, seen: Seen): OcsfEvent {
       first_seen_time: seen.firstMs,
       last_seen_time: seen.timeMs,
       analytic: { name: about.title, uid: about.id, type_id: 1, type: 'Rule' },
-      attacks: attacksOf(tags),
+      attacks: attacksOfRule(about),
       data_sources: [...seen.sources],
       related_events: seen.related.map(each => ({ ...each })),
     },
@@ -153,6 +165,15 @@ function ownFields({ haetae: { respond } }: About, seen: Seen): JsonObject {
     replayed,
     sample,
   }
+}
+
+/** By rule, as its tags never change. */
+const attacks = new WeakMap<About, JsonObject[]>()
+
+function attacksOfRule(about: About): JsonObject[] {
+  const known = attacks.get(about) ?? attacksOf(about.tags)
+  attacks.set(about, known)
+  return known
 }
 
 /** Sigma's tags `attack.t1190` and `attack.initial-access`; technique and tactic are joined only when there is one tactic. */

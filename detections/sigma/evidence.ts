@@ -64,6 +64,16 @@ function shortened(value: unknown, charsMax: number): unknown {
   if (typeof value === 'string') return value.slice(0, charsMax).toWellFormed()
   if (Array.isArray(value)) return value.slice(0, 64).map(each => shortened(each, charsMax))
   if (typeof value !== 'object' || value === null) return value
-  const present = Object.entries(value).filter(([, inner]) => inner !== undefined)
-  return Object.fromEntries(present.map(([key, inner]) => [key, shortened(inner, charsMax)]))
+  const present: Record<string, unknown> = {}
+  for (const key of Object.keys(value)) {
+    const inner = shortened((value as Record<string, unknown>)[key], charsMax)
+    if (inner !== undefined) define(present, key, inner)
+  }
+  return present
+}
+
+/** `__proto__` is a name like any other. */
+function define(object: Record<string, unknown>, key: string, value: unknown): void {
+  if (key !== '__proto__') object[key] = value
+  else Object.defineProperty(object, key, { value, enumerable: true, configurable: true, writable: true })
 }

@@ -23,6 +23,11 @@ export interface Field {
    * are not in one place.
    */
   entry?(request: RequestBytes): number | undefined
+  /**
+   * Of a request that is still JSON: the string that is its one value, if nothing in it is encoded; 0 = it has none. Short, so that it
+   * is searched by itself.
+   */
+  string?(request: RequestBytes): number
   /** The same values from a request that is still JSON. */
   readBytes?(request: RequestBytes, base: readonly string[]): readonly string[]
 }
@@ -54,16 +59,6 @@ function textAt({ document }: RequestBytes, entry: number): string | undefined {
   return entry === 0 ? undefined : document.text(entry)
 }
 
-/** The first header of this name, as the body has it: written without escapes. */
-function headerText({ document, visitHeaders }: RequestBytes, wanted: string): string | undefined {
-  let found = 0
-  visitHeaders((name, value) => {
-    const isPlain = document.to(name) - document.from(name) === wanted.length + 2
-    if (found === 0 && isPlain && document.text(name).toLowerCase() === wanted) found = value
-  })
-  return found === 0 ? undefined : document.text(found)
-}
-
 const uri: Field = {
   ...ofRequest('cs-uri', 'good', ({ url, args }) => target(url?.path, args)),
   readBytes: request => target(textAt(request, request.path), textAt(request, request.args)),
@@ -78,6 +73,7 @@ const uriQuery: Field = {
 }
 const uriStem: Field = {
   ...ofRequest('cs-uri-stem', 'good', ({ url }) => (url?.path === undefined ? NONE : decodings(url.path, 'text'))),
+  string: request => request.path,
   readBytes: request => (request.path === 0 ? NONE : decodings(request.document.text(request.path), 'text')),
 }
 /** The path as it stands in the request alone: what groups are made of. */
@@ -85,11 +81,16 @@ const path: Field = {
   ...ofRequest('http_request.url.path', 'good', ({ url }) => one(url?.path)),
   readBytes: request => one(textAt(request, request.path)),
 }
+/** The query as it stands in the request alone. */
+const args: Field = {
+  ...ofRequest('http_request.args', 'good', request => one(request.args)),
+  readBytes: request => one(textAt(request, request.args)),
+}
 const method: Field = {
   name: 'cs-method',
   clue: 'poor',
   read: (body, request) => one(methodOf(body, request)),
-  entry: request => request.method,
+  string: request => request.method,
   readBytes: ({ document, method: entry }) => (entry === 0 ? NONE : [document.text(entry)]),
 }
 
@@ -104,7 +105,7 @@ function methodOf({ unmapped }: OcsfEvent, { http_method }: HttpRequest): string
 const version = field('cs-version', 'poor', (_body, request) => one(request.version))
 const userAgent: Field = {
   ...ofRequest('cs-user-agent', 'good', request => one(request.user_agent)),
-  readBytes: request => one(headerText(request, 'user-agent')),
+  readBytes: request => one(textAt(request, request.userAgent)),
 }
 const referer = ofRequest('cs-referer', 'good', request =>
   request.referrer === undefined ? NONE : decodings(request.referrer, 'url'),
@@ -113,6 +114,12 @@ const host: Field = {
   ...ofRequest('cs-host', 'good', ({ url }) => one(url?.hostname)),
   readBytes: ({ document, hostFrom, hostTo }) =>
     hostTo > 0 ? [document.bytes.toString('latin1', hostFrom, hostTo)] : NONE,
+}
+/** Looked at in every event, for what a rate rule stopped. */
+const ruleType: Field = {
+  ...field('firewall_rule.type', 'poor', body => one(body.firewall_rule?.type)),
+  string: request => request.ruleType,
+  readBytes: request => one(textAt(request, request.ruleType)),
 }
 const address = field('c-ip', 'poor', body => one(body.src_endpoint?.ip))
 const labels: Field = {
@@ -190,7 +197,6 @@ const absent: readonly string[] = [
 const requestPaths: readonly string[] = [
   'http_request.url.path',
   'http_request.url.query_string',
-  'http_request.args',
   'http_request.referrer',
   'http_request.http_headers.name',
   'http_request.http_headers.value',
@@ -203,6 +209,8 @@ const native = new Map<string, Field>([
   ['http_request.http_method', method],
   ['http_request.url.hostname', host],
   ['http_request.url.path', path],
+  ['http_request.args', args],
+  ['firewall_rule.type', ruleType],
   ['src_endpoint.ip', address],
 ])
 

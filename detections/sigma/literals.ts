@@ -20,6 +20,12 @@ const BACKSLASH = 0x5c
 /** What JSON escapes and leaves as it is: quote, solidus, backslash. */
 const STANDS_FOR_ITSELF: readonly number[] = [0x22, 0x2f, BACKSLASH]
 
+const NO_DIGIT = 0xff
+const hexDigits = Uint8Array.from({ length: 256 }, (_, code) => {
+  const digit = Number.parseInt(String.fromCharCode(code), 16)
+  return Number.isNaN(digit) ? NO_DIGIT : digit
+})
+
 interface Node {
   readonly children: Map<number, Node>
   readonly ends: Literal[]
@@ -40,6 +46,10 @@ export class LiteralSearch {
   readonly #others: ReadonlyMap<number, number>
   /** Some literal has characters of two code units, whose case shows only in both together. */
   readonly #astral: boolean
+  /** Bytes with which a character beyond ASCII begins that may be in some literal: in UTF-8, or in Latin-1. */
+  readonly #leads = new Uint8Array(256)
+  /** Characters of the longest literal. */
+  readonly #longest: number
   readonly #width: number
   readonly #firstEnd: number
   readonly #ends: readonly Node[]
@@ -58,6 +68,11 @@ export class LiteralSearch {
     for (const char of '%\\') this.#bytes[char.charCodeAt(0)] = STOP
     this.#others = withFamilies(classes)
     this.#astral = literals.some(({ text }) => /[\ud800-\udfff]/.test(text))
+    for (const code of this.#others.keys()) {
+      this.#leads[Buffer.from(String.fromCharCode(code))[0]!] = 1
+      if (code < 256) this.#leads[code] = 1
+    }
+    this.#longest = literals.reduce((longest, { text }) => Math.max(longest, text.length), 0)
     const { order, firstEnd } = numbered(trieOf(literals, classes))
     if (order.length * this.#width > CELLS_MAX)
       throw new HaetaeError(
@@ -121,6 +136,65 @@ export class LiteralSearch {
       if (state >= firstEnd) this.#report(state, 0, 0, found)
     }
     return state
+  }
+
+  /**
+   * The same as `search` for a string of JSON, given by its bytes between the quotes. False when it has to be made and searched:
+   * something in it is escaped, encoded or beyond ASCII; some may have been found by then.
+   */
+  searchString(bytes: Uint8Array, from: number, to: number, found: (id: number) => void): boolean {
+    const table = this.#table
+    const classes = this.#bytes
+    const firstEnd = this.#firstEnd
+    let state = 0
+    for (let at = from; at < to; at++) {
+      const letter = classes[bytes[at]!]!
+      if (letter === STOP) return false
+      state = table[state + letter]!
+      if (state >= firstEnd) this.#report(state, at + 1 - from, to - from, found)
+    }
+    return true
+  }
+
+  /**
+   * What a range of JSON hides behind percent signs: finds each literal of which a part is encoded, once and as ASCII, and perhaps
+   * others of the range. `percentAt` is its first percent sign. False when the text must be made, decoded and searched instead.
+   */
+  searchDecoded(bytes: Buffer, from: number, to: number, percentAt: number, found: (id: number) => void): boolean {
+    if (this.#astral) return false
+    const table = this.#table
+    const firstEnd = this.#firstEnd
+    let state = 0
+    let next = percentAt
+    let at = Math.max(from, next - this.#longest)
+    while (at < to) {
+      let letter: number
+      if (at < next) letter = this.#bytes[bytes[at++]!]!
+      else {
+        letter = this.#encoded(bytes, at, to)
+        at += 3
+        next = bytes[at] === PERCENT ? at : bytes.indexOf(PERCENT, at)
+        if (next < 0 || next > to) next = to
+      }
+      if (letter === STOP) return false
+      state = table[state + letter]!
+      if (state >= firstEnd) this.#report(state, 0, 0, found)
+      if (state !== 0) continue
+      // No literal has begun: the next that matters reaches to the next percent sign.
+      if (next === to) return true
+      at = Math.max(at, next - this.#longest)
+    }
+    return true
+  }
+
+  /** Class of what is encoded at a percent sign; STOP if it is none, is a percent sign again, or may belong to some literal's character. */
+  #encoded(bytes: Uint8Array, at: number, to: number): number {
+    const high = at + 2 < to ? hexDigits[bytes[at + 1]!]! : NO_DIGIT
+    const low = at + 2 < to ? hexDigits[bytes[at + 2]!]! : NO_DIGIT
+    if (high === NO_DIGIT || low === NO_DIGIT) return STOP
+    const code = high * 16 + low
+    if (code >= 128) return this.#leads[code] === 1 ? STOP : OTHER
+    return code === PERCENT ? STOP : this.#ascii[code]!
   }
 
   #report(state: number, end: number, length: number, found: (id: number) => void): void {

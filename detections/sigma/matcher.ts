@@ -35,6 +35,8 @@ class Slot {
   readAt = 0
   foldedAt = 0
   searchedAt = 0
+  /** In which all of its JSON was searched: what was not suspected is not there. */
+  anywhereAt = 0
 
   constructor(field: Field, base: number | undefined, literals: readonly Literal[]) {
     this.field = field
@@ -59,8 +61,9 @@ export class Matcher implements View {
   readonly #wakingRequest: readonly number[]
   readonly #wakingOthers: readonly number[]
   readonly #requestSearch: RequestSearch
-  /** By literal and by rule: the generation in which it was found, or woke. */
+  /** By literal and by rule: the generation in which it was found, was seen somewhere in the JSON of its field, or woke. */
   readonly #found: Uint32Array
+  readonly #suspected: Uint32Array
   readonly #awake: Uint32Array
   readonly #woken: number[] = []
   #generation = 0
@@ -80,12 +83,13 @@ export class Matcher implements View {
           literals.filter(each => each.field === at),
         ),
     )
-    const isInRequest = (field: number): boolean => fields[field]!.inRequest === true
+    const isInRequest = (field: number): boolean => fields[field]!.inRequest === true && !fields[field]!.string
     this.#wakingRequest = waking.filter(isInRequest)
     this.#wakingOthers = waking.filter(field => !isInRequest(field))
     const wakers = literals.filter(({ id, field }) => wakes[id]!.length > 0 && isInRequest(field))
     this.#requestSearch = new RequestSearch(wakers, this.#wake)
     this.#found = new Uint32Array(literals.length)
+    this.#suspected = new Uint32Array(literals.length)
     this.#awake = new Uint32Array(rules.length)
   }
 
@@ -105,8 +109,9 @@ export class Matcher implements View {
   #begin(body: OcsfEvent): void {
     if (this.#generation === GENERATION_MAX) {
       this.#found.fill(0)
+      this.#suspected.fill(0)
       this.#awake.fill(0)
-      for (const slot of this.#slots) slot.readAt = slot.foldedAt = slot.searchedAt = 0
+      for (const slot of this.#slots) slot.readAt = slot.foldedAt = slot.searchedAt = slot.anywhereAt = 0
       this.#generation = 0
     }
     this.#generation++
@@ -118,13 +123,27 @@ export class Matcher implements View {
   #evaluated(): readonly Rule[] {
     const { always, rules } = this.#compiled
     if (always.length === 0 && this.#woken.length === 0) return NO_RULES
-    const candidates = [...always, ...this.#woken].sort((a, b) => a - b)
-    return candidates.filter(at => rules[at]!.holds(this)).map(at => rules[at]!.rule)
+    const woken = this.#woken
+    if (always.length > 0) woken.push(...always)
+    if (woken.length > 1) woken.sort((a, b) => a - b)
+    let matched: Rule[] | undefined
+    for (const at of woken) {
+      const { holds, rule } = rules[at]!
+      if (!holds(this)) continue
+      matched ??= []
+      matched.push(rule)
+    }
+    return matched ?? NO_RULES
   }
 
   readonly #note = (literal: number): void => {
     if (this.#found[literal] === this.#generation) return
     this.#found[literal] = this.#generation
+    this.#wake(literal)
+  }
+
+  readonly #suspect = (literal: number): void => {
+    this.#suspected[literal] = this.#generation
     this.#wake(literal)
   }
 
@@ -138,13 +157,19 @@ export class Matcher implements View {
 
   /** Wakes at least the rules of which a literal is in the field: in its JSON, if it can be searched as it stands. */
   #wakeBy(field: number): void {
-    const { field: asked, anywhere: search } = this.#slots[field]!
-    const entry = this.#bytes && asked.entry?.(this.#bytes)
-    if (entry === 0) return
-    if (entry !== undefined && search) {
+    const slot = this.#slots[field]!
+    const entry = this.#bytes && slot.field.entry?.(this.#bytes)
+    if (entry === 0) {
+      slot.anywhereAt = this.#generation
+      return
+    }
+    if (entry !== undefined && slot.anywhere) {
       const { document } = this.#bytes!
-      const state = search.searchBytes(document.bytes, document.from(entry), document.to(entry), 0, this.#wake)
-      if (state >= 0) return
+      const { bytes } = document
+      if (slot.anywhere.searchBytes(bytes, document.from(entry), document.to(entry), 0, this.#suspect) >= 0) {
+        slot.anywhereAt = this.#generation
+        return
+      }
     }
     this.#search(field)
   }
@@ -153,7 +178,16 @@ export class Matcher implements View {
     const slot = this.#slots[field]!
     if (slot.searchedAt === this.#generation) return
     slot.searchedAt = this.#generation
-    if (slot.search) for (const value of this.values(field)) slot.search.search(value, this.#note)
+    if (!slot.search || this.#searchString(slot, slot.search)) return
+    for (const value of this.values(field)) slot.search.search(value, this.#note)
+  }
+
+  /** False when that needs the text of its values. */
+  #searchString({ field }: Slot, search: LiteralSearch): boolean {
+    const entry = this.#bytes && field.string?.(this.#bytes)
+    if (entry === undefined || entry === 0) return entry === 0
+    const { document } = this.#bytes!
+    return search.searchString(document.bytes, document.from(entry) + 1, document.to(entry) - 1, this.#note)
   }
 
   #read(slot: Slot): readonly string[] {
@@ -186,6 +220,8 @@ export class Matcher implements View {
   }
 
   has(field: number, literal: number): boolean {
+    const { anywhereAt } = this.#slots[field]!
+    if (anywhereAt === this.#generation && this.#suspected[literal] !== this.#generation) return false
     this.#search(field)
     return this.#found[literal] === this.#generation
   }

@@ -82,8 +82,12 @@ export class RequestSearch {
   readonly #decoded = (name: number, value: number): void => {
     const { document } = this.#request!
     const end = document.to(value)
-    if (this.#percentAt < 0 || this.#percentAt >= end) return
+    const percentAt = this.#percentAt
+    if (percentAt < 0 || percentAt >= end) return
     this.#percentAt = document.bytes.indexOf(PERCENT, end)
+    // From the name on: what stands between the two in the JSON is in the literals that reach over it.
+    const from = document.from(name) + 1
+    if (this.#search.searchDecoded(document.bytes, from, end - 1, percentAt, this.#found)) return
     this.#texts(decodings(`${document.text(name)}: ${document.text(value)}`, 'text'), true)
   }
 

@@ -6,7 +6,7 @@ import type { RequestBytes } from './request-bytes.ts'
 /** What a lazy body is made from. */
 export interface BodySource {
   readonly document: JsonDocument
-  /** What http_request and metadata are made from, if they are. */
+  /** What http_request, metadata and firewall_rule are made from, if they are. */
   requestBytes?(): RequestBytes
 }
 
@@ -37,6 +37,9 @@ const out = new JsonWriter()
 const scratch = new JsonWriter()
 
 type Fields = Record<string, unknown>
+
+/** What RequestBytes say. */
+const requestFields = ['http_request', 'metadata', 'firewall_rule'] as const
 
 /** What every proxy stands before: only its prototype is ever seen. */
 const NOTHING: OcsfEvent = {}
@@ -86,7 +89,7 @@ export class LazyBody<Source extends BodySource = BodySource> implements ProxyHa
 
   /** The request as it stands in the document; undefined when there is none, or something of it reads as something else by now. */
   requestBytes(): RequestBytes | undefined {
-    for (const field of ['http_request', 'metadata']) {
+    for (const field of requestFields) {
       const part = this.#layout.partOf.get(field)
       if (part === undefined || (this.#changed & (1 << part)) !== 0) return undefined
     }

@@ -1,13 +1,13 @@
 import type { Alert, Event, StatePart, StreamState } from '../../../engine/contract.ts'
 import type { Metrics } from '../../../platform/metrics.ts'
-import type { Json } from '../../../platform/ocsf/event.ts'
+import type { Json, OcsfEvent } from '../../../platform/ocsf/event.ts'
 import type { SecretNames } from '../../../platform/redaction/names.ts'
 import { redactValue } from '../../../platform/redaction/plain.ts'
 import type { Actor } from '../actor.ts'
 import { alert, alertId, isSample } from '../alert.ts'
 import { shortEvidenceOf } from '../evidence.ts'
 import type { Rule } from '../rule.ts'
-import { groupsOf } from './group.ts'
+import { type GroupField, groupsOf } from './group.ts'
 import { type Completed, type GroupBounds, type GroupMeasures, Groups } from './groups.ts'
 import { happenedMs, type Match, matchOf, matchRecord, readMatch } from './match.ts'
 import type { Base, RunningCorrelation } from './resolve.ts'
@@ -18,7 +18,7 @@ const EVIDENCES_MAX = 10
 /** Stands behind the fields of a group that is counted from sample records. */
 const SAMPLE = 'sample'
 
-/** Asked for only when it is kept or said. */
+/** Asked for only when it is kept or said; the evidence of an event is made once. */
 interface Shown {
   readonly evidence: () => string
   readonly sample: () => boolean
@@ -40,6 +40,10 @@ export class Correlator {
   readonly #byId: ReadonlyMap<string, RunningCorrelation>
   readonly #groups: Groups
   readonly #names: SecretNames
+  /** What was read of the event at hand, for every correlation that asks. */
+  #body: OcsfEvent | undefined
+  readonly #values = new Map<GroupField, readonly string[]>()
+  #shown: string | undefined
 
   constructor(
     correlations: readonly RunningCorrelation[],
@@ -64,23 +68,26 @@ export class Correlator {
     }
   }
 
-  /** An event passed, whether or not a rule matched it. */
+  /** An event passed, whether or not a rule matched it. To be called before what matched it. */
   passed(event: Event): void {
+    this.#body = event.body
+    this.#shown = undefined
+    if (this.#values.size > 0) this.#values.clear()
     this.#groups.advance(streamOf(event), happenedMs(event))
   }
 
   /** An event that a rule matched. */
   matched(event: Event, rule: Rule, emit: (alert: Alert) => void): void {
-    for (const { correlation, base } of this.#feeds.get(rule.id) ?? []) {
-      const value = base.value === undefined ? '' : base.value.read(event.body)[0]
+    const feeds = this.#feeds.get(rule.id)
+    if (!feeds) return
+    const shown = { evidence: () => this.#evidence(event), sample: () => isSample(event.body) }
+    for (const { correlation, base } of feeds) {
+      const value = base.value === undefined ? '' : this.#read(base.value)[0]
       if (value === undefined) continue
-      let shown: string | undefined
-      const evidence = (): string => (shown ??= this.#evidence(event))
-      for (const group of groupsOf(base.group, event.body)) {
+      for (const group of groupsOf(base.group, this.#read)) {
         const match = matchOf(event, correlation, base, group, value)
-        if (correlation.inPlace)
-          this.#count(event, correlation, match, { evidence, sample: () => isSample(event.body) }, emit)
-        else emit(matchRecord(match, evidence(), event))
+        if (correlation.inPlace) this.#count(event, correlation, match, shown, emit)
+        else emit(matchRecord(match, this.#evidence(event), event))
       }
     }
   }
@@ -97,11 +104,23 @@ export class Correlator {
 
   /** To be called once a batch. */
   expire(streams: Iterable<string>): void {
+    this.#body = undefined
+    this.#shown = undefined
+    this.#values.clear()
     for (const stream of streams) this.#groups.expire(stream)
   }
 
   #evidence(event: Event): string {
-    return JSON.stringify(redactValue(shortEvidenceOf(event), this.#names))
+    this.#shown ??= JSON.stringify(redactValue(shortEvidenceOf(event), this.#names))
+    return this.#shown
+  }
+
+  readonly #read = (field: GroupField): readonly string[] => {
+    const known = this.#values.get(field)
+    if (known) return known
+    const values = field.read(this.#body!)
+    this.#values.set(field, values)
+    return values
   }
 
   #count(

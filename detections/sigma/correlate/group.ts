@@ -22,6 +22,8 @@ const VALUES_MAX = 8
 /** Of one event: all combinations of its values. */
 const GROUPS_MAX = 16
 const VALUE_CHARS_MAX = 256
+/** That are kept. */
+const FIELDS_MAX = 20_000
 
 /** Fields of our own: derived from the client's address, or shorter names. */
 const own: Readonly<Record<string, string>> = {
@@ -35,8 +37,18 @@ const own: Readonly<Record<string, string>> = {
 /** Their names, for the documentation. */
 export const groupFieldNames: readonly string[] = [...Object.keys(own), 'haetae.would_block']
 
-/** Throws Refused for a name that no event of this log has. */
+/** By log and name. The fields that a log has bound it. */
+const made = new Map<string, GroupField>()
+
+/** One object for one name, so that correlations can read it once an event. Throws Refused for a name that no event of this log has. */
 export function groupField(name: string, log: LogKind): GroupField {
+  const key = `${log} ${name}`
+  const known = made.get(key) ?? newGroupField(name, log)
+  if (made.size < FIELDS_MAX) made.set(key, known)
+  return known
+}
+
+function newGroupField(name: string, log: LogKind): GroupField {
   if (log !== 'waf' && name === 'haetae.remote') return remoteOfFinding
   if (log === 'waf' && name === 'haetae.would_block') return wouldBlock
   const source = Object.hasOwn(own, name) ? own[name]! : name
@@ -49,10 +61,14 @@ export function groupField(name: string, log: LogKind): GroupField {
     actor: actorOf(name, source),
     withKey: isClient,
     read(body) {
-      const values = new Set<string>()
       const texts = readFieldOf(field, body)
       // The first of a request's texts is as it stands there; the others are the same, decoded.
-      for (const text of field.inRequest ? texts.slice(0, 1) : texts) {
+      if (field.inRequest || texts.length <= 1) {
+        const value = texts.length === 0 ? undefined : normal(texts[0]!)
+        return value === undefined || value === '' ? NONE : [value]
+      }
+      const values = new Set<string>()
+      for (const text of texts) {
         const value = normal(text)
         if (value !== undefined && value !== '') values.add(value)
         if (values.size >= VALUES_MAX) break
@@ -62,6 +78,7 @@ export function groupField(name: string, log: LogKind): GroupField {
   }
 }
 const clientField = 'c-ip'
+const NONE: readonly never[] = []
 
 const WOULD_BLOCK = 'haetae:would-block:'
 
@@ -123,13 +140,20 @@ function actorOf(name: string, source: string): ActorType {
   return source.includes('user.') && !source.includes('user_agent') ? 'user' : 'resource'
 }
 
-/** The groups of an event, each as one value a field: one, unless a field has several values; none when one has no value. */
-export function groupsOf(fields: readonly GroupField[], body: OcsfEvent): readonly (readonly string[])[] {
+/**
+ * The groups of an event, each as one value a field: one, unless a field has several values; none when one has no value. `read` gives
+ * the values of a field.
+ */
+export function groupsOf(
+  fields: readonly GroupField[],
+  read: (field: GroupField) => readonly string[],
+): readonly (readonly string[])[] {
   let groups: string[][] = [[]]
   for (const field of fields) {
-    const values = field.read(body)
-    if (values.length === 0) return []
-    groups = values.length === 1 ? groups.map(group => [...group, values[0]!]) : combined(groups, values)
+    const values = read(field)
+    if (values.length === 0) return NONE
+    if (values.length === 1) for (const group of groups) group.push(values[0]!)
+    else groups = combined(groups, values)
   }
   return groups
 }

@@ -1,5 +1,5 @@
 import type { Counter, Gauge } from '../../../platform/metrics.ts'
-import { murmur2 } from '../../../platform/topics/partition.ts'
+import { partitionOf } from '../../../platform/topics/partition.ts'
 import type { RunningCorrelation } from './resolve.ts'
 import { type Counting, type Entry, type Trigger, Window } from './window.ts'
 
@@ -46,6 +46,7 @@ const ENTRY_BYTES = 120
 const GROUP_BYTES = 400
 const EVICT_TOGETHER = 64
 const EXPIRE_TOGETHER = 256
+const NONE: readonly never[] = []
 
 /** The groups of one stream. */
 export class StreamGroups {
@@ -70,11 +71,12 @@ export function countingOf({ type, timespanMs, atLeast, bases }: RunningCorrelat
 }
 
 export function partOf(correlation: string, group: string): number {
-  return (murmur2(Buffer.from(`${correlation}\n${group}`)) >>> 0) % PARTS
+  return partitionOf(`${correlation}\n${group}`, PARTS)
 }
 
 function bytesOf({ window, evidences }: Group, key: string): number {
-  const shown = evidences.reduce((sum, { json }) => sum + json.length, 0)
+  let shown = 0
+  for (const { json } of evidences) shown += json.length
   return GROUP_BYTES + key.length * 2 + window.entries.length * ENTRY_BYTES + shown
 }
 
@@ -124,13 +126,14 @@ export class Groups {
     const horizonMs = stream.watermarkMs - this.#bounds.latenessMs
     if (entry.timeMs < horizonMs) {
       this.#measures.late.add()
-      return []
+      return NONE
     }
     const group = this.#used(stream, correlation, key)
     const triggers = group.window.add(entry)
-    if (triggers === undefined) return []
+    if (triggers === undefined) return NONE
     this.#keep(group, entry, correlation, evidence, triggers.length > 0)
-    const completed = triggers.map(trigger => this.#completed(group, trigger, correlation.timespanMs))
+    const completed =
+      triggers.length === 0 ? NONE : triggers.map(trigger => this.#completed(group, trigger, correlation.timespanMs))
     const shed = group.window.trim(horizonMs)
     if (shed > 0) this.#measures.shed.add({}, shed)
     stream.changed.add(group.part)

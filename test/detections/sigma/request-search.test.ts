@@ -118,6 +118,20 @@ describe('the search of a whole request', () => {
     expect(matcher.match(event.body)).toHaveLength(1)
   })
 
+  test.each([
+    ['RATE_BASED', {}, 1],
+    ['RATE_BASED', { type: 'REGULAR' }, 0],
+    ['REGULAR', { type: 'RATE_BASED' }, 1],
+    ['REGULAR', {}, 0],
+  ])('reads of what type the rule was that stopped a request: %s, then changed to %j', async (type, change, count) => {
+    const matcher = new Matcher([ruleOf({ selection: { 'firewall_rule.type': 'RATE_BASED' }, condition: 'selection' })])
+    const stopped = { action: 'BLOCK', terminatingRuleId: 'slow-down', terminatingRuleType: type }
+    const event = await parsed({ ...wafRecord(), ...stopped })
+    if ('type' in change) event.body.firewall_rule = { ...event.body.firewall_rule, ...change }
+    expect(matcher.match(event.body)).toHaveLength(count)
+    expect(matcher.match(plain(event))).toHaveLength(count)
+  })
+
   test('reads escapes of JSON, whoever wrote them', async () => {
     const matcher = new Matcher([ruleOf({ selection: ['x-a: <script>'], condition: 'selection' })])
     const record = wafRecord()

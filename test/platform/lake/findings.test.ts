@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { alertOf } from '../../../detections/sigma/alert.ts'
+import { alertOf, seenOf } from '../../../detections/sigma/alert.ts'
 import type { Encoded, Event } from '../../../engine/contract.ts'
 import { geoip } from '../../../enrichers/geoip.ts'
 import { parseFalco } from '../../../enrichers/parse-falco.ts'
@@ -49,7 +49,7 @@ beforeAll(async () => {
   const request = eventOf(wafRecord(), 'waf')
   await (await parseWaf.open({}, deps)).apply([request], reject)
   const rule = ruleOf({ selection: { 'cs-method|exists': true }, condition: 'selection' }, { tags: ['attack.t1190'] })
-  events.push(alertOf(rule, request, new SecretNames([])))
+  events.push(alertOf(rule, seenOf(request, new SecretNames([]))))
   const sink = await lake.open(lake.config.parse({ folder }), testDeps({ positions: new FakePositions() }))
   const records = events.map((event, at): Encoded => {
     const body = JSON.parse(JSON.stringify(event.body)) as JsonObject

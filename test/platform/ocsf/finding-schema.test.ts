@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { alertOf } from '../../../detections/sigma/alert.ts'
+import { alertOf, seenOf } from '../../../detections/sigma/alert.ts'
 import type { Event, Stage } from '../../../engine/contract.ts'
 import { geoip } from '../../../enrichers/geoip.ts'
 import { parseFalco } from '../../../enrichers/parse-falco.ts'
@@ -78,7 +78,7 @@ describe('every field that can be emitted has a column of its type', () => {
     for (const record of [wafRecord(), ...wafTraffic(40, 5)]) {
       const event = eventOf(record, 'waf')
       for (const stage of [stages.waf[0]!, stages.waf[1]!]) await stage.apply([event], () => undefined)
-      expect(misfits(encoded(alertOf(rule, event, new SecretNames([]))), detectionFinding)).toEqual([])
+      expect(misfits(encoded(alertOf(rule, seenOf(event, new SecretNames([])))), detectionFinding)).toEqual([])
     }
   })
 
