@@ -7,6 +7,9 @@ const LOCK_FILE = 'owner.lock'
 const PID_FILE = 'owner.pid'
 const SQLITE_BUSY = 5
 
+/** Locks that are held. An open database that nobody refers to is closed by the garbage collection, and its lock with it. */
+const held = new Set<DatabaseSync>()
+
 export interface FolderLock {
   release(): void
 }
@@ -42,6 +45,7 @@ export function lockFolder(folder: string, errors: LockErrors): FolderLock {
     database.close()
     throw isBusy(cause) ? errors.taken(ownerOf(folder), { cause }) : unusable(cause)
   }
+  held.add(database)
   const pidFile = join(folder, PID_FILE)
   try {
     writeFileSync(pidFile, `${process.pid}\n`, { mode: 0o600 })
@@ -51,6 +55,7 @@ export function lockFolder(folder: string, errors: LockErrors): FolderLock {
   return {
     release() {
       rmSync(pidFile, { force: true })
+      held.delete(database)
       database.close()
     },
   }

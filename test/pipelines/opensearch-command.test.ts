@@ -42,7 +42,9 @@ async function run(...args: readonly string[]): Promise<{ code: number; out: str
 async function rows(...args: readonly string[]): Promise<readonly Row[]> {
   const { code, out } = await run(...args, '-o', 'json')
   expect(code).toBe(0)
-  return (JSON.parse(out) as Row[]).filter(({ template }) => !/^haetae-(alerts|findings)$/.test(template))
+  return (JSON.parse(out) as Row[]).filter(
+    ({ template }) => !/^haetae-(alerts|findings|incidents|response)$/.test(template),
+  )
 }
 
 /** As OpenSearch gives a template back: every value of the settings as text, `dynamic` too. */
@@ -59,7 +61,9 @@ test('every pipeline that is set up to write to OpenSearch has its template', as
   const { out } = await run('plan', '-o', 'json')
   expect((JSON.parse(out) as Row[]).map(({ template, action }) => [template, action])).toEqual([
     ['haetae-alerts', 'create'],
+    ['haetae-response', 'create'],
     ['haetae-findings', 'create'],
+    ['haetae-incidents', 'create'],
     ['haetae-waf', 'create'],
   ])
 })

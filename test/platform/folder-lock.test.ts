@@ -23,9 +23,13 @@ async function holder(folder: string) {
     import { lockFolder } from ${JSON.stringify(module)}
     const error = why => new Error(why)
     lockFolder(${JSON.stringify(folder)}, { taken: error, unusable: error })
+    // Whoever forgets what he was given has the lock still.
+    globalThis.gc()
     console.log('held')
     setInterval(() => undefined, 1000)`
-  const child = spawn('node', ['--input-type=module', '--eval', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn('node', ['--expose-gc', '--input-type=module', '--eval', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   await once(child.stdout, 'data')
   return {
     pid: child.pid,
@@ -39,8 +43,11 @@ async function holder(folder: string) {
 test('of two processes one has the folder, the other is told its pid; a kill frees it at once', async () => {
   const folder = temporary()
   const other = await holder(folder)
-  expect(() => lockFolder(folder, errors)).toThrow(`taken by pid ${other.pid}`)
-  await other.kill()
+  try {
+    expect(() => lockFolder(folder, errors)).toThrow(`taken by pid ${other.pid}`)
+  } finally {
+    await other.kill()
+  }
   const lock = lockFolder(folder, errors)
   expect(readFileSync(join(folder, 'owner.pid'), 'utf8')).toBe(`${process.pid}\n`)
   lock.release()
