@@ -14,8 +14,8 @@ const rounds: readonly (readonly [seed: number, client: Client])[] = [
   [128, 'kafkajs'],
 ]
 
-/** The two that cost most when they are missed; HAETAE_PLANTS=all takes every one, which is some minutes more. */
-const planted = process.env['HAETAE_PLANTS'] === 'all' ? plants : [plants[0]!, plants.at(-1)!]
+/** The one that shows whatever the faults of its round hit; the others need some luck, and minutes: HAETAE_PLANTS=all takes every one. */
+const planted = process.env['HAETAE_PLANTS'] === 'all' ? plants : plants.slice(0, 1)
 
 let servers: Servers
 beforeAll(async () => {
