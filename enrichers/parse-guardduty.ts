@@ -1,10 +1,10 @@
-import { hash } from 'node:crypto'
 import { z } from 'zod'
 import { defineStage, type Event } from '../engine/contract.ts'
 import { left, objectAt, objectsAt, present, takeBoolean, takeInteger, takeText } from '../platform/json/residue.ts'
 import { tacticNamed } from '../platform/ocsf/attack.ts'
 import type { Cloud, JsonObject, Metadata, OcsfEvent } from '../platform/ocsf/event.ts'
 import { classification, type SeverityId } from '../platform/ocsf/finding.ts'
+import { stableId } from '../platform/stable-id.ts'
 import { parseTimeMs } from '../platform/time-text.ts'
 import { guardDutyEvidences } from './finding/guardduty-evidence.ts'
 import { type GuardDutyRecord, guardDutyRecord } from './finding/guardduty-record.ts'
@@ -90,7 +90,7 @@ function metadataOf(
   return {
     version: '1.8.0',
     profiles: ['cloud'],
-    uid: hash('sha256', `${id}\n${updatedMs}`, 'hex').slice(0, 32),
+    uid: stableId(id, updatedMs),
     log_name: 'guardduty',
     ...(version === undefined ? {} : { log_version: version }),
     ...(sample ? { labels: ['sample'] } : {}),

@@ -1,4 +1,5 @@
 import type { SQSClient } from '@aws-sdk/client-sqs'
+import { isAwsRefusal } from './aws-refusal.ts'
 import { asError, HaetaeError } from './errors.ts'
 
 /** One message as it was received. The receipt is of this receiving alone. */
@@ -110,16 +111,10 @@ class SqsQueue implements Queue {
   #trouble(thrown: unknown): HaetaeError {
     const { name, message } = asError(thrown)
     const said = `the queue ${this.#url}: ${name}: ${message}`.slice(0, 500)
-    return new HaetaeError(
-      REFUSALS.test(name) || /region is missing/i.test(message) ? 'QUEUE_REFUSED' : 'QUEUE_AWAY',
-      said,
-      {
-        cause: thrown,
-      },
-    )
+    return new HaetaeError(isAwsRefusal(thrown, REFUSALS) ? 'QUEUE_REFUSED' : 'QUEUE_AWAY', said, { cause: thrown })
   }
 }
 
-/** Errors that only a person can mend: the queue, the credentials or the right to use it. */
+/** Errors of SQS that only a person can mend. */
 const REFUSALS =
-  /QueueDoesNotExist|NonExistentQueue|InvalidAddress|InvalidSecurity|UnsupportedOperation|AccessDenied|UnrecognizedClient|InvalidClientTokenId|SignatureDoesNotMatch|CredentialsProviderError|Kms(AccessDenied|NotFound|Disabled|InvalidState|InvalidKeyUsage|OptInRequired)/
+  /QueueDoesNotExist|NonExistentQueue|InvalidAddress|InvalidSecurity|UnsupportedOperation|Kms(AccessDenied|NotFound|Disabled|InvalidState|InvalidKeyUsage|OptInRequired)/

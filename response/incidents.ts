@@ -1,7 +1,9 @@
 import { z } from 'zod'
 import { type Deps, defineSink, type Encoded, type Rejection, type Sink, type Verdict } from '../engine/contract.ts'
 import { asError } from '../platform/errors.ts'
+import { responseTopic } from '../platform/response/topics.ts'
 import type { TopicConfig } from '../platform/topics/contract.ts'
+import { Turns } from '../platform/turns.ts'
 import { alertFacts } from './incidents/alert.ts'
 import { auditFacts } from './incidents/audit.ts'
 import { IncidentBook } from './incidents/book.ts'
@@ -10,8 +12,6 @@ import { IncidentStore } from './incidents/store.ts'
 
 const MINUTE_MS = 60_000
 const HOUR_MS = 60 * MINUTE_MS
-const DAY_MS = 24 * HOUR_MS
-const GIB = 1024 ** 3
 const RETRY_AFTER_MS = 1_000
 /** How often quiet incidents are looked for. */
 const PASS_MS = 1_000
@@ -71,13 +71,7 @@ closedMax: 1000
 })
 
 function incidentTopics({ topic, stateTopic, auditTopic }: Config): readonly TopicConfig[] {
-  const compacted = [topic, stateTopic].map(name => {
-    return { name, partitions: 1, compacted: true, retention: { ageMsMax: 7 * DAY_MS, bytesMax: GIB } }
-  })
-  return [
-    ...compacted,
-    { name: auditTopic, partitions: 1, compacted: false, retention: { ageMsMax: 30 * DAY_MS, bytesMax: GIB } },
-  ]
+  return [responseTopic(topic, true), responseTopic(stateTopic, true), responseTopic(auditTopic, false)]
 }
 
 interface Owned {
@@ -92,7 +86,7 @@ class IncidentSink implements Sink {
   /** While this process owns the incidents: what is known, or on its way. */
   #owned: Promise<Owned> | undefined
   /** Writes and passes take turns. */
-  #turn: Promise<unknown> = Promise.resolve()
+  readonly #turns = new Turns()
   readonly #stop = new AbortController()
   readonly #passing: Promise<void>
   #failing = false
@@ -105,7 +99,7 @@ class IncidentSink implements Sink {
     this.#meters = metersOf(deps)
     const owner = `${given.alerts}/0`
     deps.positions.onAssigned(streams => {
-      if (streams.includes(owner)) void this.#inTurn(() => this.#own()).catch(thrown => this.#failed(thrown))
+      if (streams.includes(owner)) void this.#turns.take(() => this.#own()).catch(thrown => this.#failed(thrown))
     })
     deps.positions.onRevoked(streams => {
       if (streams.includes(owner)) this.#owned = undefined
@@ -114,7 +108,7 @@ class IncidentSink implements Sink {
   }
 
   write(records: readonly Encoded[]): Promise<Verdict> {
-    return this.#inTurn(async () => {
+    return this.#turns.take(async () => {
       const reject: Rejection[] = []
       try {
         // Only who was given the partition is given records.
@@ -137,7 +131,7 @@ class IncidentSink implements Sink {
   async close(): Promise<void> {
     this.#stop.abort()
     await this.#passing
-    await this.#turn
+    await this.#turns.ended()
   }
 
   /** False when the record is not ours to understand. */
@@ -190,12 +184,14 @@ class IncidentSink implements Sink {
     while (!this.#stop.signal.aborted) {
       await clock.wait(PASS_MS, this.#stop.signal)
       if (this.#stop.signal.aborted || !this.#owned) continue
-      await this.#inTurn(async () => {
-        const owned = await this.#owned
-        if (!owned) return
-        owned.book.pass(clock.now())
-        if (owned.book.isChanged) await this.#commit(owned)
-      }).catch(thrown => this.#failed(thrown))
+      await this.#turns
+        .take(async () => {
+          const owned = await this.#owned
+          if (!owned) return
+          owned.book.pass(clock.now())
+          if (owned.book.isChanged) await this.#commit(owned)
+        })
+        .catch(thrown => this.#failed(thrown))
     }
   }
 
@@ -203,12 +199,6 @@ class IncidentSink implements Sink {
     // The first of a row is said.
     if (!this.#failing) this.#deps.log.warn('incidents cannot be kept yet', { error: asError(thrown).message })
     this.#failing = true
-  }
-
-  #inTurn<T>(task: () => Promise<T>): Promise<T> {
-    const next = this.#turn.then(task, task)
-    this.#turn = next.catch(() => undefined)
-    return next
   }
 }
 

@@ -2,6 +2,7 @@ import type { FirehoseClient } from '@aws-sdk/client-firehose'
 import { z } from 'zod'
 import { coalesce } from '../engine/coalesce.ts'
 import { type Deps, defineSink, type Encoded, type Rejection, type Sink, type Verdict } from '../engine/contract.ts'
+import { isAwsRefusal } from '../platform/aws-refusal.ts'
 import { asError, PERSON_WAIT_MS } from '../platform/errors.ts'
 
 const MIB = 1024 * 1024
@@ -122,7 +123,7 @@ class Stream {
       return { retry: failed.map(({ at }) => at), reject, retryAfterMs: THROTTLED_WAIT_MS }
     } catch (thrown) {
       const { name, message } = asError(thrown)
-      const refused = REFUSALS.test(name) || /region is missing/i.test(message)
+      const refused = isAwsRefusal(thrown, REFUSALS)
       this.#trouble(refused ? 'refused' : 'away', `${name}: ${message}`)
       const retryAfterMs = refused ? PERSON_WAIT_MS : THROTTLED_WAIT_MS
       return { retry: fits.map(({ at }) => at), reject, retryAfterMs }
@@ -149,6 +150,5 @@ class Stream {
 
 const LINE_FEED = Buffer.from('\n')
 
-/** Errors that only a person can mend: the stream, the credentials or the right to put. */
-const REFUSALS =
-  /ResourceNotFound|InvalidArgument|InvalidSource|AccessDenied|UnrecognizedClient|InvalidClientTokenId|InvalidSignature|SignatureDoesNotMatch|CredentialsProviderError|InvalidKMSResource/
+/** Errors of Firehose that only a person can mend. */
+const REFUSALS = /ResourceNotFound|InvalidArgument|InvalidSource|InvalidSignature|InvalidKMSResource/

@@ -2,9 +2,9 @@ import { z } from 'zod'
 import { type Deps, defineSink, type Encoded, type Rejection, type Sink, type Verdict } from '../engine/contract.ts'
 import { asError, HaetaeError } from '../platform/errors.ts'
 import { type Incident, readIncident } from '../platform/incident.ts'
+import { responseTopic } from '../platform/response/topics.ts'
 import { readSecret, secretRef } from '../platform/secret.ts'
 import type { SlackAccess } from '../platform/slack.ts'
-import type { TopicConfig } from '../platform/topics/contract.ts'
 import type { Voice } from './slack/card.ts'
 import { SlackCalls } from './slack/client.ts'
 import { Lane } from './slack/lane.ts'
@@ -82,14 +82,14 @@ notifiedTopic: notified
 apiUrl: https://slack.com/api/
 timeoutMs: 10000
 `,
-  topicsWritten: ({ notifiedTopic }) => [notifiedConfig(notifiedTopic)],
+  topicsWritten: ({ notifiedTopic }) => [responseTopic(notifiedTopic, true)],
   open: (given, deps) => openSlack(given, deps),
 })
 
 /** `fetch` takes the place of the network in tests. Throws SECRET_MISSING. */
 export async function openSlack(given: Config, deps: Deps, fetch?: SlackAccess['fetch']): Promise<Sink> {
   const topics = await deps.topics()
-  await topics.ensure(notifiedConfig(given.notifiedTopic))
+  await topics.ensure(responseTopic(given.notifiedTopic, true))
   return new SlackSink(given, deps, {
     token: readSecret(given.token),
     apiUrl: given.apiUrl,
@@ -111,10 +111,6 @@ export function voiceOf({
     consoleUrl,
     number: value => numbers.format(value),
   }
-}
-
-function notifiedConfig(name: string): TopicConfig {
-  return { name, partitions: 1, compacted: true, retention: { ageMsMax: 7 * 24 * 3_600_000, bytesMax: 1024 ** 3 } }
 }
 
 /** What runs while this process has the partition. */

@@ -1,11 +1,12 @@
 import { z } from 'zod'
 import { type Deps, defineSource, logKinds, type Source } from '../engine/contract.ts'
+import { listen } from '../platform/listen.ts'
 import { readSecret, secretRef } from '../platform/secret.ts'
 import { keyHashOf } from './http/admit.ts'
 import { Inflight } from './http/inflight.ts'
 import { httpMeasures } from './http/measures.ts'
 import { Pending } from './http/pending.ts'
-import { closeServer, listen, makeServer, serve } from './http/server.ts'
+import { closeServer, makeServer, serve } from './http/server.ts'
 
 const MIB = 1024 * 1024
 /** Requests being received or waiting; small ones would otherwise be bounded by nothing. */
@@ -98,7 +99,8 @@ export async function openHttp(settings: z.output<typeof config>, deps: Deps): P
   }
   const inflight = new Inflight(settings.inflightBytesMax, REQUESTS_MAX, bytes => measures.inflight(bytes))
   const server = makeServer(settings)
-  const port = await listen(server, settings.host, settings.port)
+  const hint = 'stop what uses it, or choose another `port` (of ingest.yaml: HAETAE_INGEST_PORT)'
+  const port = await listen(server, settings.host, settings.port, 'http', hint)
   const pending = new Pending(deps, settings)
   serve(server, { gate, inflight, pending, measures, deps })
   deps.log.info('http source listens', { host: settings.host, port, tls: settings.tls !== undefined })

@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto'
 import type { Alert, Event, Origin } from '../../engine/contract.ts'
 import { clientPrefix, parseAddress } from '../../platform/address.ts'
 import { tacticNamed } from '../../platform/ocsf/attack.ts'
@@ -6,6 +5,7 @@ import type { Cloud, Json, JsonObject, OcsfEvent } from '../../platform/ocsf/eve
 import { classification, type SeverityId } from '../../platform/ocsf/finding.ts'
 import type { SecretNames } from '../../platform/redaction/names.ts'
 import { redactValue } from '../../platform/redaction/plain.ts'
+import { stableId } from '../../platform/stable-id.ts'
 import type { About } from './about.ts'
 import { type Actor, accessKeyOf, actorOfEvent } from './actor.ts'
 import { evidenceOf } from './evidence.ts'
@@ -71,11 +71,7 @@ export function alertOf(rule: Rule, seen: SeenEvent): Alert {
   const { event, ...rest } = seen
   // What is to be done is to be done about the actor.
   const key = rule.haetae.respond?.disable_key ? accessKeyOf(event) : undefined
-  return alert(rule, { ...rest, id: alertId(rule.id, event.id), actor: key ?? seen.actor })
-}
-
-export function alertId(...parts: readonly string[]): string {
-  return hash('sha256', parts.join('\n'), 'hex').slice(0, 32)
+  return alert(rule, { ...rest, id: stableId(rule.id, event.id), actor: key ?? seen.actor })
 }
 
 /** Made up for trying: of the sample day, or by GuardDuty's own generator. */

@@ -1,4 +1,4 @@
-import { stableId } from './decision.ts'
+import { stableId } from '../stable-id.ts'
 
 /** What can be said in an audit record. `hold_…`: the ledger; `waf_…`: the IP sets; `key_…`: access keys; `incident_…`: people. */
 type AuditEvent =

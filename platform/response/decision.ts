@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto'
 import { z } from 'zod'
 
 /**
@@ -52,8 +51,3 @@ export const decisionSchema = z.object({
 })
 export type Decision = z.output<typeof decisionSchema>
 export type DecisionRequest = z.input<typeof decisionSchema>
-
-/** The same parts always give the same id: 32 hex digits. */
-export function stableId(...parts: readonly (string | number)[]): string {
-  return hash('sha256', parts.join('\n'), 'hex').slice(0, 32)
-}

@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts'
+import { Turns } from '../turns.ts'
 import { type Catalog, type Partition, storedBytes, type Topic } from './catalog.ts'
 import type { Committer } from './committer.ts'
 import type { GroupPositions } from './positions.ts'
@@ -30,7 +31,7 @@ const RELIEF_PAUSE_MS = 500
 export class LogRetention {
   readonly #parts: RetentionParts
   /** Deletions follow one another, as each decides by what the one before left. */
-  #last: Promise<unknown> = Promise.resolve()
+  readonly #turns = new Turns()
   #relief: Promise<void> | undefined
   #reliefAtMs = Number.NEGATIVE_INFINITY
 
@@ -40,7 +41,7 @@ export class LogRetention {
 
   /** What the topics' own bounds ask for. */
   apply(): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.take(async () => {
       for (const topic of this.#parts.catalog.topics) {
         if (topic.config.compacted) continue
         await this.#delete(() => this.#tooOld(topic))
@@ -56,26 +57,22 @@ export class LogRetention {
   relieve(bytes: number): Promise<void> {
     const nowMs = this.#parts.clock.monotonicMs()
     if (!this.#relief && nowMs < this.#reliefAtMs) return Promise.resolve()
-    this.#relief ??= this.#inTurn(async () => {
-      const { space } = this.#parts
-      const needed = space.diskTrouble ? 2 * bytes : Math.max(0, space.used + bytes - space.bytesMax)
-      const freed = await this.#delete(once(() => this.#committedEverywhere(needed + space.used * RELIEF_SHARE)))
-      if (freed === 0) this.#reliefAtMs = this.#parts.clock.monotonicMs() + RELIEF_PAUSE_MS
-    }).finally(() => {
-      this.#relief = undefined
-    })
+    this.#relief ??= this.#turns
+      .take(async () => {
+        const { space } = this.#parts
+        const needed = space.diskTrouble ? 2 * bytes : Math.max(0, space.used + bytes - space.bytesMax)
+        const freed = await this.#delete(once(() => this.#committedEverywhere(needed + space.used * RELIEF_SHARE)))
+        if (freed === 0) this.#reliefAtMs = this.#parts.clock.monotonicMs() + RELIEF_PAUSE_MS
+      })
+      .finally(() => {
+        this.#relief = undefined
+      })
     return this.#relief
   }
 
   /** Some group committed or is gone: what could not be deleted before may be deleted now. */
   progressed(): void {
     this.#reliefAtMs = Number.NEGATIVE_INFINITY
-  }
-
-  #inTurn<T>(task: () => Promise<T>): Promise<T> {
-    const next = this.#last.then(task, task)
-    this.#last = next.catch(() => undefined)
-    return next
   }
 
   /** Deletes step by step what `choose` names; resolves with the bytes freed. */

@@ -1,12 +1,8 @@
 import { z } from 'zod'
 import type { Event } from '../../engine/contract.ts'
 import { parseAddress, parseCidr } from '../../platform/address.ts'
-import {
-  DECISION_KEYS_MAX,
-  type DecisionRequest,
-  REASON_CHARS_MAX,
-  stableId,
-} from '../../platform/response/decision.ts'
+import { DECISION_KEYS_MAX, type DecisionRequest, REASON_CHARS_MAX } from '../../platform/response/decision.ts'
+import { stableId } from '../../platform/stable-id.ts'
 
 const word = z.string().optional().catch(undefined)
 const evidence = z

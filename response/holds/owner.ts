@@ -4,6 +4,7 @@ import type { Clock } from '../../platform/clock.ts'
 import { asError, HaetaeError } from '../../platform/errors.ts'
 import type { Log } from '../../platform/log.ts'
 import type { Decision } from '../../platform/response/decision.ts'
+import { Turns } from '../../platform/turns.ts'
 import { applyDecision, isLive, type Outcome, release, type Terms } from './apply.ts'
 import { Budget, type BudgetLimits } from './budget.ts'
 import type { Guard } from './guard.ts'
@@ -58,7 +59,7 @@ export class Owner {
   readonly #writers: readonly PlaceWriter[]
   readonly #pauses = new Map<string, string>()
   #known: Known | undefined
-  #turn: Promise<unknown> = Promise.resolve()
+  readonly #turns = new Turns()
   #running: Promise<unknown> = Promise.resolve()
   #guardMs = Number.NEGATIVE_INFINITY
   #watermarkMs = Number.NEGATIVE_INFINITY
@@ -86,7 +87,7 @@ export class Owner {
   async close(): Promise<void> {
     this.revoke()
     await this.#running
-    await this.#turn.catch(() => undefined)
+    await this.#turns.ended()
     this.#options.paused(undefined)
     this.#options.asks(undefined)
   }
@@ -108,7 +109,7 @@ export class Owner {
   }
 
   #step<T>(work: (known: Known) => T): Promise<T> {
-    const next = this.#turn.then(async () => {
+    return this.#turns.take(async () => {
       const { signal } = this.#stop
       signal.throwIfAborted()
       const known = this.#known ?? (await this.#load())
@@ -123,8 +124,6 @@ export class Owner {
         throw thrown
       }
     })
-    this.#turn = next.catch(() => undefined)
-    return next
   }
 
   async #save(known: Known): Promise<void> {

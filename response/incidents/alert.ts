@@ -1,5 +1,5 @@
-import { hash } from 'node:crypto'
 import { z } from 'zod'
+import { stableId } from '../../platform/stable-id.ts'
 
 /** An alert (OCSF Detection Finding 2004, as `detections/sigma/alert.ts` writes it) reduced to what an incident keeps of it. */
 export interface AlertFacts {
@@ -149,7 +149,7 @@ function techniqueIn(labels: readonly string[]): string | undefined {
 
 /** Ids are 32 hex digits; what another system calls an id is hashed to one. */
 export function idOf(uid: string): string {
-  return /^[0-9a-f]{32}$/.test(uid) ? uid : hash('sha256', uid, 'hex').slice(0, 32)
+  return /^[0-9a-f]{32}$/.test(uid) ? uid : stableId(uid)
 }
 
 /** At most so many characters on one line; never in the middle of a surrogate pair. */

@@ -1,6 +1,6 @@
-import { hash } from 'node:crypto'
 import { clientPrefix, parseAddress } from '../../platform/address.ts'
 import type { Incident } from '../../platform/incident.ts'
+import { stableId } from '../../platform/stable-id.ts'
 import type { AlertFacts } from './alert.ts'
 import type { AuditFacts } from './audit.ts'
 import { addAlert, type Case, close, merge, note, openCase, reopened } from './fold.ts'
@@ -173,7 +173,7 @@ export class IncidentBook {
   }
 
   #openOne(kind: Incident['kind'], key: string, alert: AlertFacts, nowMs: number): Case {
-    const uid = hash('sha256', `${key}\n${alert.uid}`, 'hex').slice(0, 32)
+    const uid = stableId(key, alert.uid)
     this.#number++
     const successorOf = this.#predecessor.get(key)
     const one = openCase({ uid, number: this.#number, kind, key, alert, nowMs, successorOf })

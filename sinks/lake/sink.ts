@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { Deps, Encoded, Origin, Rejection, Sink, Verdict } from '../../engine/contract.ts'
 import { backoffMs } from '../../platform/backoff.ts'
 import { asError, HaetaeError } from '../../platform/errors.ts'
+import { Turns } from '../../platform/turns.ts'
 import { EvidenceKey } from './evidence.ts'
 import { AppendFiles } from './files.ts'
 import { type LakeMeasures, lakeMeasures } from './measures.ts'
@@ -42,7 +43,7 @@ export class LakeSink implements Sink {
   /** Revoked, and not swept up yet. */
   readonly #abandoned: LakeStream[] = []
   /** Tasks that touch plans and spools, one at a time. */
-  #turn: Promise<unknown> = Promise.resolve()
+  readonly #turns = new Turns()
   #draining = false
   #spoolCount = 0
 
@@ -69,7 +70,7 @@ export class LakeSink implements Sink {
     try {
       // At once, not in turn: whether the records are of this assignment is known only now.
       parts = this.#byStream(records)
-      await this.#inTurn(async () => {
+      await this.#turns.take(async () => {
         for (const part of parts) durable.push(...(await this.#spool(part, reject, signal)))
       })
     } catch (thrown) {
@@ -85,7 +86,7 @@ export class LakeSink implements Sink {
     this.#queue.hurry()
     if (this.#draining) return
     this.#draining = true
-    void this.#inTurn(async () => {
+    void this.#turns.take(async () => {
       this.#draining = false
       for (const stream of this.#streams.values()) await this.#seal(stream, this.#stop.signal)
     })
@@ -99,7 +100,7 @@ export class LakeSink implements Sink {
 
   async close(): Promise<void> {
     this.stop()
-    await this.#turn.catch(() => undefined)
+    await this.#turns.ended()
     await this.#queue.close()
     await this.#tools.files.closeAll()
     await rm(this.#spoolFolder, { recursive: true, force: true })
@@ -206,7 +207,7 @@ export class LakeSink implements Sink {
   async #sealLater(stream: LakeStream, { first, timer }: FillingRange): Promise<void> {
     await this.#deps.clock.wait(this.#limits.flushMs, timer.signal)
     if (timer.signal.aborted) return
-    await this.#inTurn(async () => {
+    await this.#turns.take(async () => {
       if (stream.plan.openFirst === first) await this.#seal(stream, this.#stop.signal)
     })
   }
@@ -275,7 +276,7 @@ export class LakeSink implements Sink {
     }
     // Somebody may wait, in turn, for the space that this gives back.
     this.#queue.wake()
-    void this.#inTurn(() => this.#sweep())
+    void this.#turns.take(() => this.#sweep())
   }
 
   /** Removes the spools of revoked streams. In turn: nothing is appended to them meanwhile. */
@@ -284,12 +285,6 @@ export class LakeSink implements Sink {
       for (const filling of stream.filling.values()) await this.#queue.release(filling)
       stream.filling.clear()
     }
-  }
-
-  #inTurn<T>(task: () => Promise<T>): Promise<T> {
-    const next = this.#turn.then(task)
-    this.#turn = next.catch(() => undefined)
-    return next
   }
 }
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import type { AddressInfo, Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import type { Deps } from '../../engine/contract.ts'
 import { asError, HaetaeError } from '../../platform/errors.ts'
 import { answerBody } from './answer.ts'
@@ -80,21 +80,6 @@ function unparsed(status: number, nowMs: number): Buffer {
   const body = answerBody('', nowMs, { errorMessage: phrase.toLowerCase() })
   const head = `HTTP/1.1 ${status} ${phrase}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`
   return Buffer.concat([Buffer.from(head), body])
-}
-
-export async function listen(server: Server, host: string, port: number): Promise<number> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>()
-  server.once('error', reject)
-  server.listen(port, host, resolve)
-  try {
-    await promise
-  } catch (cause) {
-    const hint = 'stop what uses it, or choose another `port` (of ingest.yaml: HAETAE_INGEST_PORT)'
-    const message = `http: cannot listen on ${host}:${port}: ${asError(cause).message}: ${hint}`
-    throw new HaetaeError('LISTEN_FAILED', message, { cause })
-  }
-  server.removeListener('error', reject)
-  return (server.address() as AddressInfo).port
 }
 
 /** No new connections; those with an answer on its way get a moment, then all are cut. */

@@ -1,6 +1,6 @@
-import { hash } from 'node:crypto'
 import type { Kind } from '../../engine/contract.ts'
 import { auditRecord } from '../../platform/response/audit.ts'
+import { stableId } from '../../platform/stable-id.ts'
 import type { Interaction } from './interaction.ts'
 
 const DAY_MS = 24 * 3_600_000
@@ -56,5 +56,5 @@ export function recordsOf(interaction: Interaction, nowMs: number): ActionRecord
 }
 
 function idOf({ id, incident }: Interaction, what: string): string {
-  return hash('sha256', `${id}\n${incident.uid}\n${what}`, 'hex').slice(0, 32)
+  return stableId(id, incident.uid, what)
 }

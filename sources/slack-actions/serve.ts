@@ -1,8 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import type { WebClient } from '@slack/web-api'
 import type { Deps } from '../../engine/contract.ts'
-import { asError, HaetaeError } from '../../platform/errors.ts'
+import { asError } from '../../platform/errors.ts'
+import { listen } from '../../platform/listen.ts'
 import type { Counter } from '../../platform/metrics.ts'
 import { type FormLanguage, formProblem, unblockForm, wordsFor } from './form.ts'
 import { type Interaction, readInteraction } from './interaction.ts'
@@ -44,17 +44,7 @@ export async function listenFor(desk: Desk, host: string, port: number): Promise
   })
   server.maxConnections = CONNECTIONS_MAX
   server.on('request', (request, response) => void respond(desk, request, response))
-  const { promise, resolve, reject } = Promise.withResolvers<void>()
-  server.once('error', reject)
-  server.listen(port, host, resolve)
-  try {
-    await promise
-  } catch (cause) {
-    const message = `slack-actions: cannot listen on ${host}:${port}: ${asError(cause).message}`
-    throw new HaetaeError('LISTEN_FAILED', message, { cause })
-  }
-  server.removeListener('error', reject)
-  return { server, port: (server.address() as AddressInfo).port }
+  return { server, port: await listen(server, host, port, 'slack-actions') }
 }
 
 async function respond(desk: Desk, request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -19,6 +19,7 @@ import type {
   Topics,
 } from '../../platform/topics/contract.ts'
 import { placeOf } from '../../platform/topics/place.ts'
+import { Turns } from '../../platform/turns.ts'
 import type { Caution } from './poison.ts'
 import { StateKeeper } from './state.ts'
 import { type ReadTopic, Stream } from './stream.ts'
@@ -47,7 +48,7 @@ export class TopicSource implements Source {
   #held: Fetched | undefined
   #subscription: Subscription | undefined
   /** Commits follow one another, so that an older note never overtakes a newer one. */
-  #committing: Promise<unknown> = Promise.resolve()
+  readonly #turns = new Turns()
   #loop: Promise<void> = Promise.resolve()
   #commitFails = false
   #keeper: StateKeeper | undefined
@@ -61,7 +62,7 @@ export class TopicSource implements Source {
     this.positions = {
       note: name => this.#streams.get(name)?.note,
       committed: name => this.#streams.get(name)?.committed,
-      setNote: (name, note) => this.#inTurn(() => this.#setNote(name, note)),
+      setNote: (name, note) => this.#turns.take(() => this.#setNote(name, note)),
       onAssigned: listener => {
         this.#assignedListeners.push(listener)
         if (this.#streams.size > 0) listener([...this.#streams.keys()])
@@ -235,7 +236,7 @@ export class TopicSource implements Source {
   /** Stores what detectors remember and where we are. */
   async #keepUp(): Promise<void> {
     const written = (await this.#keeper?.write()) ?? []
-    const committed = await this.#inTurn(() => this.#commit())
+    const committed = await this.#turns.take(() => this.#commit())
     if (committed) await this.#keeper?.tidy(written)
   }
 
@@ -284,12 +285,6 @@ export class TopicSource implements Source {
     })
     await this.#subscription!.commit(positions)
     for (const { stream, offset, note } of due) stream.stored(offset, note)
-  }
-
-  #inTurn<T>(task: () => Promise<T>): Promise<T> {
-    const next = this.#committing.then(task, task)
-    this.#committing = next.catch(() => undefined)
-    return next
   }
 }
 

@@ -3,7 +3,6 @@ import { join } from 'node:path'
 import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { deadLetterOf } from '../../engine/dead-letter.ts'
 import { DeadLetterFile } from '../../engine/dead-letter-store.ts'
-import { main } from '../../pipelines/cli.ts'
 import { readSettings } from '../../pipelines/settings.ts'
 import { openTopics } from '../../pipelines/topics/open.ts'
 import { GeoIp } from '../../platform/geoip/geoip.ts'
@@ -11,6 +10,7 @@ import { geoIpStatus } from '../../platform/geoip/shared.ts'
 import { FolderStore } from '../../platform/lake/folder-store.ts'
 import { silentLog } from '../../platform/log.ts'
 import { createMetrics } from '../../platform/metrics.ts'
+import { runCommand as run } from '../support/command.ts'
 import { eventOf } from '../support/deps.ts'
 import { plainDuckDb, putEvents } from '../support/lake-rows.ts'
 import { httpActivity } from '../support/lake-sink.ts'
@@ -27,20 +27,6 @@ beforeEach(() => {
   vi.stubEnv('HAETAE_STATE', join(folder, 'state'))
   for (const name of ['HAETAE_LAKE', 'OPENSEARCH_URL', 'HAETAE_FIREHOSE_KEY']) vi.stubEnv(name, '')
 })
-
-/** Runs a command in this process. */
-async function run(...args: readonly string[]): Promise<{ code: number; out: string; err: string }> {
-  const out = vi.spyOn(console, 'log').mockImplementation(() => undefined)
-  const err = vi.spyOn(console, 'error').mockImplementation(() => undefined)
-  try {
-    const code = await main(args)
-    const text = (calls: readonly (readonly unknown[])[]): string => calls.map(call => call.join(' ')).join('\n')
-    return { code, out: text(out.mock.calls), err: text(err.mock.calls) }
-  } finally {
-    out.mockRestore()
-    err.mockRestore()
-  }
-}
 
 function write(name: string, text: string): string {
   const path = join(folder, name)

@@ -2,9 +2,9 @@ import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs'
 import { createConnection, createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, expect, test, vi } from 'vitest'
-import { main } from '../../pipelines/cli.ts'
 import { askReload, type Control, type Reloaded, serveControl } from '../../pipelines/control.ts'
 import { silentLog } from '../../platform/log.ts'
+import { type Ran, runCommand } from '../support/command.ts'
 import { temporary } from '../support/pipelines.ts'
 
 const open: Control[] = []
@@ -29,15 +29,9 @@ async function serve(stateFolder: string, reload: () => Promise<readonly Reloade
   open.push(await serveControl(stateFolder, reload, silentLog))
 }
 
-async function command(stateFolder: string): Promise<{ code: number; out: string; err: string }> {
+function command(stateFolder: string): Promise<Ran> {
   vi.stubEnv('HAETAE_STATE', stateFolder)
-  const out = vi.spyOn(console, 'log').mockImplementation(() => undefined)
-  const err = vi.spyOn(console, 'error').mockImplementation(() => undefined)
-  const code = await main(['reload'])
-  const result = { code, out: out.mock.calls.join('\n'), err: err.mock.calls.join('\n') }
-  out.mockRestore()
-  err.mockRestore()
-  return result
+  return runCommand('reload')
 }
 
 test('every process of a state folder is asked and answers for itself, over a socket that only its user may open', async () => {

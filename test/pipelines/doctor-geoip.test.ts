@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, expect, test, vi } from 'vitest'
-import { main } from '../../pipelines/cli.ts'
+import { runCommand } from '../support/command.ts'
 import { asnFile, cityFile, file } from '../support/geoip.ts'
 import { temporary } from '../support/pipelines.ts'
 
@@ -20,10 +20,8 @@ function pipeline(name: string, geoip: string): string {
 }
 
 async function geoip(...files: readonly string[]): Promise<{ code: number; findings: readonly unknown[] }> {
-  const out = vi.spyOn(console, 'log').mockImplementation(() => undefined)
-  const code = await main(['doctor', ...files, '-o', 'json'])
-  const all = JSON.parse(String(out.mock.calls[0]?.[0])) as { check: string; state: string; detail: string }[]
-  out.mockRestore()
+  const { code, out } = await runCommand('doctor', ...files, '-o', 'json')
+  const all = JSON.parse(out) as { check: string; state: string; detail: string }[]
   return { code, findings: all.filter(({ check }) => check.startsWith('geoip')) }
 }
 

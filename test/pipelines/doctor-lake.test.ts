@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { beforeAll, expect, test, vi } from 'vitest'
-import { main } from '../../pipelines/cli.ts'
+import { runCommand } from '../support/command.ts'
 import { temporary } from '../support/pipelines.ts'
 import { fakeS3OfTests } from '../support/s3-server.ts'
 
@@ -12,10 +12,8 @@ beforeAll(() => {
 
 async function lakeFinding(location: string): Promise<{ readonly state: string; readonly detail: string } | undefined> {
   vi.stubEnv('HAETAE_LAKE', location)
-  const out = vi.spyOn(console, 'log').mockImplementation(() => undefined)
-  await main(['doctor', '-o', 'json'])
-  const findings = JSON.parse(String(out.mock.calls[0]?.[0])) as { check: string; state: string; detail: string }[]
-  out.mockRestore()
+  const { out } = await runCommand('doctor', '-o', 'json')
+  const findings = JSON.parse(out) as { check: string; state: string; detail: string }[]
   return findings.find(({ check }) => check === 'lake')
 }
 

@@ -1,11 +1,11 @@
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
-import { main } from '../../pipelines/cli.ts'
 import { shippedPipelines } from '../../pipelines/files.ts'
 import { readSettings } from '../../pipelines/settings.ts'
 import { openLog } from '../../pipelines/topics/open.ts'
 import { silentLog } from '../../platform/log.ts'
 import { createMetrics } from '../../platform/metrics.ts'
+import { runCommand } from '../support/command.ts'
 import { temporary } from '../support/pipelines.ts'
 
 test('doctor fails while the topic log takes nothing more', async () => {
@@ -21,11 +21,10 @@ test('doctor fails while the topic log takes nothing more', async () => {
     for (let count = 0; count < 50; count++) await topics.append('events.waf', [record])
   }
   await expect(untilRefused()).rejects.toMatchObject({ code: 'TOPIC_FULL' })
-  const out = vi.spyOn(console, 'log').mockImplementation(() => undefined)
   const withoutGeoIp = shippedPipelines().find(file => file.endsWith('ingest.yaml'))!
-  expect(await main(['doctor', withoutGeoIp, '-o', 'json'])).toBe(1)
-  const findings = JSON.parse(String(out.mock.calls[0]?.[0])) as { check: string; state: string; detail: string }[]
-  out.mockRestore()
+  const { code, out } = await runCommand('doctor', withoutGeoIp, '-o', 'json')
+  expect(code).toBe(1)
+  const findings = JSON.parse(out) as { check: string; state: string; detail: string }[]
   expect(findings.find(({ check }) => check === 'topics')).toMatchObject({
     state: 'fail',
     detail: expect.stringContaining('FULL'),

@@ -2,9 +2,9 @@ import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { main } from '../../pipelines/cli.ts'
 import { type Explained, kindOfRecord } from '../../pipelines/explain.ts'
 import { openLakeStore } from '../../platform/lake/store.ts'
+import { type Ran, runCommand } from '../support/command.ts'
 import { falcoAlert } from '../support/falco-alerts.ts'
 import { findingsOfEveryKind } from '../support/findings.ts'
 import { plainDuckDb, putEvents } from '../support/lake-rows.ts'
@@ -20,17 +20,7 @@ beforeAll(() => {
 })
 afterAll(() => vi.unstubAllEnvs())
 
-async function explained(...args: readonly string[]): Promise<{ code: number; out: string; err: string }> {
-  const out = vi.spyOn(console, 'log').mockImplementation(() => undefined)
-  const err = vi.spyOn(console, 'error').mockImplementation(() => undefined)
-  try {
-    const code = await main(['explain', ...args])
-    return { code, out: out.mock.calls.flat().join('\n'), err: err.mock.calls.flat().join('\n') }
-  } finally {
-    out.mockRestore()
-    err.mockRestore()
-  }
-}
+const explained = (...args: readonly string[]): Promise<Ran> => runCommand('explain', ...args)
 
 function file(...records: readonly unknown[]): string {
   const path = join(folder, `${Math.random()}.ndjson`)

@@ -1,9 +1,9 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { main } from '../../pipelines/cli.ts'
 import { indexTemplate } from '../../platform/ocsf/index-template.ts'
 import { httpActivity } from '../../platform/ocsf/schema.ts'
+import { type Ran, runCommand } from '../support/command.ts'
 import { type FakeOpenSearch, startFakeOpenSearch } from '../support/opensearch-server.ts'
 import { temporary } from '../support/pipelines.ts'
 
@@ -27,16 +27,7 @@ interface Row {
   readonly wanted: string
 }
 
-async function run(...args: readonly string[]): Promise<{ code: number; out: string; err: string }> {
-  const out = vi.spyOn(console, 'log').mockImplementation(() => undefined)
-  const err = vi.spyOn(console, 'error').mockImplementation(() => undefined)
-  const code = await main(['opensearch', ...args])
-  const text = (calls: readonly (readonly unknown[])[]): string => calls.map(call => call.join(' ')).join('\n')
-  const result = { code, out: text(out.mock.calls), err: text(err.mock.calls) }
-  out.mockRestore()
-  err.mockRestore()
-  return result
-}
+const run = (...args: readonly string[]): Promise<Ran> => runCommand('opensearch', ...args)
 
 /** Of the template of WAF events, or of the only one. */
 async function rows(...args: readonly string[]): Promise<readonly Row[]> {

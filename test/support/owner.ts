@@ -1,9 +1,11 @@
+import { afterEach } from 'vitest'
 import { parseCidr } from '../../platform/address.ts'
 import { silentLog } from '../../platform/log.ts'
 import { createMetrics } from '../../platform/metrics.ts'
 import type { AuditRecord } from '../../platform/response/audit.ts'
-import { type Decision, type DecisionRequest, decisionSchema, stableId } from '../../platform/response/decision.ts'
+import { type Decision, type DecisionRequest, decisionSchema } from '../../platform/response/decision.ts'
 import type { Hold } from '../../platform/response/hold.ts'
+import { stableId } from '../../platform/stable-id.ts'
 import type { Terms } from '../../response/holds/apply.ts'
 import type { BudgetLimits } from '../../response/holds/budget.ts'
 import { Guard } from '../../response/holds/guard.ts'
@@ -145,3 +147,22 @@ export class OwnerBench {
     return this.audits.filter(audit => audit.what === what)
   }
 }
+
+/** Makes benches for the tests of one file, and stops them after each. */
+export function benchesOfTests(): (options?: BenchOptions) => OwnerBench {
+  const benches: OwnerBench[] = []
+  afterEach(async () => {
+    for (const each of benches.splice(0)) await each.stop()
+  })
+  return options => {
+    const made = new OwnerBench(options)
+    benches.push(made)
+    return made
+  }
+}
+
+/** 10.x is reserved, so from 20.0.0.0 on. */
+export const address = (n: number): string => `20.${(n >> 16) & 255}.${(n >> 8) & 255}.${n & 255}`
+/** So many addresses that are to be blocked now. */
+export const crowd = (world: OwnerBench, count: number, more: Partial<DecisionRequest> = {}): readonly Decision[] =>
+  Array.from({ length: count }, (_, n) => blockOf(address(n), world.clock.now(), more))

@@ -3,8 +3,9 @@ import type { Metrics } from '../../../platform/metrics.ts'
 import type { Json, OcsfEvent } from '../../../platform/ocsf/event.ts'
 import type { SecretNames } from '../../../platform/redaction/names.ts'
 import { redactValue } from '../../../platform/redaction/plain.ts'
+import { stableId } from '../../../platform/stable-id.ts'
 import type { Actor } from '../actor.ts'
-import { alert, alertId, isSample } from '../alert.ts'
+import { alert, isSample } from '../alert.ts'
 import { shortEvidenceOf } from '../evidence.ts'
 import type { Rule } from '../rule.ts'
 import { type GroupField, groupsOf } from './group.ts'
@@ -156,7 +157,7 @@ function alertOfGroup(
 ): Alert {
   const related = entries.slice(-RELATED_MAX)
   return alert(correlation, {
-    id: alertId(correlation.id, ...match.group, ...(sample ? [SAMPLE] : []), String(trigger.bucket)),
+    id: stableId(correlation.id, ...match.group, ...(sample ? [SAMPLE] : []), String(trigger.bucket)),
     timeMs: trigger.endMs,
     receivedMs: match.receivedMs,
     origin: event.origin,

@@ -1,7 +1,7 @@
-import { hash } from 'node:crypto'
 import type { LogKind } from '../../../engine/contract.ts'
 import { clientPrefix, formatAddress, networkOf, parseAddress } from '../../../platform/address.ts'
 import type { JsonObject, OcsfEvent } from '../../../platform/ocsf/event.ts'
+import { stableId } from '../../../platform/stable-id.ts'
 import { readFieldOf, resolveField } from '../fields.ts'
 import { Refused } from '../refusal.ts'
 
@@ -127,7 +127,7 @@ function withAddress(text: string, form: (address: NonNullable<ReturnType<typeof
 /** Different long texts stay different. */
 function bounded(text: string): string {
   if (text.length <= VALUE_CHARS_MAX) return text.toWellFormed()
-  return `${text.slice(0, VALUE_CHARS_MAX - 33).toWellFormed()}…${hash('sha256', text, 'hex').slice(0, 32)}`
+  return `${text.slice(0, VALUE_CHARS_MAX - 33).toWellFormed()}…${stableId(text)}`
 }
 
 function actorOf(name: string, source: string): ActorType {

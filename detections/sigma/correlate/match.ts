@@ -1,6 +1,7 @@
 import type { Alert, Event } from '../../../engine/contract.ts'
 import { isJsonObject, type JsonObject, type OcsfEvent } from '../../../platform/ocsf/event.ts'
-import { alertId, isSample } from '../alert.ts'
+import { stableId } from '../../../platform/stable-id.ts'
+import { isSample } from '../alert.ts'
 import type { Base, RunningCorrelation } from './resolve.ts'
 
 /** One event that matched one rule of a correlation, and the group it belongs to: what is counted. */
@@ -44,13 +45,13 @@ export function matchRecord(match: Match, evidence: string, event: Event): Alert
   const fields = { uid, time: timeMs, rule: correlation, base, group, value, received: receivedMs, sample }
   const raw = Buffer.from(`${JSON.stringify(fields).slice(0, -1)},"evidence":${evidence}}`)
   return {
-    id: alertId(correlation, base, uid, ...group),
+    id: stableId(correlation, base, uid, ...group),
     kind: 'match',
     origin: event.origin,
     raw,
     marker: undefined,
     replayed: event.replayed,
-    key: alertId(correlation, ...group),
+    key: stableId(correlation, ...group),
     receivedMs,
     timeMs,
     body: { time: timeMs },

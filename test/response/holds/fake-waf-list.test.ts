@@ -1,28 +1,15 @@
 /** The ways in which others lost, kept or released blocks wrongly, each tried against a WAFv2 that is as strict as AWS's. */
 
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { parseCidr } from '../../../platform/address.ts'
 import { Guard } from '../../../response/holds/guard.ts'
-import { type BenchOptions, blockOf, OwnerBench, person } from '../../support/owner.ts'
+import { address, benchesOfTests, blockOf, crowd, person } from '../../support/owner.ts'
 
 const MINUTE_MS = 60_000
 const V4 = 'haetae-block-v4'
 const V6 = 'haetae-block-v6'
 
-const benches: OwnerBench[] = []
-function bench(options?: BenchOptions): OwnerBench {
-  const made = new OwnerBench(options)
-  benches.push(made)
-  return made
-}
-afterEach(async () => {
-  for (const each of benches.splice(0)) await each.stop()
-})
-
-/** 10.x is reserved, so from 20.0.0.0 on. */
-const address = (n: number): string => `20.${(n >> 16) & 255}.${(n >> 8) & 255}.${n & 255}`
-const crowd = (world: OwnerBench, count: number, more = {}) =>
-  Array.from({ length: count }, (_, n) => blockOf(address(n), world.clock.now(), more))
+const bench = benchesOfTests()
 
 describe('limits', () => {
   test('the 10,001st offender goes into the next set, and nobody is left out', async () => {

@@ -1,25 +1,12 @@
 /** Deaths, lost answers and refusals between the ledger and a WAFv2 that is as strict as AWS's. */
 
-import { afterEach, describe, expect, test } from 'vitest'
-import { type BenchOptions, blockOf, OwnerBench } from '../../support/owner.ts'
+import { describe, expect, test } from 'vitest'
+import { benchesOfTests, blockOf, crowd } from '../../support/owner.ts'
 
 const MINUTE_MS = 60_000
 const V4 = 'haetae-block-v4'
 
-const benches: OwnerBench[] = []
-function bench(options?: BenchOptions): OwnerBench {
-  const made = new OwnerBench(options)
-  benches.push(made)
-  return made
-}
-afterEach(async () => {
-  for (const each of benches.splice(0)) await each.stop()
-})
-
-/** 10.x is reserved, so from 20.0.0.0 on. */
-const address = (n: number): string => `20.${(n >> 16) & 255}.${(n >> 8) & 255}.${n & 255}`
-const crowd = (world: OwnerBench, count: number, more = {}) =>
-  Array.from({ length: count }, (_, n) => blockOf(address(n), world.clock.now(), more))
+const bench = benchesOfTests()
 
 describe('restarts and lost answers', () => {
   test('a restart never empties the set', async () => {
