@@ -1,0 +1,41 @@
+import type { OcsfEvent } from '../../../platform/ocsf/event.ts'
+
+/**
+ * Whether a program sent a web request, as far as the request proves it. A page, a mail or a link of somebody else can make a customer's
+ * browser ask for any path with any query (`<img src="https://shop/.env">`, a form that posts to /login, a search for a script
+ * whose pages the shop then asks for itself). For that the customer must not be blocked: a block needs proof (docs/decisions/016).
+ *
+ * - `tool`: a program that fetches what its user asks for, by its own word. No page can change a browser's user agent.
+ * - `pretender`: it says that it is a browser of today, and sends not what these always send: `Sec-Fetch-Site`, with every request over TLS
+ *   (W3C Fetch Metadata §2.4; Chrome since 80, Firefox since 90), which no page can take away.
+ * - undefined: nothing is proven. It may be a customer's browser, and somebody else's content that made it ask.
+ */
+export function programOf(body: OcsfEvent): 'tool' | 'pretender' | undefined {
+  const { user_agent: agent = '', http_method: method, http_headers = [] } = body.http_request ?? {}
+  for (const { name, value } of http_headers) if (isOfBrowser(name.toLowerCase(), value)) return undefined
+  if (TOOL.test(agent)) return 'tool'
+  const isToday = BROWSER_OF_TODAY.test(agent) && !FOR_OTHERS.test(agent)
+  // The question that a browser asks before a request across origins goes out without it.
+  return isToday && method !== 'OPTIONS' && isOverTls(body) ? 'pretender' : undefined
+}
+
+/** Programs that show nobody's content. No mail readers, media players, apps (okhttp) or crawlers: others decide what these fetch. */
+const TOOL =
+  /^(?:curl|wget|python-|python\/|aiohttp|httpx|go-http-client|java\/|apache-httpclient|libwww-perl|axios|node-fetch|undici|guzzle|ruby|fasthttp)|sqlmap|nikto|nuclei|projectdiscovery|zgrab|masscan|gobuster|dirbuster|feroxbuster|ffuf|wfuzz|wpscan|acunetix|netsparker|arachni|w3af|nessus|openvas|nmap scripting engine|zmeu/i
+const BROWSER_OF_TODAY = /\b(?:Chrome|Firefox)\/[1-9]\d{2}\./
+/** On Android the system's media player asks under the browser's name; a crawler runs a browser and follows anybody's links. */
+const FOR_OTHERS = /android|\+https?:|bot\b|crawl|spider|externalhit|preview|scrap|lighthouse|proxy|\bvia\b/i
+
+/** Sockets and reports may go out without Sec-Fetch-Site, and pages bring them about. */
+function isOfBrowser(name: string, value: string): boolean {
+  return (
+    name === 'sec-fetch-site' ||
+    name.startsWith('sec-websocket-') ||
+    (name === 'content-type' && value.includes('report'))
+  )
+}
+
+/** Over plain HTTP no browser sends Sec-Fetch-Site. AWS WAF logs fingerprints of TLS alone. */
+function isOverTls({ tls, ja4_fingerprint_list = [] }: OcsfEvent): boolean {
+  return tls?.ja3_hash !== undefined || ja4_fingerprint_list.length > 0
+}
