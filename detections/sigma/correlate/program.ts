@@ -12,6 +12,7 @@ import type { OcsfEvent } from '../../../platform/ocsf/event.ts'
  */
 export function programOf(body: OcsfEvent): 'tool' | 'pretender' | undefined {
   const { user_agent: agent = '', http_method: method, http_headers = [] } = body.http_request ?? {}
+  if (body.metadata?.labels?.includes(VERIFIED_BOT)) return undefined
   for (const { name, value } of http_headers) if (isOfBrowser(name.toLowerCase(), value)) return undefined
   if (TOOL.test(agent)) return 'tool'
   const isToday = BROWSER_OF_TODAY.test(agent) && !FOR_OTHERS.test(agent)
@@ -19,6 +20,8 @@ export function programOf(body: OcsfEvent): 'tool' | 'pretender' | undefined {
   return isToday && method !== 'OPTIONS' && isOverTls(body) ? 'pretender' : undefined
 }
 
+/** It follows links, whoever wrote them. */
+const VERIFIED_BOT = 'awswaf:managed:aws:bot-control:bot:verified'
 /** Programs that show nobody's content. No mail readers, media players, apps (okhttp) or crawlers: others decide what these fetch. */
 const TOOL =
   /^(?:curl|wget|python-|python\/|aiohttp|httpx|go-http-client|java\/|apache-httpclient|libwww-perl|axios|node-fetch|undici|guzzle|ruby|fasthttp)|sqlmap|nikto|nuclei|projectdiscovery|zgrab|masscan|gobuster|dirbuster|feroxbuster|ffuf|wfuzz|wpscan|acunetix|netsparker|arachni|w3af|nessus|openvas|nmap scripting engine|zmeu/i
