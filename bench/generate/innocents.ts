@@ -105,21 +105,11 @@ export function baited(seed: number): Episode {
 /** One in the afternoon: over a thousand customers of a carrier behind one address, in browsers and the app, where no rule challenges. */
 export function carrier(seed: number): Episode {
   const ip = addressIn(networkNamed('skt'), new Random(seed, 93), 4)
-  const customers = Array.from({ length: 1_200 }, (_, index): Client => {
-    const { headers, httpVersion, ja3, ja4, case: style } = person(seed, 800_000 + index)
-    return {
-      ip,
-      country: 'KR',
-      region: 'KR-11',
-      asn: 9644,
-      httpVersion,
-      ja3,
-      ja4,
-      token: 'absent',
-      headers,
-      case: style,
-    }
-  })
+  const place = { ip, country: 'KR', region: 'KR-11', asn: 9644, token: 'absent' } as const
+  const customers = Array.from(
+    { length: 1_200 },
+    (_, index): Client => ({ ...person(seed, 800_000 + index), ...place }),
+  )
   return {
     name: 'carrier',
     hostile: false,

@@ -78,7 +78,7 @@ export async function readNeverBlock(file: string, before: readonly Named[] = []
  * What to say at start to whoever switches blocking on and has named nobody who must never be blocked; undefined: somebody is named.
  * Lists of crawlers do not count: nobody publishes where one's own offices are.
  */
-export function nobodyNamed(named: readonly Named[], file: string): string | undefined {
+function nobodyNamed(named: readonly Named[], file: string): string | undefined {
   if (named.some(({ cidrs, published }) => cidrs.length > 0 && !published)) return undefined
   return (
     `blocks are written to AWS WAF, and ${file} names no network of yours that must never be blocked: neither offices nor NAT ` +
