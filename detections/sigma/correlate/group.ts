@@ -5,7 +5,7 @@ import { stableId } from '../../../platform/stable-id.ts'
 import { readFieldOf, resolveField } from '../fields.ts'
 import { Refused } from '../refusal.ts'
 import { nodesOf, podsOfFalco, podsOfGuardDuty } from './machine.ts'
-import { programOf } from './program.ts'
+import { type Sender, senderOf } from './program.ts'
 
 export type ActorType = 'address' | 'network' | 'asn' | 'ja3' | 'ja4' | 'resource' | 'access_key' | 'user'
 
@@ -38,10 +38,11 @@ const own: Readonly<Record<string, string>> = {
 }
 
 /** The client's address, of some requests alone: by what is proven of their sender (program.ts). */
-const senders: Readonly<Record<string, readonly ReturnType<typeof programOf>[]>> = {
+const senders: Readonly<Record<string, readonly Sender[]>> = {
   'haetae.program': ['tool', 'pretender'],
   'haetae.pretender': ['pretender'],
-  'haetae.visitor': [undefined],
+  'haetae.visitor': ['browser', undefined],
+  'haetae.browser': ['browser'],
 }
 /** Their names, for the documentation. */
 export const groupFieldNames: readonly string[] = [
@@ -111,9 +112,9 @@ const wouldBlock: GroupField = {
       .map(label => bounded(label.slice(WOULD_BLOCK.length))),
 }
 
-function clientOf(senders: readonly ReturnType<typeof programOf>[]): GroupField {
+function clientOf(senders: readonly Sender[]): GroupField {
   const client = groupField('src_endpoint.ip', 'waf')
-  return { ...client, read: body => (senders.includes(programOf(body)) ? client.read(body) : NONE) }
+  return { ...client, read: body => (senders.includes(senderOf(body)) ? client.read(body) : NONE) }
 }
 
 /** The far end of what a finding saw: where a connection went to, else where it came from. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { groupField } from '../../../detections/sigma/correlate/group.ts'
-import { programOf } from '../../../detections/sigma/correlate/program.ts'
+import { senderOf } from '../../../detections/sigma/correlate/program.ts'
 import type { OcsfEvent } from '../../../platform/ocsf/event.ts'
 
 const CHROME =
@@ -30,7 +30,7 @@ function requestOf(agent: string, { method = 'GET', headers = {}, labels = [], t
   } as OcsfEvent
 }
 
-const FIELDS = ['haetae.program', 'haetae.pretender', 'haetae.visitor'] as const
+const FIELDS = ['haetae.program', 'haetae.pretender', 'haetae.visitor', 'haetae.browser'] as const
 const fieldsOf = (body: OcsfEvent) => FIELDS.filter(name => groupField(name, 'waf').read(body).length > 0)
 
 describe('it is proven that a program sent a request', () => {
@@ -42,13 +42,13 @@ describe('it is proven that a program sent a request', () => {
     'Mozilla/5.0 (compatible; Nuclei - Open-source project (github.com/projectdiscovery/nuclei))',
     'Mozilla/5.0 zgrab/0.x',
   ])('by its own word: %s', agent => {
-    expect(programOf(requestOf(agent))).toBe('tool')
-    expect(programOf(requestOf(agent, { tls: false }))).toBe('tool')
+    expect(senderOf(requestOf(agent))).toBe('tool')
+    expect(senderOf(requestOf(agent, { tls: false }))).toBe('tool')
     expect(fieldsOf(requestOf(agent))).toEqual(['haetae.program'])
   })
 
   test.each([CHROME, FIREFOX])('by what it lacks and every such browser sends over TLS: %s', agent => {
-    expect(programOf(requestOf(agent))).toBe('pretender')
+    expect(senderOf(requestOf(agent))).toBe('pretender')
     expect(fieldsOf(requestOf(agent))).toEqual(['haetae.program', 'haetae.pretender'])
   })
 })
@@ -59,12 +59,15 @@ describe('nothing is proven', () => {
     site => {
       for (const agent of [CHROME, FIREFOX, 'curl/8.16.0', 'sqlmap/1.9'])
         for (const name of ['Sec-Fetch-Site', 'sec-fetch-site'])
-          expect(fieldsOf(requestOf(agent, { headers: { [name]: site } }))).toEqual(['haetae.visitor'])
+          expect(fieldsOf(requestOf(agent, { headers: { [name]: site } }))).toEqual([
+            'haetae.visitor',
+            'haetae.browser',
+          ])
     },
   )
 
   test.each([
-    ['a browser that is too old to say', CHROME.replace('156', '79')],
+    ['a browser that is too old to say', CHROME.replace('156', '89')],
     [
       'an iPhone of some years ago',
       'Mozilla/5.0 (iPhone; CPU iPhone OS 15_8 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/15.6 Mobile/15E148 Safari/604.1',
@@ -123,6 +126,7 @@ test('every request is a program’s or a visitor’s, and a pretender’s is a 
       const fields = fieldsOf(requestOf(user, { headers: given, tls }))
       expect(fields.includes('haetae.program')).toBe(!fields.includes('haetae.visitor'))
       if (fields.includes('haetae.pretender')) expect(fields).toContain('haetae.program')
+      if (fields.includes('haetae.browser')) expect(fields).toContain('haetae.visitor')
     }),
   )
 })
@@ -130,7 +134,7 @@ test('every request is a program’s or a visitor’s, and a pretender’s is a 
 test('a hostile page changes nothing that it cannot: with Sec-Fetch-Site no other header and no agent makes a program', () => {
   fc.assert(
     fc.property(fc.string(), fc.dictionary(fc.string(), fc.string(), { noNullPrototype: true }), (agent, headers) => {
-      expect(programOf(requestOf(agent, { headers: { ...headers, 'sec-fetch-site': 'cross-site' } }))).toBeUndefined()
+      expect(senderOf(requestOf(agent, { headers: { ...headers, 'sec-fetch-site': 'cross-site' } }))).toBe('browser')
     }),
   )
 })
