@@ -103,7 +103,8 @@ function start(name: string): ChildProcess {
 
 async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
   for (const startMs = systemClock.monotonicMs(); !(await holds()); await sleep(LOOK_MS)) {
-    if (systemClock.monotonicMs() - startMs > WAIT_MS_MAX) throw new Error(`${what}: not within ${WAIT_MS_MAX / 1000} s`)
+    if (systemClock.monotonicMs() - startMs > WAIT_MS_MAX)
+      throw new Error(`${what}: not within ${WAIT_MS_MAX / 1000} s`)
   }
 }
 

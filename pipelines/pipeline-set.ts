@@ -3,7 +3,6 @@ import { asError } from '../platform/errors.ts'
 import { openPipeline, type Runtime } from './compose.ts'
 import type { Health } from './health.ts'
 import type { PipelineConfig } from './load.ts'
-import { revisionOfPipeline } from './revision.ts'
 
 /** How long new configuration may take to open before it counts as applied: what it waits for then, /readyz says. */
 const OPEN_MS_MAX = 5_000
@@ -60,12 +59,15 @@ export class PipelineSet {
   }
 
   /**
-   * Drains the pipelines that are no longer wanted as they are, and starts those of `configs` that do not run; the others never notice.
+   * Drains the pipelines that are `changed` or no longer wanted, and starts those of `configs` that do not run; the others never notice.
    * When one of the new cannot be opened at all, the old ones are started again and the reason is returned. Never called concurrently.
    */
-  async replace(configs: readonly PipelineConfig[]): Promise<string | undefined> {
+  async replace(
+    configs: readonly PipelineConfig[],
+    changed: (pipeline: string) => boolean,
+  ): Promise<string | undefined> {
     const before = [...this.#running.values()].map(({ config }) => config)
-    const fresh = configs.filter(config => this.#isNew(config))
+    const fresh = configs.filter(({ name }) => changed(name) || !this.#running.has(name))
     const kept = new Set(configs.filter(config => !fresh.includes(config)).map(({ name }) => name))
     const gone = before.filter(({ name }) => !kept.has(name))
     this.#replacing = true
@@ -88,12 +90,6 @@ export class PipelineSet {
       this.#replacing = false
       this.#endIfOver()
     }
-  }
-
-  /** What has detectors reads files of rules, which may be others now. */
-  #isNew(config: PipelineConfig): boolean {
-    const running = this.#running.get(config.name)
-    return !running || config.detectors.length > 0 || revisionOfPipeline(running.config) !== revisionOfPipeline(config)
   }
 
   async #end(configs: readonly PipelineConfig[]): Promise<void> {

@@ -39,12 +39,17 @@ describe('the lag is ordinary again', () => {
 
   test('never before its last sample outside the band that is followed by a shorter stay', () => {
     fc.assert(
-      fc.property(fc.array(fc.nat(100), { maxLength: 40 }), fc.nat(100), fc.integer({ min: 1, max: 5 }), (all, most, stays) => {
-        const since = backSince(lags(...all), most, stays * 1_000)
-        const runs = all.map((_, at) => all.slice(at, at + stays + 1))
-        const first = runs.findIndex(run => run.length === stays + 1 && run.every(each => each <= most))
-        expect(since).toBe(first < 0 ? undefined : first * 1_000)
-      }),
+      fc.property(
+        fc.array(fc.nat(100), { maxLength: 40 }),
+        fc.nat(100),
+        fc.integer({ min: 1, max: 5 }),
+        (all, most, stays) => {
+          const since = backSince(lags(...all), most, stays * 1_000)
+          const runs = all.map((_, at) => all.slice(at, at + stays + 1))
+          const first = runs.findIndex(run => run.length === stays + 1 && run.every(each => each <= most))
+          expect(since).toBe(first < 0 ? undefined : first * 1_000)
+        },
+      ),
     )
   })
 })
