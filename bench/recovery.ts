@@ -96,10 +96,13 @@ function start(name: string): ChildProcess {
   mkdirSync(state, { recursive: true })
   const env = { ...process.env, HAETAE_STATE: state, HAETAE_STATUS_PORT: '0', HAETAE_LOG_LEVEL: 'error' }
   const child = spawn(process.execPath, ['--max-semi-space-size=8', LAUNCHER, 'run', file], {
-    stdio: ['ignore', 'ignore', 'inherit'],
+    stdio: ['ignore', 'inherit', 'inherit'],
     env: { ...env, MALLOC_ARENA_MAX: '2' },
   })
   process.once('exit', () => child.kill('SIGKILL'))
+  child.once('exit', code => {
+    if (code !== null && code !== 0) console.error(`consumer ${name} ended by itself with code ${code}`)
+  })
   return child
 }
 
