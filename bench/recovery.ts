@@ -2,7 +2,7 @@
  * How long the lag is not ordinary after a consumer was killed at half capacity: `npm run bench:recovery` starts a Kafka and this; on one
  * of yours `HAETAE_KAFKA_BROKERS=host:port,… node bench/recovery.ts [--rate RECORDS_A_SECOND] [--kills N]`. Processes run the pipeline
  * `waf` into nothing: two of which one is killed, in turn, and is started again after 300 ms, as a Deployment does; then one alone. Without
- * a rate it measures what they can do, once before each of the two, and takes half of it. Uses the topic `events.waf`: not for a cluster in use.
+ * a rate it measures what they can do before each kill, and sends half of it. Uses the topic `events.waf`: not for a cluster in use.
  *
  * Before each kill the lag must have been steady for 20 s, and its highest then is the bound of what is ordinary (lag-band.ts), or what
  * comes in 2 s if that is more; the time counts from the kill to the first of 5 s within it, once the lag had left it.
@@ -167,14 +167,13 @@ async function recovery(most: number): Promise<{ readonly ms: number; readonly p
 
 /** Kills one of the consumers, in turn, and starts it again. */
 async function measure(names: readonly string[], title: string): Promise<void> {
+  console.log(title)
   const consumers = new Map(names.map(name => [name, start(name)]))
-  const most = await capacity()
-  const perSecond = given.rate === undefined ? most / 2 : Number(given.rate)
-  console.log(`${title}: ${Math.round(most)} records a second at most, ${Math.round(perSecond)} are sent`)
-  const stop = new AbortController()
-  const sending = send(perSecond, stop.signal)
   const seconds: number[] = []
   for (let kill = 0; kill < kills; kill++) {
+    const perSecond = given.rate === undefined ? (await capacity()) / 2 : Number(given.rate)
+    const stop = new AbortController()
+    const sending = send(perSecond, stop.signal)
     const band = await steady(perSecond)
     const name = names[kill % names.length]!
     const load = loadavg()[0]!
@@ -183,12 +182,14 @@ async function measure(names: readonly string[], title: string): Promise<void> {
     const bound = Math.max(band.most, (perSecond * ALWAYS_ORDINARY_MS) / 1_000)
     const { ms, peak } = await recovery(bound)
     await restarting
+    stop.abort()
+    await sending
     seconds.push(ms / 1_000)
     const said = `${band.median} before it (at most ${band.most}), at its peak ${peak}, load ${load.toFixed(1)}`
-    console.log(`  kill ${kill + 1}: lag ordinary again after ${(ms / 1_000).toFixed(1)} s; ${said}`)
+    console.log(
+      `  kill ${kill + 1}, ${Math.round(perSecond)} records a second: lag ordinary again after ${(ms / 1_000).toFixed(1)} s; ${said}`,
+    )
   }
-  stop.abort()
-  await sending
   const { min, median, max } = spread(seconds)
   console.log(`  ${kills} kills: median ${median.toFixed(1)} s (${min.toFixed(1)}–${max.toFixed(1)})`)
   for (const consumer of consumers.values()) consumer.kill('SIGTERM')
