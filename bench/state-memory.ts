@@ -68,6 +68,9 @@ async function start(file: string, name: string): Promise<Running> {
     env: { ...process.env, HAETAE_STATE: state, HAETAE_STATUS_PORT: String(port), MALLOC_ARENA_MAX: '2' },
   })
   process.once('exit', () => child.kill('SIGKILL'))
+  child.once('exit', (code, signal) => {
+    if (code !== 0 && signal === null) console.error(`${name} ended with ${code}:\n${said}`)
+  })
   let said = ''
   child.stderr.on('data', chunk => {
     said = `${said}${chunk}`.slice(-20_000)
@@ -93,8 +96,15 @@ function mostMiB({ child }: Running): number {
   return Math.round(Number(/^VmHWM:\s+(\d+)/m.exec(status)![1]) / 1024)
 }
 
-async function metric({ url }: Running, name: string): Promise<number> {
-  const lines = (await (await fetch(`${url}/metrics`)).text()).split('\n')
+/** NaN while a busy process does not answer. */
+async function metric({ child, url }: Running, name: string): Promise<number> {
+  if (child.exitCode !== null || child.signalCode !== null) throw new Error('the measured process ended')
+  const text = await fetch(`${url}/metrics`).then(
+    answer => answer.text(),
+    () => undefined,
+  )
+  if (text === undefined) return Number.NaN
+  const lines = text.split('\n')
   return lines
     .filter(line => line.startsWith(`${name}{`))
     .reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0)

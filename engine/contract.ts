@@ -173,6 +173,8 @@ export interface Spec<Config extends ZodType, Component> {
   readonly example: string
   /** The most bytes of memory that the component takes besides the batches it is given; nothing worth counting when absent. */
   readonly heldBytesMax?: (config: output<Config>) => number
+  /** Components of one process for which this is the same hold those bytes together; each for itself when absent. */
+  readonly heldTogether?: (config: output<Config>) => string
   /** The topics it writes: the embedded log makes them before anything opens, `haetae topics apply` in Kafka. */
   readonly topicsWritten?: (config: output<Config>) => readonly TopicConfig[]
   /** Of a component that reads files besides its configuration, when it opens and not again. */

@@ -41,13 +41,15 @@ export interface ProcessOptions {
   readonly load?: () => readonly PipelineConfig[]
   /** Number among the workers of a container, for the log. */
   readonly worker?: number
+  /** Called once the embedded log is ours, before anything is opened: a second process, which is refused it, has written nothing. */
+  readonly owned?: () => void
 }
 
 /** Rejects with TOPIC_OWNED, TOPIC_UNKNOWN or LISTEN_FAILED, and then nothing is left open. */
 export async function startProcess(
   pipelines: readonly PipelineConfig[],
   settings: Settings,
-  { load = () => pipelines, worker }: ProcessOptions = {},
+  { load = () => pipelines, worker, owned }: ProcessOptions = {},
 ): Promise<Running> {
   makeStateFolder(settings)
   const plainLog = createLog(settings.logLevel)
@@ -70,6 +72,7 @@ export async function startProcess(
   }
   try {
     await prepare(pipelines, settings, topics)
+    owned?.()
     const parts = setOf(pipelines, runtime, health, topics)
     const reloading = new Reloading(pipelines, await readRevision(pipelines), {
       load: () => checked(load()),

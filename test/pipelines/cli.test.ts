@@ -254,6 +254,22 @@ describe('deadletter', () => {
     expect(await run('deadletter', 'replay', '--all')).toMatchObject({ code: 0, err: '0 records sent again' })
     expect((await run('deadletter', 'list')).err).toBe('The dead letter is empty.')
   })
+
+  test('replay of an id that is not there, or was sent already: exit code 1', async () => {
+    const topics = await openTopics(readSettings(), silentLog, createMetrics())
+    await topics.ensure({ name: 'events.waf', partitions: 1, compacted: false, retention })
+    await topics.close()
+    const { id } = JSON.parse((await run('deadletter', 'list', '-o', 'ndjson')).out) as { id: string }
+    expect(await run('deadletter', 'replay', 'ffffffff')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('no dead letter that waits'),
+    })
+    expect(await run('deadletter', 'replay', id)).toMatchObject({ code: 0, err: '1 record sent again' })
+    expect(await run('deadletter', 'replay', id)).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('no dead letter that waits'),
+    })
+  })
 })
 
 describe('topics', () => {
