@@ -1,6 +1,6 @@
 /**
- * Memory of the pipelines that remember: `npm run bench:state -- [keys]` starts a Kafka and this; on one of yours
- * `HAETAE_KAFKA_BROKERS=host:port,… node bench/state-memory.ts [keys]`. The most resident memory (VmHWM) of
+ * Memory of the pipelines that remember: `npm run bench:state -- [keys] [holds]` starts a Kafka and this; on one of yours
+ * `HAETAE_KAFKA_BROKERS=host:port,… node bench/state-memory.ts [keys] [holds]`. The most resident memory (VmHWM) of
  *
  * - `detect` while that many clients each do what a correlation counts, snapshots of it all being written every 10 s, and of a second
  *   process that takes over what the first, killed, has left;
@@ -35,6 +35,8 @@ const SNAPSHOTS_MS = 25_000
 const AT_ONCE = 500
 
 const keys = Number(process.argv[2] ?? 200_000)
+/** As many as the ledger has by default. */
+const holds = Number(process.argv[3] ?? 100_000)
 const settings = readKafkaSettings(process.env)
 if (!settings) throw new Error('HAETAE_KAFKA_BROKERS is not set: npm run bench:state starts a Kafka')
 const topics = await openKafka(settings, { clock: systemClock, log: silentLog, metrics: createMetrics() })
@@ -230,7 +232,7 @@ function holdOf(number: number, seq: number, nowMs: number): Hold {
 
 async function block(kafka: KafkaTopics): Promise<void> {
   const file = join(folder, 'block.yaml')
-  const holdsMax = keys + 10_000
+  const holdsMax = holds + 10_000
   writeFileSync(
     file,
     `pipeline: block
@@ -256,24 +258,24 @@ sinks: [{ type: blocks, holdsMax: ${holdsMax} }]
   const nowMs = systemClock.now()
   const times = 3
   const records = (function* (): Generator<TopicRecord> {
-    for (let seq = 0; seq < keys * times; seq++) {
-      const hold = holdOf(seq % keys, seq, nowMs)
+    for (let seq = 0; seq < holds * times; seq++) {
+      const hold = holdOf(seq % holds, seq, nowMs)
       yield { key: hold.uid, value: Buffer.from(JSON.stringify(hold)), timeMs: nowMs }
     }
   })()
   await appendAll('holds', records)
   const only = await start(file, 'block')
-  await until('the ledger is read', async () => (await metric(only, 'haetae_holds_count')) >= keys)
+  await until('the ledger is read', async () => (await metric(only, 'haetae_holds_count')) >= holds)
   await sleep(SNAPSHOTS_MS)
-  const bytes = JSON.stringify(holdOf(1, times * keys, nowMs)).length
-  const log = Math.round((bytes * keys * times) / MIB)
-  console.log(`block, ${keys} holds in a topic of ${log} MiB: at most ${mostMiB(only)} MiB`)
+  const bytes = JSON.stringify(holdOf(1, times * holds, nowMs)).length
+  const log = Math.round((bytes * holds * times) / MIB)
+  console.log(`block, ${holds} holds in a topic of ${log} MiB: at most ${mostMiB(only)} MiB`)
   await end(only, 'SIGTERM')
 }
 
 try {
-  await block(topics)
   await detect()
+  await block(topics)
 } finally {
   await topics.close()
   rmSync(folder, { recursive: true, force: true })

@@ -101,6 +101,8 @@ export class StateKeeper {
       const { keys, values } = stored.get(prefix)!
       // Of one stream at a time, its bytes and what they become are in memory together.
       stored.delete(prefix)
+      // Much that is remembered takes long to read, and a group must hear of us meanwhile.
+      await this.#deps.clock.wait(0)
       if (stream.isRevoked) continue
       this.#restoreOne(stream, note, note && partsOf(values, prefix, note))
       const state = new StoredState(prefix, randomUUID(), keys)

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Clock } from '../../clock.ts'
 import type { FetchedRecord } from '../contract.ts'
 import { placeOf } from '../place.ts'
@@ -43,6 +44,8 @@ export async function* newestRecords(
           for (const batch of splitBatches(batches)) {
             for (const record of decodeBatch(batch, offset)) if (record.offset < end) yield record
             offset = batch.lastOffset + 1n
+            // Promises alone would let no timer pass before the fetched bytes are used up, and the heartbeats of our groups are timers.
+            await nextTurn()
           }
         }
       },
