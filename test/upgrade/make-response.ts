@@ -6,6 +6,8 @@ import type { TopicRecord } from '../../platform/topics/contract.ts'
 import { EarlierProgram, end, until } from './program.ts'
 import { KEPT_TOPICS, SEARCHES, search } from './response.ts'
 
+const SNAPSHOTS = 'haetae_topic_appended_records_total{topic="detect.state"}'
+
 /**
  * What detectors, incidents and the ledger remember, below `<out>/response`: a client that has almost searched too often, an incident
  * of another, one blocked by a person, the audit of all of it, and searches that were read after the last snapshot. And the same as
@@ -31,9 +33,12 @@ export async function makeResponse(program: string, out: string): Promise<void> 
     'tester',
   )
   await until(async () => (await earlier.metric('haetae_holds_count{pipeline="block",state="active"}')) >= 1)
-  // With its snapshot, the position of detect is stored.
-  await until(async () => (await earlier.metric('haetae_topic_lag_records{group="detect",topic="events.waf"}')) === 0)
   const read = SEARCHES.snapshot + 1
+  await until(async () => (await earlier.metric('haetae_events_acked_total{pipeline="detect"}')) >= read)
+  const parts = await earlier.metric(SNAPSHOTS)
+  await until(async () => (await earlier.metric(SNAPSHOTS)) > parts)
+  // A position is stored at once with its snapshot.
+  await new Promise(done => setTimeout(done, 2_000))
   await earlier.send(Array.from({ length: SEARCHES.read }, (_, at) => search(SEARCHES.snapshot + at)))
   await until(
     async () => (await earlier.metric('haetae_events_acked_total{pipeline="detect"}')) >= read + SEARCHES.read,
@@ -41,7 +46,7 @@ export async function makeResponse(program: string, out: string): Promise<void> 
   await end(process, 'SIGKILL')
   rmSync(lake, { recursive: true, force: true })
   // What is no state: every start makes it.
-  for (const name of ['control', 'ingest.key', 'deadletter'])
+  for (const name of ['control', 'ingest.key', 'deadletter', 'pipelines'])
     rmSync(join(state, name), { recursive: true, force: true })
   await writeKafka(program, state, join(out, 'kafka'))
 }
@@ -70,6 +75,7 @@ async function writeKafka(program: string, state: string, folder: string): Promi
     for await (const { key, value, timeMs } of topics.readCompacted(topic)) {
       records.push({ key, value: value && Buffer.from(value), timeMs })
     }
+    if (records.length === 0) throw new Error(`${topic} is empty`)
     writeFileSync(join(folder, `${topic}.bin`), encodeBatch(records))
   }
   await topics.close()

@@ -43,7 +43,7 @@ const bad = ['{"timestamp":', '{"hello":"world"}', 'not JSON at all']
 
 rmSync(out, { recursive: true, force: true })
 mkdirSync(out, { recursive: true })
-// In the lake, part of it merged, and some in the dead letter, one of them replayed.
+// In the lake, part of it merged, and some in the dead letter.
 const first = await earlier.up(200)
 for (const from of [0, 20]) await earlier.send(records.slice(from, from + 20))
 await earlier.send(bad)
@@ -51,14 +51,15 @@ await until(async () => (await earlier.metric('haetae_events_acked_total{pipelin
 await until(async () => (await earlier.metric('haetae_topic_lag_records{group="waf-lake"')) === 0)
 await end(first, 'SIGTERM')
 await compactLater()
-const letters = JSON.parse(earlier.haetae('deadletter', 'list', '-o', 'json')) as readonly { readonly id: string }[]
-earlier.haetae('deadletter', 'replay', letters[0]!.id)
 // Taken, spooled, and not in the lake when the process dies.
 const second = await earlier.up(600_000)
 await earlier.send(records.slice(40))
 await until(async () => (await earlier.metric('haetae_lake_spool_bytes')) > 0)
 await until(async () => (await earlier.metric('haetae_events_read_total{pipeline="waf-lake"}')) >= 20)
 await end(second, 'SIGKILL')
+// Nobody has read it yet.
+const letters = JSON.parse(earlier.haetae('deadletter', 'list', '-o', 'json')) as readonly { readonly id: string }[]
+earlier.haetae('deadletter', 'replay', letters[0]!.id)
 
 /** The record batch in which Kafka holds records of every sort. */
 const { encodeBatch } = (await import(pathToFileURL(join(program, 'platform/topics/kafka/batch.ts')).href)) as {
