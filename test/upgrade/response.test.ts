@@ -47,7 +47,7 @@ describe.each(remembering)('what version %s remembered', name => {
 
   /** What a pipeline of today that reads it from the start would get. */
   async function textsOf(topics: Topics, topic: string): Promise<readonly string[]> {
-    const group = `reader of ${topic}`
+    const group = `reader-of-${topic}`
     const subscription = await topics.subscribe(options(topic, { group }))
     const waiting = (await topics.lag()).filter(each => each.group === group)
     const count = waiting.reduce((sum, { committed, end }) => sum + Number(end - committed), 0)
@@ -89,10 +89,12 @@ describe.each(remembering)('what version %s remembered', name => {
       const listener = watch()
       const subscription = await topics.subscribe(options('events.waf', { group: 'detect', listener }))
       const positions = [...listener.positions.values()].filter(({ note }) => note !== undefined)
-      const read = positions.map(({ partition, note, offset }) => {
+      const all = positions.map(({ partition, note, offset }) => {
         return { prefix: prefixOf('detect', `events.waf/${partition}`), note: readNote(note, offset) }
       })
-      for (const { note } of read) expect(note?.snapshot).toBeDefined()
+      for (const { note } of all) expect(note).toBeDefined()
+      // Nothing was remembered of a partition before its first event.
+      const read = all.filter(({ note }) => note?.snapshot)
       expect(read.length).toBeGreaterThan(0)
       const owners = new Map(read.map(({ prefix, note }) => [prefix, note?.snapshot?.owner]))
       const stored = await readStored(topics, 'detect.state', owners)
@@ -138,14 +140,19 @@ function understand(topic: (typeof KEPT_TOPICS)[number], key: string, value: Buf
   const parsed = (): unknown => JSON.parse(String(value))
   switch (topic) {
     case 'holds':
-      return expect(holdSchema.parse(parsed()).uid).toBe(key)
+      expect(holdSchema.parse(parsed()).uid).toBe(key)
+      break
     case 'holds.state':
-      return expect(stateSchema.parse(parsed()).type).toBe(key.split(' ')[0])
+      expect(stateSchema.parse(parsed()).type).toBe(key.split(' ')[0])
+      break
     case 'incidents':
-      return expect(readIncident(value)?.uid).toBe(key)
+      expect(readIncident(value)?.uid).toBe(key)
+      break
     case 'incidents.state':
-      return expect(parsed()).toHaveProperty('number')
+      expect(parsed()).toHaveProperty('number')
+      break
     case 'detect.state':
-      return expect(key).toMatch(/^(detect|correlate)\/[\w.]+\/\d\/[0-9a-f-]{36}\/(manifest|sigma-0)\//)
+      expect(key).toMatch(/^(detect|correlate)\/[\w.]+\/\d\/[0-9a-f-]{36}\/(manifest|sigma-0)\//)
+      break
   }
 }
