@@ -69,7 +69,7 @@ async function start(file: string, name: string): Promise<Running> {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { ...process.env, HAETAE_STATE: state, HAETAE_STATUS_PORT: String(port), MALLOC_ARENA_MAX: '2' },
   })
-  process.once('exit', () => child.kill('SIGKILL'))
+  for (const last of ['exit', 'SIGTERM', 'SIGINT']) process.once(last, () => child.kill('SIGKILL'))
   child.once('exit', (code, signal) => {
     if (code !== 0 && signal === null) console.error(`${name} ended with ${code}:\n${said}`)
   })
@@ -182,14 +182,13 @@ alertSinks: [{ type: drop }]
     }
   })()
   await appendAll('events.waf', records)
-  await until('everything is counted', async () => (await metric(first, 'haetae_correlation_groups_count')) >= keys)
-  // Each group changes again, and with it every part of the snapshot.
+  await until('everything is counted', async () => (await metric(first, 'haetae_events_acked_total')) >= keys)
   await sleep(SNAPSHOTS_MS)
   const groups = await metric(first, 'haetae_correlation_groups_count')
   console.log(`detect, ${groups} groups: at most ${mostMiB(first)} MiB`)
   await end(first, 'SIGKILL')
   const second = await start(file, 'detect')
-  await until('it has taken over', async () => (await metric(second, 'haetae_correlation_groups_count')) >= keys)
+  await until('it has taken over', async () => (await metric(second, 'haetae_correlation_groups_count')) >= groups)
   console.log(`detect, ${groups} groups taken over: at most ${mostMiB(second)} MiB`)
   await sleep(SNAPSHOTS_MS)
   console.log(`detect, ${groups} groups taken over, after its first snapshot: at most ${mostMiB(second)} MiB`)
