@@ -183,7 +183,7 @@ export interface Spec<Config extends ZodType, Component> {
   open(config: output<Config>, deps: Deps): Promise<Component>
 }
 
-export interface FilesRead<Config> {
+interface FilesRead<Config> {
   /** Names what stands in the files now: equal for equal content. Part of the revision of the configuration. */
   revision(config: Config): Promise<string>
   /** What is wrong in them, as `file:line:column: message`. `open` may do without it; a reload takes nothing over that has some. */
