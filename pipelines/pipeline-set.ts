@@ -24,6 +24,8 @@ interface Running {
   readonly stop: AbortController
   /** New configuration that may still turn out to be of no use: its failure is not that of the process. */
   trial: boolean
+  /** Why it ended, once it has. */
+  failure: Error | undefined
   /** Resolves when every component is open, or when it ended before. */
   readonly opened: Promise<void>
   /** Why it ended; undefined when it was stopped or its input ended. */
@@ -110,10 +112,9 @@ export class PipelineSet {
     const over = new AbortController()
     await Promise.race([Promise.all(tried.map(({ opened }) => opened)), clock.wait(OPEN_MS_MAX, over.signal)])
     over.abort()
-    for (const each of tried) {
-      const failure = await Promise.race([each.ended, Promise.resolve(undefined)])
-      if (failure) return failure
-    }
+    // Without a turn in between: what fails from here on is a failure of the process, and none falls between the two.
+    const failed = tried.find(({ failure }) => failure !== undefined)
+    if (failed) return failed.failure
     for (const each of tried) each.trial = false
     return undefined
   }
@@ -126,10 +127,11 @@ export class PipelineSet {
     const stop = new AbortController()
     const opened = Promise.withResolvers<void>()
     const ended = this.#run(config, stop.signal, opened.resolve)
-    const running: Running = { config, stop, trial, opened: opened.promise, ended }
+    const running: Running = { config, stop, trial, failure: undefined, opened: opened.promise, ended }
     this.#running.set(config.name, running)
     if (this.#stopping) stop.abort()
     void ended.then(failure => {
+      running.failure = failure
       this.#running.delete(config.name)
       opened.resolve()
       // A process with half its pipelines would look alive while events pile up: end, and let it be restarted.
