@@ -19,6 +19,9 @@ type AuditEvent =
   | 'key_failed'
   | 'incident_acknowledged'
   | 'incident_false_positive'
+  | 'incident_snoozed'
+  | 'incident_helpful'
+  | 'incident_not_helpful'
 
 /**
  * One JSON object of the topic `audit`. Written at least once; a repeat has the same uid. Its class is OCSF's Remediation Activity (7001), by

@@ -10,6 +10,7 @@ import {
 } from '../../../platform/incident.ts'
 import { alertFacts } from '../../../response/incidents/alert.ts'
 import { auditFacts } from '../../../response/incidents/audit.ts'
+import type { Blocked } from '../../../response/incidents/blocked.ts'
 import { type Grouping, IncidentBook } from '../../../response/incidents/book.ts'
 import { type AlertGiven, alertBody, auditBody, NOON, uidOf } from '../../support/alerts.ts'
 import { groupNaively, type Step } from './naive-grouping.ts'
@@ -18,6 +19,7 @@ const MINUTE = 60_000
 const grouping: Grouping = {
   keepAliveMs: 10 * MINUTE,
   durationMsMax: 6 * 60 * MINUTE,
+  unseenMsMax: 72 * 60 * MINUTE,
   campaignActors: 5,
   openMax: 1000,
   closedKeepMs: 24 * 60 * MINUTE,
@@ -25,18 +27,31 @@ const grouping: Grouping = {
 }
 
 /** A book and what it has told the outside, as its topic would hold it. */
-function bookWith(changed: Partial<Grouping> = {}, known: readonly Incident[] = []) {
-  const book = new IncidentBook({ ...grouping, ...changed }, known, 0)
-  const topic = new Map<string, Incident>(known.map(each => [each.uid, each]))
+function bookWith(
+  changed: Partial<Grouping> = {},
+  before: { readonly all: readonly Incident[]; readonly blocked: ReadonlyMap<string, Blocked> } = {
+    all: [],
+    blocked: new Map(),
+  },
+) {
+  const known = { incidents: before.all, blocked: before.blocked.values(), number: 0 }
+  const book = new IncidentBook({ ...grouping, ...changed }, known)
+  const topic = new Map<string, Incident>(before.all.map(each => [each.uid, each]))
+  const blocked = new Map(before.blocked)
   const take = (): void => {
     for (const { uid, record } of book.take()) {
       if (record) topic.set(uid, record)
       else topic.delete(uid)
     }
+    for (const { key, record } of book.takeBlocked()) {
+      if (record) blocked.set(key, record)
+      else blocked.delete(key)
+    }
   }
   return {
     book,
     topic,
+    blocked,
     alert(given: AlertGiven, nowMs = given.timeMs ?? NOON) {
       book.alert(alertFacts(alertBody(given))!, nowMs)
       take()
@@ -73,6 +88,7 @@ describe('grouping', () => {
       campaignActors: fc.integer({ min: 2, max: 5 }),
       openMax: fc.constantFrom(3, 6, 1000),
       durationMsMax: fc.constantFrom(15 * MINUTE, 360 * MINUTE),
+      unseenMsMax: fc.constantFrom(20 * MINUTE, 72 * 60 * MINUTE),
     })
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), limits, fc.boolean(), (drawn, changed, restarting) => {
@@ -93,7 +109,7 @@ describe('grouping', () => {
         for (const { actor, class: technique, ...rest } of steps) {
           books.pass(rest.nowMs)
           books.alert({ ...rest, address: actor, technique }, rest.nowMs)
-          if (restarting) books = bookWith(changed, books.all)
+          if (restarting) books = bookWith(changed, books)
         }
         books.pass(nowMs + MINUTE)
         const groups = groupNaively(steps, used, nowMs + MINUTE)
@@ -156,6 +172,47 @@ describe('grouping', () => {
     expect(books.all[1]).toMatchObject({ state: 'open', successor_of: books.all[0]!.uid, count: 1 })
   })
 
+  test('keeps a critical one open until somebody says a word about it, and then closes it at once', () => {
+    const books = bookWith()
+    books.alert({ severity: 5 })
+    books.pass(NOON + 11 * MINUTE)
+    expect(books.all).toMatchObject([{ state: 'open', critical_time: NOON, quiet_time: NOON + 11 * MINUTE }])
+    expect(books.all[0]!.timeline.at(-1)).toMatchObject({ what: 'quiet' })
+    const later = bookWith({}, books)
+    later.pass(NOON + 5 * 60 * MINUTE)
+    later.alert({ timeMs: NOON + 7 * 60 * MINUTE })
+    expect(later.all).toMatchObject([{ state: 'open', count: 2 }])
+    expect(later.all[0]!.quiet_time).toBeUndefined()
+    later.pass(NOON + 8 * 60 * MINUTE)
+    const incidentUid = later.all[0]!.uid
+    later.audit('incident_acknowledged', { incident_uid: incidentUid, who: 'kim' }, NOON + 9 * 60 * MINUTE)
+    later.pass(NOON + 9 * 60 * MINUTE)
+    expect(later.all).toMatchObject([{ state: 'closed', acknowledged: { by: 'kim' } }])
+    expect(later.all[0]!.quiet_time).toBeUndefined()
+  })
+
+  test('closes a critical one like any other when it is marked as a false positive, or made of sample data', () => {
+    const books = bookWith()
+    books.alert({ severity: 5 })
+    books.alert({ severity: 5, sample: true, address: '192.0.2.1', technique: 'T1595' })
+    books.audit('incident_false_positive', { incident_uid: books.all[0]!.uid })
+    books.pass(NOON + 11 * MINUTE)
+    expect(books.all.map(({ state }) => state)).toEqual(['closed', 'closed'])
+  })
+
+  test('closes a critical one that nobody looked at for days, and the oldest of too many', () => {
+    const books = bookWith({ openMax: 3 })
+    for (let actor = 1; actor <= 5; actor++) {
+      const timeMs = NOON + actor * 11 * MINUTE
+      books.pass(timeMs)
+      books.alert({ severity: 5, address: `192.0.2.${actor}`, technique: `T${actor}`, timeMs })
+    }
+    books.pass(NOON + 90 * MINUTE)
+    expect(books.all.map(({ state }) => state)).toEqual(['closed', 'closed', 'open', 'open', 'open'])
+    books.pass(NOON + 74 * 60 * MINUTE)
+    expect(books.all.map(({ state }) => state)).toEqual(Array(3).fill('closed'))
+  })
+
   test('ends an incident that goes on for too long, and goes on in its successor', () => {
     const books = bookWith()
     for (let at = 0; at <= 6 * 60 + 5; at += 5) books.alert({ timeMs: NOON + at * MINUTE })
@@ -186,13 +243,14 @@ describe('what people and the ledger say', () => {
     const books = bookWith()
     for (let actor = 1; actor <= 6; actor++) books.alert({ address: `192.0.2.${actor}` })
     for (let actor = 1; actor <= 6; actor++) {
-      books.audit('hold_created', { target: { type: 'address', value: `192.0.2.${actor}` }, until_ms: NOON + actor })
+      const target = { type: 'address', value: `192.0.2.${actor}` }
+      books.audit('hold_created', { hold: `h${actor}`, target, until_ms: NOON + actor })
     }
     const campaign = () => books.all.at(-1)!
-    expect(campaign().holds).toEqual({ active: 6, total: 6, until: NOON + 6 })
+    expect(campaign().holds).toEqual({ active: 6, waiting: 6, total: 6, until: NOON + 6 })
     books.pass(NOON + 20 * MINUTE)
-    books.audit('hold_expired', { target: { type: 'address', value: '192.0.2.1' } })
-    books.audit('hold_released', { target: '192.0.2.2', who: 'kim' })
+    books.audit('hold_expired', { hold: 'h1', target: { type: 'address', value: '192.0.2.1' } })
+    books.audit('hold_released', { hold: 'h2', target: '192.0.2.2', who: 'kim' })
     expect(campaign()).toMatchObject({ state: 'closed', holds: { active: 4, total: 6 } })
     expect(campaign().timeline.at(-1)).toMatchObject({ what: 'hold_released', detail: '192.0.2.2', who: 'kim' })
   })
@@ -200,17 +258,17 @@ describe('what people and the ledger say', () => {
   test('a hold on the /64 of an IPv6 client belongs to his incident', () => {
     const books = bookWith()
     books.alert({ address: '2001:db8:1:2::9' })
-    expect(books.audit('hold_created', { target: '2001:db8:1:2::/64' })).toBe(true)
+    expect(books.audit('hold_created', { hold: 'h', target: '2001:db8:1:2::/64' })).toBe(true)
     expect(books.all).toMatchObject([{ holds: { active: 1 }, timeline: [{}, { what: 'hold_created' }] }])
   })
 
   test('a hold that ends after the attack, and after a restart, is told to the incident that was closed before', () => {
     const before = bookWith()
     before.alert({})
-    before.audit('hold_created', { target: '203.0.113.7' })
+    before.audit('hold_created', { hold: 'h', target: '203.0.113.7' })
     before.pass(NOON + 20 * MINUTE)
-    const after = bookWith({}, before.all)
-    expect(after.audit('hold_expired', { target: '203.0.113.7' })).toBe(true)
+    const after = bookWith({}, before)
+    expect(after.audit('hold_expired', { hold: 'h', target: '203.0.113.7' })).toBe(true)
     expect(after.all).toMatchObject([{ state: 'closed', holds: { active: 0, total: 1 } }])
   })
 
@@ -226,12 +284,50 @@ describe('what people and the ledger say', () => {
     expect(campaign.false_positive).toEqual({ by: 'lee', time: NOON })
   })
 
+  test('is silent for an hour when somebody asks for it, its successor too, but never when it is critical', () => {
+    const books = bookWith()
+    books.alert({})
+    books.audit('incident_snoozed', { incident_uid: books.all[0]!.uid, who: 'kim', until_ms: NOON + 900 * MINUTE })
+    const snoozed = { by: 'kim', time: NOON, until: NOON + 60 * MINUTE }
+    expect(books.all).toMatchObject([{ snoozed }])
+    books.pass(NOON + 11 * MINUTE)
+    books.alert({ timeMs: NOON + 12 * MINUTE })
+    expect(books.all[1]).toMatchObject({ successor_of: books.all[0]!.uid, snoozed })
+    books.alert({ severity: 5, address: '192.0.2.1', technique: 'T1595' })
+    books.audit('incident_snoozed', { incident_uid: books.all[2]!.uid })
+    expect(books.all[2]!.snoozed).toBeUndefined()
+  })
+
+  test('remembers whether it was of help, the first word of it', () => {
+    const books = bookWith()
+    books.alert({})
+    const about = { incident_uid: books.all[0]!.uid, who: 'kim' }
+    books.audit('incident_helpful', about)
+    books.audit('incident_not_helpful', about)
+    expect(books.all).toMatchObject([{ helpful: { by: 'kim', yes: true } }])
+  })
+
+  test('a failure of the IP sets is told where a block waits for them, and how long WAF took where it does not', () => {
+    const books = bookWith()
+    books.alert({})
+    books.alert({ address: '192.0.2.1', technique: 'T1595' })
+    books.audit('hold_created', { hold: 'h', target: '203.0.113.7' })
+    books.audit('hold_created', { hold: 'i', target: '192.0.2.1' })
+    books.audit('waf_written', { hold: 'i', target: '192.0.2.1', latency_ms: 2_100 })
+    books.audit('waf_written', { hold: 'i', target: '192.0.2.1', latency_ms: 90_000 })
+    expect(books.audit('waf_failed', { reason: 'full' })).toBe(true)
+    expect(books.all[0]!.timeline.at(-1)).toMatchObject({ what: 'waf_failed', detail: 'full' })
+    expect(books.all[1]!.holds).toEqual({ active: 1, total: 1, slowest_ms: 2_100 })
+    expect(books.all[1]!.timeline.map(({ what }) => what)).toEqual(['opened', 'hold_created'])
+  })
+
   test('what is about no incident changes nothing', () => {
     const books = bookWith()
     books.alert({})
     expect(books.audit('hold_created', { target: '198.51.100.1' })).toBe(false)
     expect(books.audit('incident_acknowledged', { incident_uid: 'unknown' })).toBe(false)
-    expect(auditFacts(auditBody('waf_written'))).toBeUndefined()
+    expect(auditFacts(auditBody('waf_removed'))).toBeUndefined()
+    expect(books.audit('waf_written', { target: '203.0.113.7' })).toBe(false)
     expect(auditFacts({ what: 'hold_created' })).toBeUndefined()
   })
 })
