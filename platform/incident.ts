@@ -41,6 +41,9 @@ const timelineEntry = z.object({
   /** Rule title, target, address, or reason: written by others, so shown only as untrusted text. */
   detail: text(128).optional(),
   who: text(200).optional(),
+  /** Of `hold_released` by a person: when he asked for it, and how long it took until the address was out of the IP set. */
+  asked_time: ms.optional(),
+  took_ms: count.optional(),
 })
 export type TimelineEntry = z.output<typeof timelineEntry>
 

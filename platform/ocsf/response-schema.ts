@@ -59,7 +59,16 @@ export const incident: Fields = {
   targets: list('keyword'),
   countries: named,
   networks: named,
-  timeline: list(object({ time: 'time_ms', what: 'keyword', detail: 'text', who: 'keyword' })),
+  timeline: list(
+    object({
+      time: 'time_ms',
+      what: 'keyword',
+      detail: 'text',
+      who: 'keyword',
+      asked_time: 'time_ms',
+      took_ms: 'long',
+    }),
+  ),
   holds: object({ active: 'long', waiting: 'long', total: 'long', until: 'time_ms', slowest_ms: 'long' }),
   example: object({ method: 'keyword', path: 'text', user_agent: 'text', rule: 'keyword' }),
   runbook: 'text',

@@ -1,4 +1,4 @@
-import type { Incident } from '../../platform/incident.ts'
+import type { Incident, TimelineEntry } from '../../platform/incident.ts'
 import type { AuditFacts } from './audit.ts'
 import { note } from './fold.ts'
 
@@ -36,6 +36,11 @@ export function applyAudit(record: Incident, fact: AuditFacts): void {
     case 'waf_written':
       if (latencyMs !== undefined) record.holds.slowest_ms = Math.max(record.holds.slowest_ms ?? 0, latencyMs)
       return
+    case 'waf_removed': {
+      const released = releaseOf(record, target)
+      if (released?.asked_time !== undefined) released.took_ms = Math.max(0, time - released.asked_time)
+      return
+    }
     case 'hold_created':
     case 'hold_extended':
     case 'hold_released':
@@ -47,7 +52,25 @@ export function applyAudit(record: Incident, fact: AuditFacts): void {
         .filter(each => each !== undefined)
         .join(': ')
         .slice(0, 128)
-      note(record, { time, what, ...(detail === '' ? {} : { detail }), ...(who === undefined ? {} : { who }) })
+      const asked = what === 'hold_released' && who !== 'haetae' && latencyMs !== undefined
+      note(record, {
+        time,
+        what,
+        ...(detail === '' ? {} : { detail }),
+        ...(who === undefined ? {} : { who }),
+        ...(asked ? { asked_time: time - latencyMs } : {}),
+      })
     }
   }
+}
+
+/** What a person asked for of this address, and nobody has said yet how long it took. */
+export function releaseOf({ timeline }: Incident, target: string | undefined): TimelineEntry | undefined {
+  return timeline.findLast(
+    ({ what, detail, asked_time, took_ms }) =>
+      what === 'hold_released' &&
+      asked_time !== undefined &&
+      took_ms === undefined &&
+      detail?.split(': ')[0] === target,
+  )
 }

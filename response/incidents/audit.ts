@@ -23,6 +23,7 @@ const noticed = [
   'hold_refused',
   'hold_suspended',
   'waf_written',
+  'waf_removed',
   'waf_failed',
   'incident_acknowledged',
   'incident_false_positive',

@@ -1,7 +1,7 @@
 import { type Incident, isUnseen } from '../../platform/incident.ts'
 import { stableId } from '../../platform/stable-id.ts'
 import type { AlertFacts } from './alert.ts'
-import { applyAudit } from './apply-audit.ts'
+import { applyAudit, releaseOf } from './apply-audit.ts'
 import type { AuditFacts } from './audit.ts'
 import { type Blocked, type BlockedChange, BlockedTargets, targetKey } from './blocked.ts'
 import { addAlert, type Case, close, merge, note, openCase, reopened } from './fold.ts'
@@ -118,7 +118,7 @@ export class IncidentBook {
     const place = target === undefined ? undefined : this.#places.get(targetKey(target))
     const uid = (hold === undefined ? undefined : this.#blocked.incidentOf(hold)) ?? fact.incidentUid ?? place
     const one = uid === undefined ? undefined : this.#named(uid)
-    if (!one) return false
+    if (!one || (what === 'waf_removed' && !releaseOf(one.record, target))) return false
     this.#blocked.apply(fact, one.record.uid)
     applyAudit(one.record, fact)
     // Someone's word keeps no incident open: only alerts do.

@@ -1,7 +1,7 @@
 const MINUTE_MS = 60_000
 
 /** So many at once, and one more every `refillMs`. */
-class Bucket {
+export class Bucket {
   readonly #capacity: number
   readonly #refillMs: number
   #tokens: number

@@ -2,7 +2,9 @@ import { z } from 'zod'
 import { formatAddress, formatCidr, parseAddress, parseCidr } from '../../platform/address.ts'
 
 const ADDRESSES_MAX = 50
-const pressed = ['acknowledge', 'false_positive', 'unblock', 'extend'] as const
+/** Buttons that say something of an incident, and those that ask for a change of its blocks. */
+export const sayings = ['acknowledge', 'false_positive', 'snooze', 'helpful', 'not_helpful'] as const
+const pressed = [...sayings, 'unblock', 'extend'] as const
 
 /** Somebody pressed a button of a message, or sent the form that `unblock` opens. */
 export type Interaction =

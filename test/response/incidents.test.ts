@@ -64,7 +64,7 @@ describe('the sink incidents', () => {
       auditBody('hold_created', { hold: 'h', target: { type: 'address', value: '203.0.113.7' } }),
       'audit',
     )
-    const other = recordOf(auditBody('waf_removed', {}), 'audit')
+    const other = recordOf(auditBody('budget_tripped', {}), 'audit')
     await sink.write([alert(), held, held, other], signal)
     expect(stored(topics)[0]!.holds).toEqual({ active: 1, waiting: 1, total: 1 })
     await sink.close()

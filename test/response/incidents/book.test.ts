@@ -284,6 +284,21 @@ describe('what people and the ledger say', () => {
     expect(campaign.false_positive).toEqual({ by: 'lee', time: NOON })
   })
 
+  test('how long it took until an address that a person released was out of the IP set is known', () => {
+    const books = bookWith()
+    books.alert({})
+    books.audit('hold_created', { hold: 'h', target: '203.0.113.7' })
+    const given = { hold: 'h', target: '203.0.113.7', who: 'kim (U01)', reason: 'customer', latency_ms: 300 }
+    books.audit('hold_released', given)
+    expect(books.audit('waf_removed', { target: '203.0.113.7', time: NOON + 1_500 })).toBe(true)
+    expect(books.all[0]!.timeline.at(-1)).toMatchObject({
+      what: 'hold_released',
+      asked_time: NOON - 300,
+      took_ms: 1_800,
+    })
+    expect(books.audit('waf_removed', { target: '203.0.113.7', time: NOON + 9_000 })).toBe(false)
+  })
+
   test('is silent for an hour when somebody asks for it, its successor too, but never when it is critical', () => {
     const books = bookWith()
     books.alert({})
@@ -326,7 +341,7 @@ describe('what people and the ledger say', () => {
     books.alert({})
     expect(books.audit('hold_created', { target: '198.51.100.1' })).toBe(false)
     expect(books.audit('incident_acknowledged', { incident_uid: 'unknown' })).toBe(false)
-    expect(auditFacts(auditBody('waf_removed'))).toBeUndefined()
+    expect(auditFacts(auditBody('budget_tripped'))).toBeUndefined()
     expect(books.audit('waf_written', { target: '203.0.113.7' })).toBe(false)
     expect(auditFacts({ what: 'hold_created' })).toBeUndefined()
   })
