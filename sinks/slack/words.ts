@@ -57,6 +57,7 @@ export interface Words {
   readonly already: (who: string) => string
   readonly notDone: (what: string, why: string) => string
   readonly dryRun: string
+  readonly calls: Readonly<Record<'unacknowledged' | 'not_in_slack' | 'over', (minutes: string) => string>>
   readonly bulletins: Readonly<Record<BulletinKind, BulletinWords>>
   readonly told: (count: string) => string
   readonly keys: Readonly<Record<'key_disabled' | 'key_failed' | 'key_refused', string>>
@@ -133,6 +134,11 @@ const ko: Words = {
   already: who => `이미 처리됨: ${who}`,
   notDone: (what, why) => `하지 않았습니다: ${what} (${why})`,
   dryRun: '시험 모드',
+  calls: {
+    unacknowledged: minutes => `${minutes}분째 아무도 확인하지 않음`,
+    not_in_slack: minutes => `${minutes}분째 Slack에 올리지 못함`,
+    over: () => '확인되었거나 끝남',
+  },
   bulletins: {
     budget: {
       title: '차단 예산 초과 · 자동 차단이 멈췄습니다',
@@ -235,6 +241,11 @@ const en: Words = {
   already: who => `already done by ${who}`,
   notDone: (what, why) => `not done: ${what} (${why})`,
   dryRun: 'dry run',
+  calls: {
+    unacknowledged: minutes => `nobody has acknowledged it for ${minutes} min`,
+    not_in_slack: minutes => `not in Slack after ${minutes} min`,
+    over: () => 'somebody has seen it, or it is over',
+  },
   bulletins: {
     budget: {
       title: 'Block budget tripped · nothing more is blocked automatically',
