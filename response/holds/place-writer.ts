@@ -89,20 +89,22 @@ export class PlaceWriter {
   }
 
   async #pass(signal: AbortSignal): Promise<void> {
-    const { sets, step, writes, meters } = this.#options
+    const { sets, step, writes, meters, dryRun } = this.#options
     const { place } = sets
     if (sets.ageMs === undefined || sets.ageMs >= REFRESH_MS) await sets.refresh(signal)
     if (sets.sets.length === 0) {
       const text = `no IP set in ${place} has a name that begins as HAETAE_IPSET_PREFIX says`
       this.#say('no sets', text)
-      await this.#tell('no sets', text)
+      // Before anybody is to be blocked it keeps nobody from being blocked.
+      if ((await step(ledger => ledger.wanted(dryRun).size)) > 0) await this.#tell('no sets', text)
       return
     }
     for (;;) {
       const plan = await step(ledger => this.#reconciler.observe(ledger))
       // What others need is more urgent than what may go.
       const next = plan.changes.find(({ add }) => add.length > 0) ?? plan.changes[0]
-      await this.#settled(plan.homeless.length)
+      if (plan.homeless.length > 0) await this.#crowded(plan.homeless.length)
+      else if (!next) await this.#settled()
       if (!next) return
       await writes.turn(signal)
       if (signal.aborted) return
@@ -124,6 +126,7 @@ export class PlaceWriter {
       }
       meters.writes.add({ place, outcome: 'written' })
       await step(ledger => this.#reconciler.acknowledge(ledger, change))
+      if (plan.homeless.length === 0) await this.#settled()
     }
   }
 
@@ -145,15 +148,17 @@ export class PlaceWriter {
     return trouble.kind === 'person' ? PERSON_WAIT_MS : backoffMs(BACKOFF, this.#attempt - 1, random)
   }
 
-  async #settled(homeless: number): Promise<void> {
+  async #crowded(homeless: number): Promise<void> {
+    const { place } = this.#options.sets
+    const text = `${homeless} networks find no room in the IP sets of ${place}: make another set and name it in the web ACL`
+    this.#say('full', text)
+    await this.#tell('full', text)
+  }
+
+  /** Nothing is left to be written, or a write was acknowledged: reading alone says little. */
+  async #settled(): Promise<void> {
     const { sets, log } = this.#options
     this.#troubledMs = undefined
-    if (homeless > 0) {
-      const text = `${homeless} networks find no room in the IP sets of ${sets.place}: make another set and name it in the web ACL`
-      this.#say('full', text)
-      await this.#tell('full', text)
-      return
-    }
     if (this.#saidKind) log.info('the IP sets are written again', { place: sets.place })
     this.#saidKind = undefined
     this.#options.paused(undefined)
