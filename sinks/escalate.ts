@@ -3,13 +3,13 @@ import { type Deps, defineSink, type Encoded, type Rejection, type Sink, type Ve
 import { type Backoff, backoffMs } from '../platform/backoff.ts'
 import { asError, HaetaeError, isForAPerson } from '../platform/errors.ts'
 import { type Incident, readIncident } from '../platform/incident.ts'
+import { readNotified } from '../platform/notify/notice.ts'
+import { languages, type Words, wordsOf } from '../platform/notify/words.ts'
 import { responseTopic } from '../platform/response/topics.ts'
 import { readSecret, secretRef } from '../platform/secret.ts'
 import type { TopicConfig, Topics } from '../platform/topics/contract.ts'
 import { jsonOf, pagerDutyOf, send } from './escalate/call.ts'
 import { type Due, type Sent, sentSchema, Watch } from './escalate/watch.ts'
-import { readNotified } from './slack/notice.ts'
-import { languages, type Words, wordsOf } from './slack/words.ts'
 
 const MINUTE_MS = 60_000
 const PASS_MS = 5_000

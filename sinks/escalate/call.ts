@@ -1,7 +1,7 @@
 import { HaetaeError } from '../../platform/errors.ts'
 import type { Incident } from '../../platform/incident.ts'
-import { nameOf, plain } from '../slack/text.ts'
-import type { Words } from '../slack/words.ts'
+import { nameOf, plain } from '../../platform/notify/text.ts'
+import type { Words } from '../../platform/notify/words.ts'
 
 /** Why somebody is called, or that he need not be any more. */
 export type Reason = 'unacknowledged' | 'not_in_slack' | 'over'

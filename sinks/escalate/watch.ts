@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { type Incident, isUnseen } from '../../platform/incident.ts'
-import { Bucket } from '../slack/pace.ts'
+import { Bucket } from '../../platform/notify/bucket.ts'
 import type { Reason } from './call.ts'
 
 const MINUTE_MS = 60_000

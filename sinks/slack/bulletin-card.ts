@@ -1,6 +1,6 @@
+import type { Bulletin } from '../../platform/notify/notice.ts'
+import { escapeMarkup, plain } from '../../platform/notify/text.ts'
 import { type Message, preformatted, type Voice } from './card.ts'
-import type { Bulletin } from './notice.ts'
-import { escapeMarkup, plain } from './text.ts'
 
 const COLOUR = '#7a0019'
 const COLOUR_OPS = '#b54708'

@@ -1,8 +1,8 @@
 import { z } from 'zod'
 import type { Incident } from '../../platform/incident.ts'
-import { BULLETINS_MAX, type Bulletin, type BulletinKind, LINES_MAX, SEEN_MAX } from './notice.ts'
-import { markup, nameOf } from './text.ts'
-import type { Words } from './words.ts'
+import { BULLETINS_MAX, type Bulletin, type BulletinKind, LINES_MAX, SEEN_MAX } from '../../platform/notify/notice.ts'
+import { markup, nameOf } from '../../platform/notify/text.ts'
+import type { Words } from '../../platform/notify/words.ts'
 
 /** What only gathers is over after so long without more of it; what comes later is another message. */
 const GATHER_MS = 10 * 60_000
@@ -48,12 +48,14 @@ export function newsOf(audit: AuditNews, words: Words, incident: Incident | unde
   const { what, target = '', reason = '', skip_reason: skip = '', place = '' } = audit
   const who = nameOf(audit.who)
   switch (what) {
-    case 'budget_tripped':
-      return { kind: 'budget', subject: '', does: 'begin', line: reason }
+    case 'budget_tripped': {
+      const limit = (['minute', 'hour', 'network'] as const).find(each => each === skip)
+      return { kind: 'budget', subject: '', does: 'begin', line: limit ? words.limits[limit] : reason }
+    }
     case 'budget_resumed':
       return { kind: 'budget', subject: '', does: 'end', line: `${who}: ${reason}` }
     case 'waf_failed':
-      return { kind: 'waf', subject: place, does: 'begin', line: reason }
+      return { kind: 'waf', subject: place, does: 'begin', line: reason.replace(/^IP sets in \S+: /, '') }
     case 'waf_recovered':
       return { kind: 'waf', subject: place, does: 'end', line: reason }
     case 'hold_refused':
@@ -68,11 +70,11 @@ export function newsOf(audit: AuditNews, words: Words, incident: Incident | unde
         kind: 'keys',
         subject: '',
         does: 'gather',
-        line: `${target}: ${words.keys[what]} · ${skip === '' ? reason : `${skip}, ${reason}`}`,
+        line: `${target}: ${words.keys[what]} · ${skip === '' || skip === 'waiting' ? reason : `${skip}, ${reason}`}`,
       }
     case 'hold_released':
-      if (who === 'haetae' || !/^(customer|false_positive)$/.test(reason)) return undefined
-      return { kind: 'customer', subject: '', does: 'gather', line: `${target} · ${reason} · ${who}` }
+      if (who === 'haetae' || (reason !== 'customer' && reason !== 'false_positive')) return undefined
+      return { kind: 'customer', subject: '', does: 'gather', line: `${target} · ${words.reasons[reason]} · ${who}` }
     case 'incident_false_positive':
       if (!incident || incident.holds.total === 0) return undefined
       return {
@@ -84,9 +86,9 @@ export function newsOf(audit: AuditNews, words: Words, incident: Incident | unde
     case 'hold_suspended':
       return { kind: 'operator', subject: '', does: 'gather', line: `${target}: ${reason}` }
     case 'pipeline_paused':
-      return { kind: 'pipeline', subject: target, does: 'begin', line: `${target}: ${reason}` }
+      return { kind: 'pipeline', subject: target, does: 'begin', line: reason }
     case 'pipeline_resumed':
-      return { kind: 'pipeline', subject: target, does: 'end', line: target }
+      return { kind: 'pipeline', subject: target, does: 'end', line: reason }
     default:
       return undefined
   }

@@ -1,8 +1,8 @@
 import type { KnownBlock, MessageAttachment } from '@slack/web-api'
 import { ADDRESSES_MAX, type Incident } from '../../platform/incident.ts'
+import { cut, escapeMarkup, flag, markup, nameOf, plain } from '../../platform/notify/text.ts'
+import type { Words } from '../../platform/notify/words.ts'
 import type { LocalTime } from './local-time.ts'
-import { cut, escapeMarkup, flag, markup, nameOf, plain } from './text.ts'
-import type { Words } from './words.ts'
 
 /** How things are said: in which language, in whose time, with links to what. */
 export interface Voice {
@@ -77,10 +77,13 @@ function standingOf({ state, merged_into, quiet_time }: Incident, words: Words):
 
 function summary(incident: Incident, voice: Voice, nowMs: number): string {
   const { words, number } = voice
+  // What was done comes first; as many addresses as are blocked need not be counted again.
   const parts = [
-    `*${words.alerts(number(incident.count))}*`,
-    words.addresses(number(incident.address_count), incident.address_count > ADDRESSES_MAX),
     `*${blocked(incident, voice, nowMs)}*`,
+    words.alerts(number(incident.count)),
+    ...(incident.holds.active === incident.address_count
+      ? []
+      : [words.addresses(number(incident.address_count), incident.address_count > ADDRESSES_MAX)]),
   ]
   const { state, merged_into, acknowledged, false_positive, snoozed, helpful, holds } = incident
   const who = (by: string): string => markup(nameOf(by), 80)

@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto'
 import { type Incident, isUnseen, type TimelineEntry } from '../../platform/incident.ts'
+import type { Notice } from '../../platform/notify/notice.ts'
+import { markup, nameOf } from '../../platform/notify/text.ts'
 import { resolvedLine, type Voice } from './card.ts'
-import type { Notice } from './notice.ts'
-import { markup, nameOf } from './text.ts'
 
 const REPLIES_MAX = 12
 /** Of these the first few are news, the rest is in the message. */

@@ -1,7 +1,7 @@
 import type { Incident } from '../../platform/incident.ts'
+import type { Round } from '../../platform/notify/notice.ts'
+import { cut, plain } from '../../platform/notify/text.ts'
 import { type Message, preformatted, type Voice } from './card.ts'
-import type { Round } from './notice.ts'
-import { cut, plain } from './text.ts'
 
 const ROWS_MAX = 5
 const COLOUR_STORM = '#b42318'

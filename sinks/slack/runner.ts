@@ -1,10 +1,10 @@
 import { type Backoff, backoffMs } from '../../platform/backoff.ts'
 import type { Clock } from '../../platform/clock.ts'
 import type { Log } from '../../platform/log.ts'
+import type { Notice } from '../../platform/notify/notice.ts'
 import type { Message } from './card.ts'
 import type { Outcome, SlackCalls } from './client.ts'
 import { type Gathered, type Lane, marksOf, type Step } from './lane.ts'
-import type { Notice } from './notice.ts'
 import { saidAtFirst } from './replies.ts'
 
 /** Slack takes one message a second for a channel. */

@@ -6,18 +6,9 @@ import { auditFacts } from '../../../response/incidents/audit.ts'
 import type { Blocked } from '../../../response/incidents/blocked.ts'
 import { IncidentBook } from '../../../response/incidents/book.ts'
 import { alertBody, auditBody, NOON } from '../../support/alerts.ts'
+import { grouping } from '../../support/incident-book.ts'
 
 const MINUTE = 60_000
-const grouping = {
-  keepAliveMs: 10 * MINUTE,
-  durationMsMax: 360 * MINUTE,
-  unseenMsMax: 72 * 60 * MINUTE,
-  campaignActors: 5,
-  openMax: 1_000,
-  closedKeepMs: 24 * 60 * MINUTE,
-  closedMax: 1_000,
-}
-
 /** A hold as the ledger has it: it may go on after it was suspended, and ends once. */
 interface Hold {
   readonly uid: string
@@ -40,86 +31,98 @@ const step = fc.oneof(
 
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never
 
-/** `technique`: what an address does; all the same is one campaign, each its own is an incident for each address. */
-function play(steps: readonly Step[], technique: (address: number) => string) {
-  let nowMs = NOON
-  let state: { incidents: Map<string, Incident>; blocked: Map<string, Blocked> } = {
-    incidents: new Map(),
-    blocked: new Map(),
-  }
-  const open = () =>
-    new IncidentBook(grouping, { incidents: state.incidents.values(), blocked: state.blocked.values(), number: 0 })
-  let book = open()
-  const holds: Hold[] = []
-  const take = (): void => {
-    for (const { uid, record } of book.take()) {
-      if (record) state.incidents.set(uid, record)
-      else state.incidents.delete(uid)
-    }
-    for (const { key, record } of book.takeBlocked()) {
-      if (record) state.blocked.set(key, record)
-      else state.blocked.delete(key)
-    }
-  }
-  const alert = (address: number): void => {
-    book.alert(
-      alertFacts(alertBody({ address: `192.0.2.${address}`, technique: technique(address), timeMs: nowMs }))!,
-      nowMs,
-    )
-  }
-  const tell = (what: string, { uid, address, until }: Hold): void => {
-    book.audit(
-      auditFacts(auditBody(what, { hold: uid, target: `192.0.2.${address}`, until_ms: NOON + until, latency_ms: 7 }))!,
-      nowMs,
-    )
-  }
-  for (let address = 1; address <= 6; address++) alert(address)
-  take()
-  for (const each of steps) {
-    nowMs += 1_000
-    if (each.do === 'create') {
-      const hold: Hold = {
-        uid: `h${holds.length}`,
-        address: each.address,
-        state: 'active',
-        until: each.until,
-        written: false,
-      }
-      holds.push(hold)
-      tell('hold_created', hold)
-    } else if (each.do === 'alert') alert(each.address)
-    else if (each.do === 'rest') {
-      nowMs += 11 * MINUTE
-      book.pass(nowMs)
-    } else if (each.do === 'restart') {
-      state = { incidents: new Map(state.incidents), blocked: new Map(state.blocked) }
-      book = open()
-    } else if ('at' in each) {
-      const hold = holds[each.at % Math.max(1, holds.length)]
-      if (hold && hold.state !== 'ended') deed(each.do, hold, each.until)
-    }
-    take()
-  }
-  return { holds, counted: [...state.incidents.values()].filter(({ merged_into }) => merged_into === undefined) }
+/** A book, the ledger beside it, and what the book has told the outside. */
+class World {
+  readonly holds: Hold[] = []
+  readonly incidents = new Map<string, Incident>()
+  readonly blocked = new Map<string, Blocked>()
+  readonly #technique: (address: number) => string
+  #book = this.#open()
+  #nowMs = NOON
 
-  function deed(what: (typeof deeds)[number], hold: Hold, until: number): void {
+  /** `technique`: what an address does; all the same is one campaign, each its own is an incident for each address. */
+  constructor(technique: (address: number) => string) {
+    this.#technique = technique
+    for (let address = 1; address <= 6; address++) this.#alert(address)
+    this.#take()
+  }
+
+  do(each: Step): void {
+    this.#nowMs += 1_000
+    if (each.do === 'create') {
+      const { address, until } = each
+      const hold: Hold = { uid: `h${this.holds.length}`, address, state: 'active', until, written: false }
+      this.holds.push(hold)
+      this.#tell('hold_created', hold)
+    } else if (each.do === 'alert') this.#alert(each.address)
+    else if (each.do === 'restart') this.#book = this.#open()
+    else if (each.do === 'rest') {
+      this.#nowMs += 11 * MINUTE
+      this.#book.pass(this.#nowMs)
+    } else if ('at' in each) {
+      const hold = this.holds[each.at % Math.max(1, this.holds.length)]
+      if (hold && hold.state !== 'ended') this.#deed(each.do, hold, each.until)
+    }
+    this.#take()
+  }
+
+  get counted(): Incident[] {
+    return [...this.incidents.values()].filter(({ merged_into }) => merged_into === undefined)
+  }
+
+  #open(): IncidentBook {
+    const known = {
+      incidents: structuredClone([...this.incidents.values()]),
+      blocked: this.blocked.values(),
+      number: 0,
+    }
+    return new IncidentBook(grouping, known)
+  }
+
+  #take(): void {
+    for (const { uid, record } of this.#book.take()) put(this.incidents, uid, record)
+    for (const { key, record } of this.#book.takeBlocked()) put(this.blocked, key, record)
+  }
+
+  #alert(address: number): void {
+    const given = { address: `192.0.2.${address}`, technique: this.#technique(address), timeMs: this.#nowMs }
+    this.#book.alert(alertFacts(alertBody(given))!, this.#nowMs)
+  }
+
+  #tell(what: string, { uid, address, until }: Hold): void {
+    const given = { hold: uid, target: `192.0.2.${address}`, until_ms: NOON + until, latency_ms: 7 }
+    this.#book.audit(auditFacts(auditBody(what, given))!, this.#nowMs)
+  }
+
+  #deed(what: (typeof deeds)[number], hold: Hold, until: number): void {
     if (what === 'extend') {
       hold.state = 'active'
       hold.until = Math.max(hold.until, until)
-      tell('hold_extended', hold)
+      this.#tell('hold_extended', hold)
     } else if (what === 'suspend') {
       if (hold.state !== 'active') return
       hold.state = 'suspended'
-      tell('hold_suspended', hold)
+      this.#tell('hold_suspended', hold)
     } else if (what === 'write') {
       if (hold.state !== 'active') return
       hold.written = true
-      tell('waf_written', hold)
+      this.#tell('waf_written', hold)
     } else {
       hold.state = 'ended'
-      tell(what === 'release' ? 'hold_released' : 'hold_expired', hold)
+      this.#tell(what === 'release' ? 'hold_released' : 'hold_expired', hold)
     }
   }
+}
+
+function put<T>(map: Map<string, T>, key: string, record: T | undefined): void {
+  if (record) map.set(key, record)
+  else map.delete(key)
+}
+
+function play(steps: readonly Step[], technique: (address: number) => string): World {
+  const world = new World(technique)
+  for (const each of steps) world.do(each)
+  return world
 }
 
 const addressesOf = (holds: readonly Hold[]): number => new Set(holds.map(({ address }) => address)).size

@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { BULLETINS_MAX, type Bulletin, bulletinKinds } from '../../../platform/notify/notice.ts'
+import { languages, wordsOf } from '../../../platform/notify/words.ts'
 import { auditRecord } from '../../../platform/response/audit.ts'
 import { type AuditNews, newsOf, readAudit, takeNews } from '../../../sinks/slack/bulletin.ts'
 import { bulletinCard } from '../../../sinks/slack/bulletin-card.ts'
-import { BULLETINS_MAX, type Bulletin, bulletinKinds } from '../../../sinks/slack/notice.ts'
-import { languages, wordsOf } from '../../../sinks/slack/words.ts'
 import { voiceOf } from '../../../sinks/slack.ts'
 import { NOON, recordOf } from '../../support/alerts.ts'
 import { blockKitProblems } from '../../support/block-kit.ts'
@@ -55,7 +55,7 @@ describe('what people must know and is no incident', () => {
     }
     await clock.advance(2 * MINUTE)
     expect(fake.parents(CRITICAL)).toHaveLength(2)
-    expect(JSON.stringify(fake.parents()[0]!.attachments)).toContain('50 times')
+    expect(JSON.stringify(fake.parents()[0]!.attachments)).toContain('50 events')
     expect(fake.calls.length).toBeLessThan(12)
     await hear(auditOf('waf_recovered', { place: 'CLOUDFRONT', reason: 'written again' }))
     await clock.advance(2 * MINUTE)
@@ -97,7 +97,7 @@ describe('what people must know and is no incident', () => {
     await clock.advance(10_000)
     const [customer] = fake.parents(CRITICAL)
     const said = JSON.stringify(customer!.attachments)
-    expect(said).toContain('203.0.113.7 · customer · kim')
+    expect(said).toContain('203.0.113.7 · a customer · kim')
     expect(said).toContain('INC-2041')
     expect(said).not.toMatch(/203\.0\.113\.8|INC-9/)
     expect(fake.parents(OPS)).toMatchObject([{ text: expect.stringContaining('waits for a person · waf') }])
@@ -119,7 +119,7 @@ describe('what people must know and is no incident', () => {
     await clock.advance(MINUTE)
     expect(fake.parents()).toHaveLength(1)
     expect(fake.calls.map(({ method }) => method)).toContain('conversations.history')
-    expect(JSON.stringify(fake.parents()[0]!.attachments)).toContain('once')
+    expect(JSON.stringify(fake.parents()[0]!.attachments)).toContain('1 event ')
   })
 
   test('is read again while its topic is away: nothing is forgotten', async () => {

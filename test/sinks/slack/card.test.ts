@@ -2,11 +2,11 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { exampleIncidents } from '../../../pipelines/slack-examples.ts'
 import { incidentSchema } from '../../../platform/incident.ts'
+import { markup, plain } from '../../../platform/notify/text.ts'
+import { languages, wordsOf } from '../../../platform/notify/words.ts'
 import { card } from '../../../sinks/slack/card.ts'
 import { localTime } from '../../../sinks/slack/local-time.ts'
 import { roundCard } from '../../../sinks/slack/round-card.ts'
-import { markup, plain } from '../../../sinks/slack/text.ts'
-import { languages, wordsOf } from '../../../sinks/slack/words.ts'
 import { voiceOf } from '../../../sinks/slack.ts'
 import { NOON } from '../../support/alerts.ts'
 import { blockKitProblems } from '../../support/block-kit.ts'
@@ -96,7 +96,7 @@ describe('the message of an incident', () => {
     expect(shown({ snoozed: { ...mark, until: NOON + 3_600_000 } })).toContain('snoozed until 13:00 KST: kim')
     expect(shown({ quiet_time: NOON })).toContain('quiet now, not acknowledged')
     expect(shown({ holds: { active: 3, waiting: 2, total: 3, slowest_ms: 4_210 } })).toContain(
-      '3 addresses blocked* — 2 not in the WAF yet — each within 4.3 s',
+      '3 addresses blocked* — 100 alerts — 2 addresses — 2 not in the WAF yet — each within 4.3 s',
     )
     expect(shown({ runbook: 'Look <!channel>' })).toContain('What to do: Look ‹!channel›')
     expect(shown({ state: 'closed' })).toContain('no false positive reported')

@@ -1,4 +1,4 @@
-import { untrusted } from '../../platform/untrusted.ts'
+import { untrusted } from '../untrusted.ts'
 
 /**
  * Text that others wrote, as it may stand in a `plain_text` object or a preformatted element: controls shown, links broken, cut
@@ -46,12 +46,12 @@ export function flag(country: string): string {
 
 /** What people are called: `kim (U0123456789)`, as audit records have it, without the id. */
 export function nameOf(who: string): string {
-  return who.replace(SLACK_ID, '')
+  return who.replace(PERSON, '')
 }
 
 /** The Slack id in it, if it is somebody of Slack. */
 export function slackIdOf(who: string): string | undefined {
-  return SLACK_ID.exec(who)?.[1]
+  return PERSON.exec(who)?.[1]
 }
 
-const SLACK_ID = / \(([UW][A-Z0-9]{2,20})\)$/
+const PERSON = / \(([UW][A-Z0-9]{2,20})\)$/

@@ -1,4 +1,4 @@
-import type { TimelineEntry } from '../../platform/incident.ts'
+import type { TimelineEntry } from '../incident.ts'
 import type { BulletinKind } from './notice.ts'
 
 export const languages = ['ko', 'en'] as const
@@ -59,6 +59,10 @@ export interface Words {
   readonly dryRun: string
   readonly calls: Readonly<Record<'unacknowledged' | 'not_in_slack' | 'over', (minutes: string) => string>>
   readonly bulletins: Readonly<Record<BulletinKind, BulletinWords>>
+  /** Of the block budget, which one was reached. */
+  readonly limits: Readonly<Record<'minute' | 'hour' | 'network', string>>
+  /** Why a person let an address go. */
+  readonly reasons: Readonly<Record<'customer' | 'false_positive', string>>
   readonly told: (count: string) => string
   readonly keys: Readonly<Record<'key_disabled' | 'key_failed' | 'key_refused', string>>
 }
@@ -173,7 +177,13 @@ const ko: Words = {
       advice: '상태 페이지와 `haetae doctor`가 자세히 알려 줍니다.',
     },
   },
-  told: count => `${count}번`,
+  limits: {
+    minute: '1분 동안의 한도에 이르렀습니다',
+    hour: '1시간 동안의 한도에 이르렀습니다',
+    network: '한 네트워크(AS)에 대한 1시간 한도에 이르렀습니다',
+  },
+  reasons: { customer: '고객', false_positive: '오탐' },
+  told: count => `${count}건`,
   keys: { key_disabled: '비활성화함', key_failed: '비활성화 실패', key_refused: '비활성화하지 않음' },
 }
 
@@ -280,7 +290,13 @@ const en: Words = {
       advice: 'The status page and `haetae doctor` say more.',
     },
   },
-  told: count => (count === '1' ? 'once' : `${count} times`),
+  limits: {
+    minute: 'the limit for a minute was reached',
+    hour: 'the limit for an hour was reached',
+    network: 'the limit for an hour of one network (AS) was reached',
+  },
+  reasons: { customer: 'a customer', false_positive: 'a false positive' },
+  told: count => (count === '1' ? '1 event' : `${count} events`),
   keys: { key_disabled: 'disabled', key_failed: 'could not be disabled', key_refused: 'not disabled' },
 }
 
