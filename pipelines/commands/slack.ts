@@ -3,7 +3,7 @@ import { systemClock } from '../../platform/clock.ts'
 import { HaetaeError } from '../../platform/errors.ts'
 import { languages } from '../../platform/notify/words.ts'
 import { voiceOf } from '../../sinks/slack.ts'
-import type { Command } from '../cli.ts'
+import type { Command } from '../command.ts'
 import { exampleMessages } from '../slack-examples.ts'
 
 /** What would be posted, without a workspace: Block Kit JSON that api.slack.com/tools/block-kit-builder takes. */
