@@ -99,6 +99,8 @@ export const incidentSchema = z.object({
     waiting: count.optional(),
     total: count,
     until: ms.optional(),
+    /** Some of those that are blocked now, as the ledger names them: of IPv6 the /64. */
+    targets: z.array(text(64)).max(ADDRESSES_MAX).optional(),
     slowest_ms: count.optional(),
   }),
   /** One request, for the eye. */

@@ -52,6 +52,7 @@ export interface Words {
   readonly quiet: (count: string) => string
   readonly storming: string
   readonly rest: (count: string) => string
+  readonly expires: (time: string) => string
   readonly took: (seconds: string) => string
   readonly expired: (what: string) => string
   readonly already: (who: string) => string
@@ -133,6 +134,7 @@ const ko: Words = {
   quiet: count => `야간 요약 · 중간 인시던트 ${count}건`,
   storming: '진행 중',
   rest: count => `그 외 ${count}건은 OpenSearch와 \`haetae incidents list\`에 있습니다`,
+  expires: time => `만료 ${time}`,
   took: seconds => `${seconds}초 만에`,
   expired: what => (what === '' ? '이미 만료됨' : `이미 만료됨: ${what}`),
   already: who => `이미 처리됨: ${who}`,
@@ -246,6 +248,7 @@ const en: Words = {
   quiet: count => `Overnight · ${count} medium incidents`,
   storming: 'ongoing',
   rest: count => `${count} more are in OpenSearch and in \`haetae incidents list\``,
+  expires: time => `until ${time}`,
   took: seconds => `in ${seconds} s`,
   expired: what => (what === '' ? 'already expired' : `already expired: ${what}`),
   already: who => `already done by ${who}`,

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { clientPrefix, parseAddress } from '../../platform/address.ts'
+import { ADDRESSES_MAX } from '../../platform/incident.ts'
 import type { AuditFacts } from './audit.ts'
 
 /** As many as the ledger has holds. */
@@ -41,6 +42,8 @@ interface BlockedCounts {
   readonly total: number
   /** When the last active hold ends. */
   readonly until: number | undefined
+  /** The first of those that are blocked. */
+  readonly targets: readonly string[]
 }
 
 /**
@@ -119,13 +122,16 @@ export class BlockedTargets {
     let active = 0
     let waiting = 0
     let until = 0
+    const targets: string[] = []
     for (const key of keys) {
-      const holds = this.#all.get(key)!.holds.filter(each => each.active)
+      const { target, holds: all } = this.#all.get(key)!
+      const holds = all.filter(each => each.active)
       if (holds.length > 0) active++
+      if (holds.length > 0 && targets.length < ADDRESSES_MAX) targets.push(target)
       if (holds.length > 0 && !holds.some(({ written }) => written)) waiting++
       until = Math.max(until, ...holds.map(each => each.until))
     }
-    return { active, waiting, total: keys.length, until: until > 0 ? until : undefined }
+    return { active, waiting, total: keys.length, until: until > 0 ? until : undefined, targets }
   }
 
   forget(incident: string): void {

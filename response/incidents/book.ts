@@ -176,11 +176,13 @@ export class IncidentBook {
 
   /** Addresses that were blocked stay counted when what remembers them had to go. */
   #count({ uid, holds }: Incident): void {
-    const { active, waiting, total, until } = this.#blocked.counts(uid)
+    const { active, waiting, total, until, targets } = this.#blocked.counts(uid)
     holds.active = active
     holds.total = Math.max(holds.total, total)
     delete holds.waiting
     delete holds.until
+    delete holds.targets
+    if (targets.length > 0) holds.targets = [...targets]
     if (waiting > 0) holds.waiting = waiting
     if (until !== undefined) holds.until = until
   }

@@ -17,7 +17,7 @@ export interface Call {
 }
 
 /** One line for a pager, in plain text. */
-export function lineOf({ incident, reason, minutes, others }: Call, words: Words): string {
+function lineOf({ incident, reason, minutes, others }: Call, words: Words): string {
   const { number, severity_id, title, targets, holds } = incident
   const parts = [
     `INC-${number} [${words.severity[severity_id] ?? ''}] ${title}`,

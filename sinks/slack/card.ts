@@ -232,14 +232,14 @@ function actions(incident: Incident, { words, consoleUrl }: Voice): KnownBlock[]
   return [...blocks, { type: 'section', text: plainText(words.wasItHelpful) }, { type: 'actions', elements: answers }]
 }
 
-/** `{"i":uid,"n":number,"a":[addresses that fit]}`; where a whole network is the actor, and held as such, it comes first. */
-function buttonValue({ uid, number, addresses, actor }: Incident, charsMax: number): string {
+/** `{"i":uid,"n":number,"a":[blocked addresses that fit],"t":of how many}`: of a network that is held as one, the network. */
+function buttonValue({ uid, number, holds, addresses }: Incident, charsMax: number): string {
   const fitting: string[] = []
-  let chars = 80
-  for (const address of actor?.type === 'network' ? [actor.value, ...addresses].slice(0, ADDRESSES_MAX) : addresses) {
-    chars += address.length + 3
+  let chars = 90
+  for (const target of holds.targets ?? addresses) {
+    chars += target.length + 3
     if (chars > charsMax) break
-    fitting.push(address)
+    fitting.push(target)
   }
-  return JSON.stringify({ i: uid, n: number, a: fitting })
+  return JSON.stringify({ i: uid, n: number, a: fitting, t: holds.active })
 }

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { type Incident, isUnseen, type TimelineEntry } from '../../platform/incident.ts'
 import type { Notice } from '../../platform/notify/notice.ts'
-import { markup, nameOf } from '../../platform/notify/text.ts'
+import { flag, markup, nameOf } from '../../platform/notify/text.ts'
 import { resolvedLine, type Voice } from './card.ts'
 
 const REPLIES_MAX = 12
@@ -113,8 +113,20 @@ function lineOf(entry: TimelineEntry, incident: Incident, voice: Voice, nowMs: n
   const parts = [`*${words.change[what] ?? what}*`]
   if (what === 'closed') parts.push(resolvedLine(incident, voice, nowMs))
   if (detail !== undefined) parts.push(markup(detail, 128))
+  if (what === 'hold_created') parts.push(...whereabouts(incident, voice, nowMs))
   if (who !== undefined && who !== 'haetae') parts.push(markup(nameOf(who), 80))
   if (took_ms !== undefined) parts.push(words.took(number(Math.ceil(took_ms / 100) / 10)))
   parts.push(local.minute(time, nowMs))
   return parts.join(' · ')
+}
+
+/** Of an address that is blocked: country, network, until when. What many do comes from many places: those are in the message. */
+function whereabouts({ kind, countries, networks, holds }: Incident, { words, time }: Voice, nowMs: number): string[] {
+  const country = kind === 'actor' ? countries[0]?.name : undefined
+  const network = kind === 'actor' ? networks[0]?.name : undefined
+  return [
+    ...(country === undefined ? [] : [markup(`${flag(country)} ${country}`.trim(), 20)]),
+    ...(network === undefined ? [] : [markup(network, 80)]),
+    ...(holds.until === undefined ? [] : [words.expires(time.minute(holds.until, nowMs))]),
+  ]
 }

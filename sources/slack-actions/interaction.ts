@@ -13,6 +13,8 @@ export type Interaction =
       readonly triggerId: string
       readonly channel: string
       readonly addresses: readonly string[]
+      /** How many are blocked; not all of them fit into a button. */
+      readonly blocked: number
     })
   | (Common & {
       readonly what: 'release'
@@ -36,7 +38,7 @@ const user = z.object({
   name: z.string().optional(),
 })
 const incident = z.object({ i: z.string().min(1).max(64), n: z.int().min(0) })
-const buttonValue = incident.extend({ a: z.array(z.string()).max(ADDRESSES_MAX) })
+const buttonValue = incident.extend({ a: z.array(z.string()).max(ADDRESSES_MAX), t: z.int().min(0).default(0) })
 
 const press = z.object({
   type: z.literal('block_actions'),
@@ -89,6 +91,7 @@ function readPress({ user: by, trigger_id, channel, actions }: z.output<typeof p
     triggerId: trigger_id,
     channel: channel.id,
     addresses: canonical(value.a),
+    blocked: value.t,
   }
 }
 

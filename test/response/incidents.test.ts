@@ -66,7 +66,7 @@ describe('the sink incidents', () => {
     )
     const other = recordOf(auditBody('budget_tripped', {}), 'audit')
     await sink.write([alert(), held, held, other], signal)
-    expect(stored(topics)[0]!.holds).toEqual({ active: 1, waiting: 1, total: 1 })
+    expect(stored(topics)[0]!.holds).toEqual({ active: 1, waiting: 1, total: 1, targets: ['203.0.113.7'] })
     await sink.close()
   })
 

@@ -141,6 +141,21 @@ describe('one message an incident', () => {
     expect(fake.replies()).toHaveLength(1)
   })
 
+  test('tells the first block with where it comes from and until when, and no further one', async () => {
+    const { tell, clock, fake } = await startSlack()
+    const given = { kind: 'actor' as const, holds: { active: 1, total: 1, until: NOON + 60 * MINUTE } }
+    await tell(incidentOf(given))
+    await clock.advance(2_000)
+    const blocks = ['203.0.113.7: Credential stuffing', '203.0.113.8: Credential stuffing'].map((detail, at) => {
+      return { time: NOON + at, what: 'hold_created' as const, detail, who: 'haetae' }
+    })
+    await tell(incidentOf({ ...given, version: 2, timeline: blocks }))
+    await clock.advance(MINUTE)
+    expect(fake.replies().map(({ text }) => text)).toEqual([
+      '*First block* · 203.0.113.7: Credential stuffing · 🇨🇳 CN · AS4134 Chinanet · until 13:00 KST · 12:00 KST',
+    ])
+  })
+
   test('waits to say how long an unblock took, but not for ever', async () => {
     const { tell, clock, fake } = await startSlack()
     await tell(incidentOf())

@@ -207,6 +207,19 @@ describe('what people press', () => {
     expect(stored).toEqual([])
   })
 
+  test('the form says how many addresses are blocked beside those that it lists', async () => {
+    await send(
+      bodyFor({
+        type: 'block_actions',
+        user: { id: 'U0000000001', username: 'kim' },
+        trigger_id: '1.2.abc',
+        channel: { id: 'C0000000001' },
+        actions: [{ action_id: 'unblock', action_ts: '1', value: '{"i":"inc-1","n":1,"a":["203.0.113.7"],"t":38}' }],
+      }),
+    )
+    expect(JSON.stringify(fake.calls[0]!.params['view'])).toContain('37 more: haetae decisions list')
+  })
+
   test('the form releases what was chosen, with the reason, and can keep it from coming back', async () => {
     expect(await send(form({ allow: true }))).toEqual({ status: 200, json: undefined })
     expect(jsonOf(stored)).toMatchObject([

@@ -14,7 +14,7 @@ describe('what people and the ledger say', () => {
       books.audit('hold_created', { hold: `h${actor}`, target, until_ms: NOON + actor })
     }
     const campaign = () => books.all.at(-1)!
-    expect(campaign().holds).toEqual({ active: 6, waiting: 6, total: 6, until: NOON + 6 })
+    expect(campaign().holds).toMatchObject({ active: 6, waiting: 6, total: 6, until: NOON + 6 })
     books.pass(NOON + 20 * MINUTE)
     books.audit('hold_expired', { hold: 'h1', target: { type: 'address', value: '192.0.2.1' } })
     books.audit('hold_released', { hold: 'h2', target: '192.0.2.2', who: 'kim' })
@@ -99,7 +99,7 @@ describe('what people and the ledger say', () => {
     books.audit('waf_written', { hold: 'i', target: '192.0.2.1', latency_ms: 90_000 })
     expect(books.audit('waf_failed', { reason: 'full' })).toBe(true)
     expect(books.all[0]!.timeline.at(-1)).toMatchObject({ what: 'waf_failed', detail: 'full' })
-    expect(books.all[1]!.holds).toEqual({ active: 1, total: 1, slowest_ms: 2_100 })
+    expect(books.all[1]!.holds).toMatchObject({ active: 1, total: 1, slowest_ms: 2_100 })
     expect(books.all[1]!.timeline.map(({ what }) => what)).toEqual(['opened', 'hold_created'])
   })
 

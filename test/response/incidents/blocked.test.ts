@@ -142,6 +142,7 @@ describe('how many addresses are blocked', () => {
         expect(said.active).toBe(addressesOf(active))
         expect(said.total).toBe(addressesOf(holds))
         expect(said.waiting ?? 0).toBe(addressesOf(active) - written.size)
+        expect(said.targets ?? []).toHaveLength(addressesOf(active))
         expect(said.until).toBe(active.length === 0 ? undefined : NOON + Math.max(...active.map(({ until }) => until)))
       }),
       { numRuns: 500 },

@@ -82,10 +82,11 @@ describe('the message of an incident', () => {
     expect(ids({ state: 'closed', merged_into: 'x' })).toEqual([])
   })
 
-  test('lets a network go that is held as one', () => {
-    const { attachments } = card(incidentOf({ actor: { type: 'network', value: '203.0.113.0/24' } }), en, NOON)
-    const values = JSON.stringify(attachments).match(/\\"a\\":\[\\"203\.0\.113\.0\/24\\"/g)
-    expect(values).toHaveLength(2)
+  test('lets go what is blocked, as the ledger names it, and nothing else', () => {
+    const holds = { active: 3, total: 9, targets: ['203.0.113.0/24', '2001:db8::/64'] }
+    const { attachments } = card(incidentOf({ holds }), en, NOON)
+    const value = JSON.stringify(JSON.stringify({ i: incidentOf().uid, n: 2041, a: holds.targets, t: 3 }))
+    expect(JSON.stringify(attachments).split(value)).toHaveLength(3)
   })
 
   test('says who did what by name alone, and what is still to be done', () => {
