@@ -139,6 +139,8 @@ interface Lanes {
 /** What runs while this process has the partition. */
 interface Owned {
   readonly lanes: Lanes
+  /** Heard something that is not durable yet. */
+  readonly unkept: Set<Lane>
   readonly stop: AbortController
   /** Aborts when another process has the partition: nothing more is kept for it. */
   readonly lost: AbortController
@@ -175,17 +177,19 @@ class SlackSink implements Sink {
   async write(records: readonly Encoded[]): Promise<Verdict> {
     const reject: Rejection[] = []
     try {
-      const { lanes, lost } = await this.#own()
-      const heard = new Set<Lane>()
+      const { lanes, unkept, lost } = await this.#own()
       for (const [index, { event }] of records.entries()) {
         const audit = event.kind === 'audit' ? readAudit(event.raw) : undefined
         const incident = audit ? undefined : readIncident(event.raw)
         if (incident) this.#put(lanes, incident)
-        else if (audit) for (const lane of this.#hear(lanes, audit)) heard.add(lane)
+        else if (audit) for (const lane of this.#hear(lanes, audit)) unkept.add(lane)
         else if (event.kind !== 'audit') reject.push({ index, reason: 'not_incident: no incident of this version' })
       }
       // Before the records are taken for read: nothing else remembers them.
-      for (const lane of heard) await this.#keep(...channelRecordOf(lane), lost.signal)
+      for (const lane of unkept) {
+        await this.#keep(...channelRecordOf(lane), lost.signal)
+        unkept.delete(lane)
+      }
       return { retry: [], reject }
     } catch (thrown) {
       this.#failed(thrown)
@@ -265,7 +269,7 @@ class SlackSink implements Sink {
     const stop = new AbortController()
     const lost = new AbortController()
     const running = Promise.all(all.map(lane => this.#runner(lane, lost.signal).run(stop.signal)))
-    return { lanes, stop, lost, running }
+    return { lanes, unkept: new Set(), stop, lost, running }
   }
 
   #runner(lane: Lane, lost: AbortSignal): Runner {

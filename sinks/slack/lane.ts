@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import type { Incident } from '../../platform/incident.ts'
+import { type Incident, isUnseen } from '../../platform/incident.ts'
 import type { Bulletin, Notice, Round } from '../../platform/notify/notice.ts'
 import { type AuditNews, endGathering, isCritical, type News, takeNews } from './bulletin.ts'
 import { bulletinCard } from './bulletin-card.ts'
@@ -24,6 +24,7 @@ const ROUNDS_MAX = 10
 const SEVERITY_SINGLE = 3
 const CRITICAL = 5
 const WHISPERS_MAX = 20
+const WHISPER_CHARS_MAX = 1_500
 
 /** What is to be done next in a channel. */
 export type Step =
@@ -67,7 +68,7 @@ export class Lane {
   put(incident: Incident, nowMs: number): void {
     const known = this.incidents.get(incident.uid)
     if (known && known.version > incident.version) return
-    if (!this.notices.has(incident.uid) && nowMs - incident.updated_time > POST_AGE_MS) return
+    if (!this.notices.has(incident.uid) && isStale(incident, nowMs)) return
     this.incidents.set(incident.uid, incident)
   }
 
@@ -80,8 +81,13 @@ export class Lane {
     return nowMs - audit.time <= POST_AGE_MS && takeNews(this.bulletins, news, audit)
   }
 
+  /** Several for one person are one. */
   whisper(user: string, text: string): void {
-    this.#whispers.push({ user, text })
+    const waiting = this.#whispers.findIndex(each => each.user === user)
+    const before = this.#whispers[waiting]
+    if (before && before.text.length < WHISPER_CHARS_MAX)
+      this.#whispers[waiting] = { user, text: `${before.text}\n${text}` }
+    else if (!before) this.#whispers.push({ user, text })
     if (this.#whispers.length > WHISPERS_MAX) this.#whispers.shift()
   }
 
@@ -103,11 +109,11 @@ export class Lane {
   /** The most urgent thing that may be done now; undefined when there is none. */
   next(nowMs: number): Step | undefined {
     return (
-      this.#whispered() ??
       this.#unknown(nowMs) ??
       this.#round(nowMs) ??
       this.#bulletin(nowMs) ??
       this.#parent(nowMs) ??
+      this.#whispered() ??
       this.#change(nowMs) ??
       this.#forgotten(nowMs)
     )
@@ -165,10 +171,10 @@ export class Lane {
   /** Those that should have a message of their own by now. */
   #waiting(nowMs: number): Incident[] {
     return [...this.incidents.values()].filter(each => {
-      const { uid, severity_id, opened_time, merged_into, updated_time, state } = each
+      const { uid, severity_id, opened_time, merged_into, state } = each
       if (this.notices.has(uid) || merged_into !== undefined || severity_id < SEVERITY_SINGLE) return false
       if (isSnoozed(each, nowMs)) return false
-      if (nowMs - updated_time > POST_AGE_MS || this.rounds.some(round => this.#covers(round, each))) return false
+      if (isStale(each, nowMs) || this.rounds.some(round => this.#covers(round, each))) return false
       if (severity_id > SEVERITY_SINGLE) return true
       return !this.#voice.time.quiet(opened_time) && (nowMs - opened_time >= GATHER_MS || state === 'closed')
     })
@@ -295,6 +301,12 @@ export class Lane {
   hashOfRound(round: Gathered): string {
     return hashed(this.roundMessage(round, 0))
   }
+}
+
+/** Too old to be posted for the first time; a critical one that nobody has seen is news for a day. */
+function isStale(incident: Incident, nowMs: number): boolean {
+  const isWaiting = incident.state === 'open' && isUnseen(incident)
+  return nowMs - incident.updated_time > (isWaiting ? FORGET_MS : POST_AGE_MS)
 }
 
 /** Nothing is said of it for now, because somebody asked for that; never of a critical one. */
