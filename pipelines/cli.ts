@@ -5,6 +5,7 @@ import { deadletter } from './commands/deadletter.ts'
 import { decisions } from './commands/decisions.ts'
 import { doctor } from './commands/doctor.ts'
 import { explain } from './commands/explain.ts'
+import { incidents } from './commands/incidents.ts'
 import { ip } from './commands/ip.ts'
 import { keys } from './commands/keys.ts'
 import { lake } from './commands/lake.ts'
@@ -32,6 +33,7 @@ const commands: readonly Command[] = [
   rules,
   reload,
   decisions,
+  incidents,
   ip,
   keys,
   slack,

@@ -6,7 +6,8 @@ import { createMetrics } from '../platform/metrics.ts'
 import { sayCeiling } from './ceiling.ts'
 import { type Reloaded, serveControl } from './control.ts'
 import { Health } from './health.ts'
-import type { PipelineConfig } from './load.ts'
+import { tellHealth } from './health-news.ts'
+import { type PipelineConfig, writtenTopics } from './load.ts'
 import { makeTopics, usesTopics } from './make-topics.ts'
 import type { StatusServer } from './pages.ts'
 import { PipelineSet } from './pipeline-set.ts'
@@ -98,6 +99,8 @@ export async function startProcess(
     closing.push(() => control.close())
     sayCeiling(pipelines, log)
     parts.set.start(pipelines)
+    const hasAudit = settings.kafka || writtenTopics(pipelines).some(({ name }) => name === 'audit')
+    if (hasAudit) closing.push(telling(health, topics, log))
     const untilDone = async (): Promise<void> => {
       try {
         await parts.set.done
@@ -110,6 +113,16 @@ export async function startProcess(
   } catch (error) {
     await close()
     throw error
+  }
+}
+
+/** Says in the audit what waits for a person, as long as the process lives; the answer ends that. */
+function telling(health: Health, topics: ProcessTopics, log: Log): () => Promise<void> {
+  const stop = new AbortController()
+  const done = tellHealth(health, () => topics.get(), { clock: systemClock, log }, stop.signal)
+  return () => {
+    stop.abort()
+    return done
   }
 }
 

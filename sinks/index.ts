@@ -1,6 +1,7 @@
 import type { ZodType } from 'zod'
 import type { Sink, Spec } from '../engine/contract.ts'
 import { drop } from './drop.ts'
+import { escalate } from './escalate.ts'
 import { file } from './file.ts'
 import { firehose } from './firehose.ts'
 import { lake } from './lake.ts'
@@ -10,4 +11,14 @@ import { stdout } from './stdout.ts'
 import { topic } from './topic.ts'
 
 /** Every sink, one line each. The order is that of docs/components.md. */
-export const sinks: readonly Spec<ZodType, Sink>[] = [drop, file, firehose, lake, opensearch, slack, stdout, topic]
+export const sinks: readonly Spec<ZodType, Sink>[] = [
+  drop,
+  escalate,
+  file,
+  firehose,
+  lake,
+  opensearch,
+  slack,
+  stdout,
+  topic,
+]

@@ -135,7 +135,7 @@ export class Owner {
   }
 
   async #load(): Promise<Known> {
-    const { store, limits, clock } = this.#options
+    const { store, limits, clock, dryRun } = this.#options
     let ledger: Ledger
     try {
       ledger = await store.load()
@@ -143,7 +143,7 @@ export class Owner {
       this.#paused('ledger', asError(thrown).message)
       throw thrown
     }
-    for (const audit of ledger.unaudited()) ledger.tell(audit)
+    for (const audit of ledger.unaudited(dryRun)) ledger.tell(audit)
     const sinceMs = Math.max(clock.now() - 3_600_000, ledger.budget?.resumed?.time ?? 0)
     const spent = [...ledger.holds.values()]
       .filter(({ source, createdMs }) => source === 'detection' && createdMs > sinceMs)
