@@ -30,6 +30,7 @@ export class WafRecord implements BodySource {
   unmapped: readonly number[] = []
   unmappedRequest: readonly number[] = []
   #namesRules: boolean | undefined = undefined
+  #requestBytes: RequestBytes | undefined = undefined
 
   constructor(event: Event, document: JsonDocument, at: number[]) {
     this.event = event
@@ -59,6 +60,11 @@ export class WafRecord implements BodySource {
   }
 
   requestBytes(): RequestBytes {
+    this.#requestBytes ??= this.#newRequestBytes()
+    return this.#requestBytes
+  }
+
+  #newRequestBytes(): RequestBytes {
     const { at, document, hostFrom, hostTo, headers } = this
     const list = headers.exact ? at[F.headers]! : 0
     return {
@@ -72,6 +78,7 @@ export class WafRecord implements BodySource {
       userAgent: headers.userAgent,
       headersFrom: list === 0 ? 0 : document.from(list),
       headersTo: list === 0 ? 0 : document.to(list),
+      ruleId: at[F.terminatingRuleId]!,
       ruleType: at[F.terminatingRuleId] === 0 ? 0 : at[F.terminatingRuleType]!,
       labelList: at[F.labels]!,
       hasMoreLabels: () => this.namesRules(),

@@ -19,6 +19,8 @@ export interface RequestBytes {
   /** All headers as a range of the document's bytes, if each is `{"name":"…","value":"…"}` and no more; none if `headersTo` is 0. */
   readonly headersFrom: number
   readonly headersTo: number
+  /** `firewall_rule.uid`. */
+  readonly ruleId: number
   /** `firewall_rule.type`. */
   readonly ruleType: number
   /** The list of labels that came with the record. */
