@@ -1,14 +1,13 @@
-import type { HttpRequest, OcsfEvent } from '../../platform/ocsf/event.ts'
+import type { OcsfEvent } from '../../platform/ocsf/event.ts'
 import { LazyBody } from '../../platform/ocsf/lazy-body.ts'
 import type { RequestBytes } from '../../platform/ocsf/request-bytes.ts'
 import { type Compiled, compile } from './compile.ts'
-import type { Field } from './fields.ts'
+import { type Field, requestFor } from './fields.ts'
 import { fold } from './fold.ts'
 import { type Literal, LiteralSearch } from './literals.ts'
 import { RequestSearch } from './request-search.ts'
 import type { Rule } from './rule.ts'
 
-const NO_REQUEST: HttpRequest = Object.freeze({})
 const NO_RULES: readonly Rule[] = []
 const NO_VALUES: readonly string[] = []
 const GENERATION_MAX = 0xffff_ffff
@@ -68,8 +67,6 @@ export class Matcher implements View {
   readonly #woken: number[] = []
   #generation = 0
   #body: OcsfEvent = {}
-  /** Made when a field asks for it. */
-  #request: HttpRequest | undefined
   #bytes: RequestBytes | undefined
 
   constructor(rules: readonly Rule[]) {
@@ -101,7 +98,6 @@ export class Matcher implements View {
     else for (const field of this.#wakingRequest) this.#search(field)
     const matched = this.#evaluated()
     this.#body = {}
-    this.#request = undefined
     this.#bytes = undefined
     return matched
   }
@@ -193,8 +189,7 @@ export class Matcher implements View {
   #read(slot: Slot): readonly string[] {
     const { field } = slot
     if (this.#bytes && field.readBytes) return field.readBytes(this.#bytes, this.#base(slot))
-    this.#request ??= this.#body.http_request ?? NO_REQUEST
-    return field.read(this.#body, this.#request, this.#base(slot))
+    return field.read(this.#body, requestFor(field, this.#body), this.#base(slot))
   }
 
   #base({ base }: Slot): readonly string[] {

@@ -30,6 +30,7 @@ export class WafRecord implements BodySource {
   unmapped: readonly number[] = []
   unmappedRequest: readonly number[] = []
   #namesRules: boolean | undefined = undefined
+  #labels: readonly string[] | undefined = undefined
   #requestBytes: RequestBytes | undefined = undefined
 
   constructor(event: Event, document: JsonDocument, at: number[]) {
@@ -59,6 +60,11 @@ export class WafRecord implements BodySource {
     return entry !== 0 && this.document.kind(entry) === STRING ? entry : 0
   }
 
+  #labelsOf(): readonly string[] {
+    this.#labels ??= labelsOf(this)
+    return this.#labels
+  }
+
   requestBytes(): RequestBytes {
     this.#requestBytes ??= this.#newRequestBytes()
     return this.#requestBytes
@@ -82,7 +88,7 @@ export class WafRecord implements BodySource {
       ruleType: at[F.terminatingRuleId] === 0 ? 0 : at[F.terminatingRuleType]!,
       labelList: at[F.labels]!,
       hasMoreLabels: () => this.namesRules(),
-      labels: () => labelsOf(this),
+      labels: () => this.#labelsOf(),
       visitHeaders: each => {
         if (at[F.headers] !== 0) visitHeaders(document, at[F.headers]!, each)
       },
