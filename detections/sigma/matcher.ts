@@ -69,7 +69,8 @@ export class Matcher implements View {
   #body: OcsfEvent = {}
   #bytes: RequestBytes | undefined
 
-  constructor(rules: readonly Rule[]) {
+  /** `kernelFrom`: from how many literals on the headers of a request are searched by a kernel (request-search.ts). */
+  constructor(rules: readonly Rule[], kernelFrom?: number) {
     this.#compiled = compile(rules)
     const { fields, literals, wakes, waking } = this.#compiled
     this.#slots = fields.map(
@@ -84,7 +85,7 @@ export class Matcher implements View {
     this.#wakingRequest = waking.filter(isInRequest)
     this.#wakingOthers = waking.filter(field => !isInRequest(field))
     const wakers = literals.filter(({ id, field }) => wakes[id]!.length > 0 && isInRequest(field))
-    this.#requestSearch = new RequestSearch(wakers, this.#wake)
+    this.#requestSearch = new RequestSearch(wakers, this.#wake, kernelFrom)
     this.#found = new Uint32Array(literals.length)
     this.#suspected = new Uint32Array(literals.length)
     this.#awake = new Uint32Array(rules.length)
