@@ -1,3 +1,4 @@
+import { NeedleKernel, UNTOLD } from '../../platform/json/needle-kernel.ts'
 import type { OcsfEvent } from '../../platform/ocsf/event.ts'
 import { LazyBody } from '../../platform/ocsf/lazy-body.ts'
 import type { RequestBytes } from '../../platform/ocsf/request-bytes.ts'
@@ -5,7 +6,7 @@ import { type Compiled, compile } from './compile.ts'
 import { type Field, requestFor } from './fields.ts'
 import { fold } from './fold.ts'
 import { type Literal, LiteralSearch } from './literals.ts'
-import { RequestSearch } from './request-search.ts'
+import { inJson, KERNEL_FROM, RequestSearch } from './request-search.ts'
 import type { Rule } from './rule.ts'
 
 const NO_RULES: readonly Rule[] = []
@@ -28,6 +29,8 @@ class Slot {
   readonly search: LiteralSearch | undefined
   /** The same literals wherever they are, for fields that can be searched in their JSON. */
   readonly anywhere: LiteralSearch | undefined
+  /** The same again, for JSON as most is. */
+  readonly kernel: NeedleKernel | undefined
   values: readonly string[] = []
   folded: readonly string[] = []
   /** Generations in which the above were made. */
@@ -37,11 +40,15 @@ class Slot {
   /** In which all of its JSON was searched: what was not suspected is not there. */
   anywhereAt = 0
 
-  constructor(field: Field, base: number | undefined, literals: readonly Literal[]) {
+  constructor(field: Field, base: number | undefined, literals: readonly Literal[], kernelFrom: number) {
     this.field = field
     this.base = base
     this.search = literals.length > 0 ? new LiteralSearch(literals) : undefined
     this.anywhere = field.entry && this.search && new LiteralSearch(literals.map(anywhere))
+    if (this.anywhere && literals.length >= kernelFrom) {
+      const needles = literals.map(({ id, text }) => ({ id, text: inJson(text) }))
+      this.kernel = NeedleKernel.of(needles, this.anywhere.firstBytes())
+    }
   }
 }
 
@@ -69,8 +76,8 @@ export class Matcher implements View {
   #body: OcsfEvent = {}
   #bytes: RequestBytes | undefined
 
-  /** `kernelFrom`: from how many literals on the headers of a request are searched by a kernel (request-search.ts). */
-  constructor(rules: readonly Rule[], kernelFrom?: number) {
+  /** `kernelFrom`: from how many literals on JSON is searched by a kernel. */
+  constructor(rules: readonly Rule[], kernelFrom = KERNEL_FROM) {
     this.#compiled = compile(rules)
     const { fields, literals, wakes, waking } = this.#compiled
     this.#slots = fields.map(
@@ -79,6 +86,7 @@ export class Matcher implements View {
           field,
           field.base && fields.indexOf(field.base),
           literals.filter(each => each.field === at),
+          kernelFrom,
         ),
     )
     const isInRequest = (field: number): boolean => fields[field]!.inRequest === true && !fields[field]!.string
@@ -162,13 +170,18 @@ export class Matcher implements View {
     }
     if (entry !== undefined && slot.anywhere) {
       const { document } = this.#bytes!
-      const { bytes } = document
-      if (slot.anywhere.searchBytes(bytes, document.from(entry), document.to(entry), 0, this.#suspect) >= 0) {
+      if (this.#suspectIn(slot, slot.anywhere, document.bytes, document.from(entry), document.to(entry))) {
         slot.anywhereAt = this.#generation
         return
       }
     }
     this.#search(field)
+  }
+
+  /** False when its values have to be made and searched. */
+  #suspectIn({ kernel }: Slot, anywhere: LiteralSearch, bytes: Buffer, from: number, to: number): boolean {
+    if (kernel && kernel.search(bytes, from, to, this.#suspect) !== UNTOLD) return true
+    return anywhere.searchBytes(bytes, from, to, 0, this.#suspect) >= 0
   }
 
   #search(field: number): void {

@@ -12,7 +12,7 @@ const COLON = Buffer.from(': ')
 /** What stands between name and value in the JSON of a header. */
 const BETWEEN = '","value":"'
 /** Fewer literals are not worth a memory of their own. */
-const KERNEL_FROM = 24
+export const KERNEL_FROM = 8
 const PERCENT = 0x25
 const PLUS = 0x2b
 const LETTER_R = 0x72
@@ -40,16 +40,18 @@ export class RequestSearch {
     const written = literals.flatMap(({ id, text }) =>
       [inJson(text), ...acrossHeader(text, inJson)].map(each => ({ id, text: each })),
     )
-    this.#kernel = literals.length >= kernelFrom ? NeedleKernel.of(written) : undefined
+    this.#kernel = literals.length >= kernelFrom ? NeedleKernel.of(written, this.#search.firstBytes()) : undefined
     this.#found = found
   }
 
   run(request: RequestBytes): void {
     this.#request = request
-    const { document, path, hostFrom, hostTo } = request
+    const { document, path, hostFrom, hostTo, headersFrom, headersTo } = request
     if (path === 0) this.#text(request.method)
     else this.#target(request)
-    if (hostTo > 0) this.#search.searchBytes(document.bytes, hostFrom, hostTo, 0, this.#found)
+    // The Host header is most often where the host is from.
+    const isInHeaders = hostFrom >= headersFrom && hostTo <= headersTo
+    if (hostTo > 0 && !isInHeaders) this.#search.searchBytes(document.bytes, hostFrom, hostTo, 0, this.#found)
     this.#headers(request)
     this.#request = undefined
   }
@@ -84,6 +86,8 @@ export class RequestSearch {
     if (referer !== 0 && this.#hasPlus(referer)) this.#texts(decodings(document.text(referer), 'url'), true)
     if (seen === 0) return
     this.#percentAt = document.bytes.indexOf(PERCENT, headersFrom)
+    // All in one go, or one by one.
+    if (this.#search.searchDecoded(document.bytes, headersFrom, headersTo, this.#percentAt, this.#found)) return
     request.visitHeaders(this.#decoded)
   }
 
@@ -171,6 +175,7 @@ function acrossHeader(text: string, as: (part: string) => string = part => part)
   return variants
 }
 
-function inJson(text: string): string {
+/** A text of ASCII as it stands in JSON that escapes no more than it must. */
+export function inJson(text: string): string {
   return JSON.stringify(text).slice(1, -1)
 }

@@ -21,6 +21,7 @@ const HEADS = 0xb000
 const PAIR_TABLES = 0xd000
 const PAIR_HEADS = 0xd100
 const FOUND = 0xd400
+const LEADS = 0xd800
 const ENTRIES = 0xe000
 const ENTRY_BYTES = 16
 const TEXTS = 0x16000
@@ -56,12 +57,15 @@ export class NeedleKernel {
   readonly #found: Uint32Array
   readonly #search: (length: number) => number
 
-  /** undefined when the texts are too many, or one is too short. Those that have characters beyond ASCII stand in no range it can tell of. */
-  static of(needles: readonly Needle[]): NeedleKernel | undefined {
+  /**
+   * undefined when the texts are too many, or one is too short. `leads`: first bytes, in UTF-8, of the characters beyond ASCII that
+   * stand in a text or for a character of it. Texts that have some stand in no range it can tell of.
+   */
+  static of(needles: readonly Needle[], leads: readonly number[]): NeedleKernel | undefined {
     const known = needles.filter(({ text }) => ASCII.test(text))
     if (known.some(({ text, id }) => text.length < 2 || id > 0xffff)) return undefined
     const kernel = makeKernel()
-    return new Tables(kernel.memory.buffer).fill(known) ? new NeedleKernel(kernel) : undefined
+    return new Tables(kernel.memory.buffer).fill(known, leads) ? new NeedleKernel(kernel) : undefined
   }
 
   private constructor({ memory, search }: Kernel) {
@@ -72,7 +76,7 @@ export class NeedleKernel {
 
   /**
    * Calls `found` with the id of each text that stands in the range, once or several times, and seldom of one that does not. Gives 1
-   * when there is a percent sign, else 0; or UNTOLD, and then has called nobody: for bytes over 0x7f, escapes other than `\"` and
+   * when there is a percent sign, else 0; or UNTOLD, and then has called nobody: for bytes among `leads`, escapes other than `\"` and
    * `\\`, ranges that are long or made to cost time.
    */
   search(bytes: Uint8Array, from: number, to: number, found: (id: number) => void): number {
@@ -100,7 +104,8 @@ class Tables {
   }
 
   /** False when there is no room. */
-  fill(needles: readonly Needle[]): boolean {
+  fill(needles: readonly Needle[], leads: readonly number[]): boolean {
+    for (const lead of leads) this.#bytes[LEADS + lead] = 1
     return needles.every(({ text, id }) => (text.length < LONG ? this.#short(text, id) : this.#long(text, id)))
   }
 

@@ -12,14 +12,15 @@
   (global $PAIR_HEADS i32 (i32.const 0xd100))  ;; first entry, 16 bits, by the hash of two bytes
   (global $FOUND i32 (i32.const 0xd400))       ;; 32 bits each
   (global $FOUND_MAX i32 (i32.const 256))
+  (global $LEADS i32 (i32.const 0xd800))       ;; by byte: 1 for those over 0x7f that may begin a character of some text
   (global $ENTRIES i32 (i32.const 0xe000))     ;; 16 bytes each: what it is looked up by, address of its text, how far in that stands, its length, next, id
   ;; Comparisons for one range: past it, whoever wrote the range wants them to cost time.
   (global $COMPARED_MAX i32 (i32.const 1024))
   (global $found (mut i32) (i32.const 0))
   (global $compared (mut i32) (i32.const 0))
 
-  ;; Gives how many ids it left at FOUND, twice, and 1 more when there is a percent sign. Gives -1 for what it cannot tell: a byte over
-  ;; 0x7f, an escape other than \" and \\, too much to note or to compare.
+  ;; Gives how many ids it left at FOUND, twice, and 1 more when there is a percent sign. Gives -1 for what it cannot tell: a byte
+  ;; of LEADS, an escape other than \" and \\, too much to note or to compare.
   (func (export "search") (param $length i32) (result i32)
     (local $at i32) (local $block v128) (local $first v128) (local $second v128) (local $seen v128) (local $percent v128)
     (local $low_first v128) (local $high_first v128) (local $low_second v128) (local $high_second v128)
@@ -74,7 +75,12 @@
             (br_if $pairs (local.get $bits)))))
         (local.set $at (i32.add (local.get $at) (i32.const 16)))
         (br $blocks)))
-    (if (i8x16.bitmask (local.get $seen)) (then (return (i32.const -1))))
+    (if (i8x16.bitmask (local.get $seen)) (then
+      (local.set $at (i32.const 0))
+      (loop $leads
+        (if (i32.load8_u (i32.add (global.get $LEADS) (i32.load8_u (local.get $at)))) (then (return (i32.const -1))))
+        (local.set $at (i32.add (local.get $at) (i32.const 1)))
+        (br_if $leads (i32.lt_u (local.get $at) (local.get $length))))))
 
     (local.set $at (i32.const 0))
     (block $end_of_words

@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest'
 import { type Needle, NeedleKernel, UNTOLD } from '../../../platform/json/needle-kernel.ts'
 
 function kernelOf(texts: readonly string[]): NeedleKernel {
-  const kernel = NeedleKernel.of(texts.map((text, id): Needle => ({ text, id })))
+  const needles = texts.map((text, id): Needle => ({ text, id }))
+  const kernel = NeedleKernel.of(needles, [0xe2, 0xc0])
   if (!kernel) throw new Error('there is no kernel for these texts')
   return kernel
 }
@@ -73,7 +74,7 @@ describe('the search for many texts at once', () => {
   })
 
   test.each([
-    ['a byte over 0x7f', Buffer.from('/../é')],
+    ['a byte with which a character of some text begins', Buffer.from('/../\u212a')],
     ['bytes that are no UTF-8', Buffer.from([0x2f, 0xc0, 0xaf])],
     ['an escape by number', String.raw`/\u002e./`],
     ['an escaped solidus', String.raw`\/etc\/passwd`],
@@ -85,6 +86,10 @@ describe('the search for many texts at once', () => {
     ['what is made to be compared for ever', '/etc/passw_'.repeat(1_200)],
   ])('does not tell of %s, and has found nothing then', (_, range) => {
     expect(found(kernelOf(['/etc/passwd', '${']), range)).toEqual({ ids: [], said: UNTOLD })
+  })
+
+  test('looks past other characters beyond ASCII', () => {
+    expect(found(kernelOf(['/etc/passwd', '${']), '우리집/ETC/passwd📱')).toEqual({ ids: [0], said: 0 })
   })
 
   test('tells of as much as it has room for', () => {
@@ -106,8 +111,13 @@ describe('the search for many texts at once', () => {
   })
 
   test('is not made for a text of one character, or for more texts than there is room for', () => {
-    expect(NeedleKernel.of([{ text: ';', id: 0 }])).toBeUndefined()
-    expect(NeedleKernel.of(Array.from({ length: 4000 }, (_, id) => ({ text: `text ${id}`, id })))).toBeUndefined()
-    expect(NeedleKernel.of([{ text: 'id too large', id: 65_536 }])).toBeUndefined()
+    expect(NeedleKernel.of([{ text: ';', id: 0 }], [])).toBeUndefined()
+    expect(
+      NeedleKernel.of(
+        Array.from({ length: 4000 }, (_, id) => ({ text: `text ${id}`, id })),
+        [],
+      ),
+    ).toBeUndefined()
+    expect(NeedleKernel.of([{ text: 'id too large', id: 65_536 }], [])).toBeUndefined()
   })
 })
