@@ -62,9 +62,14 @@ export function seenOf(event: Event, names: SecretNames): SeenEvent {
     actor: actorOfEvent(event),
     evidences: [redactValue(evidenceOf(event), names) as JsonObject],
     related: [{ uid: event.id, type_uid: event.body.type_uid ?? 0 }],
-    sources: [event.body.metadata?.log_name ?? event.kind],
+    sources: [logNameOf(event)],
     ...(event.body.cloud ? { cloud: event.body.cloud } : {}),
   }
+}
+
+/** Without making the metadata of a request for it. */
+function logNameOf({ body, kind }: Event): string {
+  return LazyBody.behind(body)?.requestBytes()?.logName ?? body.metadata?.log_name ?? kind
 }
 
 /** An OCSF Detection Finding (2004) about one event. The same event always gives the same id, and the same bytes. */

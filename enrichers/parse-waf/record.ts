@@ -75,6 +75,7 @@ export class WafRecord implements BodySource {
     const list = headers.exact ? at[F.headers]! : 0
     return {
       document,
+      logName: LOG_NAME,
       method: at[F.httpMethod]! || this.#otherMethod(),
       path: at[F.uri]!,
       args: at[F.args]!,
@@ -95,6 +96,9 @@ export class WafRecord implements BodySource {
     }
   }
 }
+
+/** As text.ts writes it. */
+const LOG_NAME = 'aws_waf'
 
 /** JSON kind each field must have to be mapped. */
 const expectedKinds = new Uint8Array(FIELDS).fill(STRING)

@@ -6,6 +6,8 @@ import type { JsonDocument } from '../json/document.ts'
  */
 export interface RequestBytes {
   readonly document: JsonDocument
+  /** `metadata.log_name`. */
+  readonly logName: string
   readonly method: number
   readonly path: number
   readonly args: number
