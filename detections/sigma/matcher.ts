@@ -11,6 +11,8 @@ import type { Rule } from './rule.ts'
 
 const NO_RULES: readonly Rule[] = []
 const NO_VALUES: readonly string[] = []
+/** More would take the square of their number of steps, and who asks decides how many there are. */
+const FEW = 24
 const GENERATION_MAX = 0xffff_ffff
 
 /** What an evaluator asks of the event at hand. Fields are numbered; each is read, folded and searched at most once an event. */
@@ -130,7 +132,7 @@ export class Matcher implements View {
     if (always.length === 0 && this.#woken.length === 0) return NO_RULES
     const woken = this.#woken
     if (always.length > 0) woken.push(...always)
-    if (woken.length > 1) woken.sort((a, b) => a - b)
+    sortFew(woken)
     let matched: Rule[] | undefined
     for (const at of woken) {
       const { holds, rule } = rules[at]!
@@ -233,5 +235,19 @@ export class Matcher implements View {
     if (anywhereAt === this.#generation && this.#suspected[literal] !== this.#generation) return false
     this.#search(field)
     return this.#found[literal] === this.#generation
+  }
+}
+
+/** In place: there are few, and `sort` makes a list of its own for them, 280 bytes a record. */
+function sortFew(numbers: number[]): void {
+  if (numbers.length > FEW) {
+    numbers.sort((a, b) => a - b)
+    return
+  }
+  for (let at = 1; at < numbers.length; at++) {
+    const number = numbers[at]!
+    let to = at
+    for (; to > 0 && numbers[to - 1]! > number; to--) numbers[to] = numbers[to - 1]!
+    numbers[to] = number
   }
 }
