@@ -18,8 +18,8 @@ import type {
   Subscription,
   TopicConfig,
   TopicRecord,
-  Topics,
 } from './contract.ts'
+import type { EmbeddedLog, PartitionState } from './embedded-log.ts'
 import { Groups } from './groups.ts'
 import { lockLog } from './lock.ts'
 import { type MarkerBounds, Markers } from './markers.ts'
@@ -44,14 +44,6 @@ export interface EmbeddedOptions {
   readonly upkeepMs?: number
   /** Tests only: leave out every sync, to show that its absence is noticed. */
   readonly unsafeNoSync?: boolean
-}
-
-export interface PartitionState {
-  readonly topic: string
-  readonly partition: number
-  readonly start: bigint
-  readonly end: bigint
-  readonly bytes: number
 }
 
 const BYTES_MAX = 20 * 1024 ** 3
@@ -85,7 +77,7 @@ function assertRoomForNew(folder: string): void {
   throw new HaetaeError('TOPIC_FULL', `the disk has no room for a topic log in ${folder}: make room on it`)
 }
 
-export class EmbeddedTopics implements Topics {
+export class EmbeddedTopics implements EmbeddedLog {
   readonly #options: EmbeddedOptions
   readonly #lock: FolderLock
   readonly #store: Store
@@ -152,7 +144,6 @@ export class EmbeddedTopics implements Topics {
     this.#upkeep = this.#upkeepLoop()
   }
 
-  /** Appends are being refused with TOPIC_FULL (or TOPIC_UNWRITABLE) at the moment. */
   get full(): boolean {
     return this.#space.full
   }
@@ -199,17 +190,14 @@ export class EmbeddedTopics implements Topics {
     )
   }
 
-  /** The group no longer holds back retention; throws TOPIC_MISMATCH while it has subscriptions. */
   forgetGroup(group: string): Promise<void> {
     return this.#groups.forget(group)
   }
 
-  /** The group has subscriptions. */
   isRead(group: string): boolean {
     return this.#groups.isRead(group)
   }
 
-  /** For a group that must go on elsewhere, such as past a block that cannot be read. */
   moveGroup(group: string, topic: string, partition: number, offset: bigint): Promise<void> {
     return this.#groups.move(group, topic, partition, offset)
   }
