@@ -46,7 +46,7 @@ const changes: readonly ((char: string) => string)[] = [
 const changed = fc
   .tuple(fc.constantFrom(...literals), fc.array(fc.tuple(fc.nat(), fc.constantFrom(...changes)), { maxLength: 3 }))
   .map(([text, edits]) => {
-    const chars = [...text]
+    const chars = text.split('')
     for (const [at, change] of edits) chars[at % chars.length] = change(chars[at % chars.length]!)
     return chars.join('')
   })
