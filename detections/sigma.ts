@@ -1,6 +1,8 @@
 import { z } from 'zod'
 import { type Alert, type Deps, defineDetector, type Event, type LogKind, logKinds } from '../engine/contract.ts'
 import { HaetaeError } from '../platform/errors.ts'
+import type { OcsfEvent } from '../platform/ocsf/event.ts'
+import { LazyBody } from '../platform/ocsf/lazy-body.ts'
 import { NAME_CHARS_MAX } from '../platform/redaction/name-table.ts'
 import { SecretNames } from '../platform/redaction/names.ts'
 import { alertOf, type SeenEvent, seenOf } from './sigma/alert.ts'
@@ -145,8 +147,15 @@ function isLogKind(kind: Event['kind']): kind is LogKind {
 
 /** A request that our own block stopped must not lengthen that block: only rules that ask for such requests see them. */
 function feeds({ body }: Event, matched: readonly Rule[], blockRulePrefix: string): readonly Rule[] {
-  const isOurs = body.firewall_rule?.uid?.startsWith(blockRulePrefix) === true
+  const isOurs = blockedBy(body)?.startsWith(blockRulePrefix) === true
   return isOurs ? matched.filter(rule => rule.haetae.blocked) : matched
+}
+
+/** `firewall_rule.uid`, without making the rest of the rule where that is possible: every event that a rule matches is asked. */
+function blockedBy(body: OcsfEvent): string | undefined {
+  const request = LazyBody.behind(body)?.requestBytes()
+  if (!request) return body.firewall_rule?.uid
+  return request.ruleId === 0 ? undefined : request.document.text(request.ruleId)
 }
 
 /** Says how many rules run, and how many do not for which reason. */
