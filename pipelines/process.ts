@@ -1,7 +1,7 @@
 import { systemClock } from '../platform/clock.ts'
 import { HaetaeError } from '../platform/errors.ts'
 import { geoIpStatus } from '../platform/geoip/shared.ts'
-import { createLog } from '../platform/log.ts'
+import { createLog, type Log } from '../platform/log.ts'
 import { createMetrics } from '../platform/metrics.ts'
 import { sayCeiling } from './ceiling.ts'
 import { type Reloaded, serveControl } from './control.ts'
