@@ -1,17 +1,12 @@
 import { cidrContains, parseAddress } from '../../platform/address.ts'
-import type { Field } from './fields.ts'
+import type { Field } from './field.ts'
 import { fold } from './fold.ts'
 import type { Formula, NumberOperator, Place, Test } from './formula.ts'
 import { ANY, type Glob, matchesGlob } from './glob.ts'
-import type { Literal } from './literals.ts'
-import type { View } from './matcher.ts'
+import type { FieldLiteral } from './literals.ts'
 import type { Rule } from './rule.ts'
+import type { View } from './view.ts'
 import { coverOf, type Guarded } from './wake.ts'
-
-export interface FieldLiteral extends Literal {
-  /** Number of its field. */
-  readonly field: number
-}
 
 /** Rules as the matcher runs them: fields, literals and rules by number. */
 export interface Compiled {

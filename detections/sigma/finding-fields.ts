@@ -1,6 +1,6 @@
 import type { OcsfEvent } from '../../platform/ocsf/event.ts'
 import { someValue } from '../../platform/ocsf/path.ts'
-import type { Field } from './fields.ts'
+import type { Field } from './field.ts'
 
 /** What a Detection Finding (OCSF 2004) has at its top: GuardDuty's and Falco's, as their parse stages map them. */
 const roots: readonly string[] = [

@@ -1,5 +1,5 @@
 import type { Cidr } from '../../platform/address.ts'
-import type { Field } from './fields.ts'
+import type { Field } from './field.ts'
 import type { Glob } from './glob.ts'
 import type { Pattern } from './pattern.ts'
 

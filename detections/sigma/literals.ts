@@ -9,6 +9,11 @@ export interface Literal {
   readonly place: Place
 }
 
+export interface FieldLiteral extends Literal {
+  /** Number of its field. */
+  readonly field: number
+}
+
 /** Cells of one table, 4 bytes each. */
 const CELLS_MAX = 16_777_216
 /** Class of every character that is in no literal. */

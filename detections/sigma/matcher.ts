@@ -3,26 +3,19 @@ import type { OcsfEvent } from '../../platform/ocsf/event.ts'
 import { LazyBody } from '../../platform/ocsf/lazy-body.ts'
 import type { RequestBytes } from '../../platform/ocsf/request-bytes.ts'
 import { type Compiled, compile } from './compile.ts'
-import { type Field, requestFor } from './fields.ts'
+import type { Field } from './field.ts'
+import { requestFor } from './fields.ts'
 import { fold } from './fold.ts'
 import { type Literal, LiteralSearch } from './literals.ts'
 import { inJson, KERNEL_FROM, RequestSearch } from './request-search.ts'
 import type { Rule } from './rule.ts'
+import type { View } from './view.ts'
 
 const NO_RULES: readonly Rule[] = []
 const NO_VALUES: readonly string[] = []
 /** More would take the square of their number of steps, and who asks decides how many there are. */
 const FEW = 24
 const GENERATION_MAX = 0xffff_ffff
-
-/** What an evaluator asks of the event at hand. Fields are numbered; each is read, folded and searched at most once an event. */
-export interface View {
-  values(field: number): readonly string[]
-  /** The values without regard to case. */
-  folded(field: number): readonly string[]
-  /** Whether the literal is in its place in some value of the field. */
-  has(field: number, literal: number): boolean
-}
 
 class Slot {
   readonly field: Field

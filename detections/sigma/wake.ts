@@ -1,6 +1,6 @@
-import type { FieldLiteral } from './compile.ts'
-import type { Clue } from './fields.ts'
-import type { View } from './matcher.ts'
+import type { Clue } from './field.ts'
+import type { FieldLiteral } from './literals.ts'
+import type { View } from './view.ts'
 
 /** A formula whose tests are numbered, each with the literal that must be there for it to hold. */
 export type Guarded =
