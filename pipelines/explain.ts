@@ -140,6 +140,7 @@ export async function eventInLake(
 }
 
 function kindOfEvent({ metadata }: OcsfEvent): LogKind {
+  if (metadata?.log_name === 'aws-health') return 'guardduty'
   return logKinds.find(kind => kind === metadata?.log_name) ?? 'waf'
 }
 
