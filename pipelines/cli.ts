@@ -1,4 +1,5 @@
 import { asError, HaetaeError } from '../platform/errors.ts'
+import { audit } from './commands/audit.ts'
 import { check } from './commands/check.ts'
 import { deadletter } from './commands/deadletter.ts'
 import { decisions } from './commands/decisions.ts'
@@ -40,6 +41,7 @@ const commands: readonly Command[] = [
   rules,
   reload,
   decisions,
+  audit,
   ip,
   keys,
   slack,

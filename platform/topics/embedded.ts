@@ -26,6 +26,7 @@ import { type MarkerBounds, Markers } from './markers.ts'
 import { topicMetrics } from './measures.ts'
 import { type OwnerServer, serveOwner } from './owner.ts'
 import { GroupPositions } from './positions.ts'
+import { PartitionReader } from './reader.ts'
 import { LogRetention } from './retention.ts'
 import { LogRoom } from './room.ts'
 import { Space } from './space.ts'
@@ -54,7 +55,14 @@ export interface PartitionState {
   readonly bytes: number
 }
 
+/** Some records of a partition, and the offset after what was looked at. */
+export interface Slice {
+  readonly records: readonly FetchedRecord[]
+  readonly next: bigint
+}
+
 const BYTES_MAX = 20 * 1024 ** 3
+const SLICE_RECORDS_MAX = 10_000
 const MARKERS: MarkerBounds = { ageMsMax: 24 * 3_600_000, countMax: 1_000_000 }
 const UPKEEP_MS = 5_000
 const NEW_LOG_BYTES = 2 * 1024 * 1024
@@ -185,6 +193,20 @@ export class EmbeddedTopics implements Topics {
       throw new HaetaeError('TOPIC_MISMATCH', `the topic ${name} is not compacted: subscribe to it instead`)
     }
     yield* this.#compaction.newestRecords(topic)
+  }
+
+  /**
+   * For a look at a topic without being a consumer: records from `from` until before `to` that are still there, as many as fit into `bytesMax` but
+   * at least one, and where to go on. Throws TOPIC_UNKNOWN.
+   */
+  recordsBetween(name: string, partition: number, from: bigint, to: bigint, bytesMax: number): Slice {
+    this.#assertOpen()
+    const read = this.#catalog.known(name).partitions[partition]
+    if (!read) throw new HaetaeError('TOPIC_UNKNOWN', `the topic ${name} has no partition ${partition}`)
+    const end = Math.min(read.end, Number(to))
+    const reader = new PartitionReader(this.#store, read, Math.max(read.start, Number(from)))
+    const records = reader.next < end ? reader.take(SLICE_RECORDS_MAX, bytesMax, end) : []
+    return { records, next: reader.next >= end ? to : BigInt(reader.next) }
   }
 
   lag(): Promise<readonly GroupLag[]> {
