@@ -29,6 +29,8 @@ export function at(position: number, timeMs = DAY + position, stream = STREAM): 
   return record
 }
 
+const byText = (left: string | undefined, right: string | undefined): number => (left ?? '').localeCompare(right ?? '')
+
 export const several = (from: number, to: number): Encoded[] =>
   Array.from({ length: to - from }, (_, n) => at(from + n))
 
@@ -122,16 +124,17 @@ export function s3SinkSuite(where: string, place: () => S3Place): void {
       const before = bench.bytesOf(key!)
       // Nothing was committed. It is read again, in other batches, and with records behind it.
       const { sink: next, deps } = await bench.open()
-      const verdicts = []
-      for (const batch of [several(0, 7), several(7, 29), several(29, 45)])
-        verdicts.push(await next.write(batch, never))
+      const laters: Promise<void>[] = []
+      for (const batch of [several(0, 7), several(7, 29), several(29, 45)]) {
+        laters.push((await next.write(batch, never)).later!)
+      }
       next.drain!()
-      await Promise.all(verdicts.map(({ later }) => later))
+      await Promise.all(laters)
       expect(bench.bytesOf(key!).equals(before)).toBe(true)
-      expect(bench.uids.sort()).toEqual(
+      expect(bench.uids.toSorted(byText)).toEqual(
         several(0, 45)
           .map(({ event }) => event.body.metadata!.uid!)
-          .sort(),
+          .toSorted(byText),
       )
       expect(await deps.metrics.expose()).toContain('haetae_s3_objects_total{pipeline="test",how="found"} 1')
     })
@@ -161,10 +164,10 @@ export function s3SinkSuite(where: string, place: () => S3Place): void {
         proxy.chances = { slow_down: 0.15, reset: 0.15, lost_answer: 0.15 }
         for (let batch = 0; batch < 25; batch++) await store(sink, several(batch * 20, batch * 20 + 20))
         proxy.chances = {}
-        expect(bench.uids.sort()).toEqual(
+        expect(bench.uids.toSorted(byText)).toEqual(
           several(0, 500)
             .map(({ event }) => event.body.metadata!.uid!)
-            .sort(),
+            .toSorted(byText),
         )
         const { slow_down, reset, lost_answer } = proxy.counts
         expect(Math.min(slow_down, reset, lost_answer)).toBeGreaterThan(0)
