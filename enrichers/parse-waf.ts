@@ -6,7 +6,7 @@ import { DocumentReader } from '../platform/json/document.ts'
 import { LazyBody } from '../platform/ocsf/lazy-body.ts'
 import { F } from './parse-waf/fields.ts'
 import { wafLayout } from './parse-waf/parts.ts'
-import { readRecord } from './parse-waf/record.ts'
+import { readRecord } from './parse-waf/read-record.ts'
 
 /**
  * AWS WAF log record (developer guide, "Log fields for web ACL traffic") → OCSF 1.8.0 HTTP Activity 4002. What OCSF has no place

@@ -1,4 +1,5 @@
 import { asError, HaetaeError } from '../platform/errors.ts'
+import type { Command } from './command.ts'
 import { audit } from './commands/audit.ts'
 import { check } from './commands/check.ts'
 import { deadletter } from './commands/deadletter.ts'
@@ -17,15 +18,6 @@ import { slack } from './commands/slack.ts'
 import { test } from './commands/test.ts'
 import { topics } from './commands/topics.ts'
 import { up } from './commands/up.ts'
-
-export interface Command {
-  readonly name: string
-  /** What follows the name on the usage line. */
-  readonly usage: string
-  readonly summary: string
-  /** Exit code: 0 fine, 1 failed, 2 wrong usage or configuration. */
-  run(args: readonly string[]): Promise<number>
-}
 
 const commands: readonly Command[] = [
   up,

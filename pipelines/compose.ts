@@ -5,29 +5,12 @@ import type { NamedDetector, NamedSink, Plan } from '../engine/pipeline.ts'
 import type { NamedStage } from '../engine/stages.ts'
 import { writeDeadLetters } from '../engine/write.ts'
 import { writeBackoff } from '../platform/backoff.ts'
-import type { Clock } from '../platform/clock.ts'
 import { HaetaeError } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
-import type { Metrics } from '../platform/metrics.ts'
-import type { Topics } from '../platform/topics/contract.ts'
 import type { Part, PipelineConfig } from './load.ts'
 import { openOrWait, Stopped } from './open-or-wait.ts'
 import { openState, type PipelineState } from './pipeline-state.ts'
-import type { Settings } from './settings.ts'
-
-/** What all pipelines of one process share. */
-export interface Runtime {
-  readonly settings: Settings
-  readonly log: Log
-  readonly metrics: Metrics
-  readonly clock: Clock
-  /** Opens the topic log on first use. */
-  readonly topics: () => Promise<Topics>
-  /** Why a component of a pipeline does nothing until a person acts; undefined when it goes on. */
-  readonly paused?: (pipeline: string, component: string, reason: string | undefined) => void
-  /** What a component asks of a person while it goes on; undefined when that is decided. */
-  readonly asks?: (pipeline: string, component: string, question: string | undefined) => void
-}
+import type { Runtime } from './runtime.ts'
 
 /** A pipeline with every component open. */
 export interface OpenPipeline {

@@ -8,8 +8,8 @@ import {
   compactLake,
 } from '../platform/lake/compact.ts'
 import { openDuckDb } from '../platform/lake/duckdb.ts'
+import { openLakeStore } from '../platform/lake/open-store.ts'
 import { prepareParts } from '../platform/lake/parts.ts'
-import { openLakeStore } from '../platform/lake/store.ts'
 import type { Running } from './process.ts'
 import type { Settings } from './settings.ts'
 

@@ -20,7 +20,7 @@ import { responseSinks } from '../response/index.ts'
 import { sinks as plainSinks } from '../sinks/index.ts'
 import { sources } from '../sources/index.ts'
 import { type Document, type Problem, problemsOf, readDocument } from './document.ts'
-import { type PipelineTest, pipelineTest } from './tests.ts'
+import { type PipelineTest, pipelineTest } from './pipeline-test.ts'
 
 const MIB = 1024 * 1024
 const sinks = [...plainSinks, ...responseSinks]

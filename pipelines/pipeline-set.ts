@@ -1,9 +1,10 @@
 import { type NamedSink, type Plan, run } from '../engine/pipeline.ts'
 import { asError } from '../platform/errors.ts'
-import { openPipeline, type Runtime } from './compose.ts'
+import { openPipeline } from './compose.ts'
 import type { Health } from './health.ts'
 import type { PipelineConfig } from './load.ts'
 import { revisionOfPipeline } from './revision.ts'
+import type { Runtime } from './runtime.ts'
 
 /** How long new configuration may take to open before it counts as applied: what it waits for then, /readyz says. */
 const OPEN_MS_MAX = 5_000

@@ -5,8 +5,8 @@ import { DeadLetterFile } from '../engine/dead-letter-store.ts'
 import { HaetaeError } from '../platform/errors.ts'
 import { type FolderLock, lockFolder } from '../platform/folder-lock.ts'
 import type { Log } from '../platform/log.ts'
-import type { Runtime } from './compose.ts'
 import type { PipelineConfig } from './load.ts'
+import type { Runtime } from './runtime.ts'
 
 /** What one pipeline keeps on disk, and nobody but this process writes as long as it is open. */
 export interface PipelineState {

@@ -5,7 +5,7 @@ import { parseDuration } from '../../platform/duration.ts'
 import { HaetaeError } from '../../platform/errors.ts'
 import { type AuditRecord, auditEvents } from '../../platform/response/audit.ts'
 import { type AuditQuery, readAudits } from '../audits.ts'
-import type { Command } from '../cli.ts'
+import type { Command } from '../command.ts'
 import { readSettings } from '../settings.ts'
 import { formatOf, type Row, render } from '../terminal.ts'
 

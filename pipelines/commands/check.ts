@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import { asError, HaetaeError } from '../../platform/errors.ts'
-import type { Command } from '../cli.ts'
+import type { Command } from '../command.ts'
 import { shippedPipelines } from '../files.ts'
 import { ConfigError } from '../load.ts'
 import { loadWithStandIns } from '../offline.ts'

@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util'
 import { systemClock } from '../../platform/clock.ts'
 import { HaetaeError } from '../../platform/errors.ts'
 import { stableId } from '../../platform/stable-id.ts'
-import type { Command } from '../cli.ts'
+import type { Command } from '../command.ts'
 import { sendDecision } from '../holds.ts'
 import { readSettings } from '../settings.ts'
 

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import { HaetaeError } from '../../platform/errors.ts'
-import type { Command } from '../cli.ts'
+import type { Command } from '../command.ts'
 import { askReload } from '../control.ts'
 import { readSettings } from '../settings.ts'
 import { formatOf, render } from '../terminal.ts'

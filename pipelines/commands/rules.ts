@@ -1,7 +1,7 @@
 import { relative } from 'node:path'
 import { parseArgs } from 'node:util'
 import { HaetaeError } from '../../platform/errors.ts'
-import type { Command } from '../cli.ts'
+import type { Command } from '../command.ts'
 import { offlineDeps } from '../offline.ts'
 import { failedOf, type Outcome, sayOutcomes } from '../outcomes.ts'
 import { readFolders, ruleStates, runRuleTests } from '../rule-tests.ts'

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { HaetaeError } from '../../platform/errors.ts'
 import { createLog } from '../../platform/log.ts'
-import type { Command } from '../cli.ts'
+import type { Command } from '../command.ts'
 import { askReload, serveControl } from '../control.ts'
 import { loadPipeline, type PipelineConfig } from '../load.ts'
 import { demand, startProcess } from '../process.ts'

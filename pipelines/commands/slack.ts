@@ -4,7 +4,7 @@ import { HaetaeError } from '../../platform/errors.ts'
 import { card } from '../../sinks/slack/card.ts'
 import { languages } from '../../sinks/slack/words.ts'
 import { voiceOf } from '../../sinks/slack.ts'
-import type { Command } from '../cli.ts'
+import type { Command } from '../command.ts'
 import { exampleIncidents } from '../slack-examples.ts'
 
 /** What would be posted, without a workspace: Block Kit JSON that api.slack.com/tools/block-kit-builder takes. */

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import type { Deps, Stage } from '../../engine/contract.ts'
-import type { Command } from '../cli.ts'
+import type { Command } from '../command.ts'
 import { shippedPipelines } from '../files.ts'
 import type { PipelineConfig } from '../load.ts'
 import { loadWithStandIns, offlineDeps } from '../offline.ts'

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import type { Command } from '../cli.ts'
+import type { Command } from '../command.ts'
 import { shippedPipelines } from '../files.ts'
 import { keepCompact } from '../lake-upkeep.ts'
 import { loadPipeline, type PipelineConfig, requirementsOf } from '../load.ts'

@@ -1,7 +1,4 @@
-import { join } from 'node:path'
-import { isS3Location, type S3Access } from '../s3.ts'
-import { FolderStore } from './folder-store.ts'
-import { openS3Store } from './s3-store.ts'
+import type { S3Access } from '../s3.ts'
 
 /** An object of the lake. Its path is relative to the lake: `class=…/region=…/account=…/day=…/<name>.parquet`. */
 export interface StoredObject {
@@ -36,10 +33,4 @@ export interface LakeStore {
   source(path: string): string
   access?(): Promise<S3Access>
   close(): Promise<void>
-}
-
-/** `workFolder`: for parts of a lake that is not a folder itself. Throws CONFIG_INVALID for a location that cannot be one. */
-export async function openLakeStore(location: string, workFolder: string): Promise<LakeStore> {
-  if (isS3Location(location)) return openS3Store(location, join(workFolder, 'parts'))
-  return new FolderStore(location)
 }

@@ -1,4 +1,4 @@
-import { crc32 } from 'node:zlib'
+import { crc32 } from '@node-rs/crc32'
 import type { FetchedRecord, TopicRecord } from './contract.ts'
 
 /**

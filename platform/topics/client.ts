@@ -2,7 +2,7 @@ import { createConnection, type Socket } from 'node:net'
 import type { output } from 'zod'
 import { type ErrorCode, errorCodes, HaetaeError } from '../errors.ts'
 import type { GroupLag, TopicRecord } from './contract.ts'
-import type { PartitionState } from './embedded.ts'
+import type { PartitionState } from './embedded-log.ts'
 import { APPEND_BYTES_MAX, answers, type Request, reply, type SentRecord, sent } from './protocol.ts'
 import { socketPath } from './socket.ts'
 

@@ -18,8 +18,8 @@ import type {
   Subscription,
   TopicConfig,
   TopicRecord,
-  Topics,
 } from './contract.ts'
+import type { EmbeddedLog, PartitionState, Slice } from './embedded-log.ts'
 import { Groups } from './groups.ts'
 import { lockLog } from './lock.ts'
 import { type MarkerBounds, Markers } from './markers.ts'
@@ -45,20 +45,6 @@ export interface EmbeddedOptions {
   readonly upkeepMs?: number
   /** Tests only: leave out every sync, to show that its absence is noticed. */
   readonly unsafeNoSync?: boolean
-}
-
-export interface PartitionState {
-  readonly topic: string
-  readonly partition: number
-  readonly start: bigint
-  readonly end: bigint
-  readonly bytes: number
-}
-
-/** Some records of a partition, and the offset after what was looked at. */
-export interface Slice {
-  readonly records: readonly FetchedRecord[]
-  readonly next: bigint
 }
 
 const BYTES_MAX = 20 * 1024 ** 3
@@ -93,7 +79,7 @@ function assertRoomForNew(folder: string): void {
   throw new HaetaeError('TOPIC_FULL', `the disk has no room for a topic log in ${folder}: make room on it`)
 }
 
-export class EmbeddedTopics implements Topics {
+export class EmbeddedTopics implements EmbeddedLog {
   readonly #options: EmbeddedOptions
   readonly #lock: FolderLock
   readonly #store: Store
@@ -160,7 +146,6 @@ export class EmbeddedTopics implements Topics {
     this.#upkeep = this.#upkeepLoop()
   }
 
-  /** Appends are being refused with TOPIC_FULL (or TOPIC_UNWRITABLE) at the moment. */
   get full(): boolean {
     return this.#space.full
   }
@@ -195,10 +180,6 @@ export class EmbeddedTopics implements Topics {
     yield* this.#compaction.newestRecords(topic)
   }
 
-  /**
-   * For a look at a topic without being a consumer: records from `from` until before `to` that are still there, as many as fit into `bytesMax` but
-   * at least one, and where to go on. Throws TOPIC_UNKNOWN.
-   */
   recordsBetween(name: string, partition: number, from: bigint, to: bigint, bytesMax: number): Slice {
     this.#assertOpen()
     const read = this.#catalog.known(name).partitions[partition]
@@ -221,17 +202,14 @@ export class EmbeddedTopics implements Topics {
     )
   }
 
-  /** The group no longer holds back retention; throws TOPIC_MISMATCH while it has subscriptions. */
   forgetGroup(group: string): Promise<void> {
     return this.#groups.forget(group)
   }
 
-  /** The group has subscriptions. */
   isRead(group: string): boolean {
     return this.#groups.isRead(group)
   }
 
-  /** For a group that must go on elsewhere, such as past a block that cannot be read. */
   moveGroup(group: string, topic: string, partition: number, offset: bigint): Promise<void> {
     return this.#groups.move(group, topic, partition, offset)
   }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { output } from 'zod'
 import { asError, HaetaeError } from '../errors.ts'
 import type { Log } from '../log.ts'
-import type { EmbeddedTopics } from './embedded.ts'
+import type { EmbeddedLog } from './embedded-log.ts'
 import {
   ANSWER_BYTES_MAX,
   type answers,
@@ -23,7 +23,7 @@ export interface OwnerServer {
 const CONNECTIONS_MAX = 16
 
 /** Answers the CLI on `topics.sock`, mode 0600. The folder's lock is held, so a socket that is there is a dead one. */
-export async function serveOwner(topics: EmbeddedTopics, folder: string, log: Log): Promise<OwnerServer> {
+export async function serveOwner(topics: EmbeddedLog, folder: string, log: Log): Promise<OwnerServer> {
   const address = socketPath(folder)
   rmSync(join(folder, SOCKET_FILE), { force: true })
   const connections = new Set<Socket>()
@@ -61,7 +61,7 @@ function listen(server: Server, path: string): Promise<void> {
 }
 
 /** One request at a time for each connection. Never rejects. */
-async function answerLines(socket: Socket, topics: EmbeddedTopics): Promise<void> {
+async function answerLines(socket: Socket, topics: EmbeddedLog): Promise<void> {
   let rest: Buffer = Buffer.alloc(0)
   try {
     for await (const chunk of socket as AsyncIterable<Buffer>) {
@@ -79,7 +79,7 @@ async function answerLines(socket: Socket, topics: EmbeddedTopics): Promise<void
   socket.destroy()
 }
 
-async function answer(line: string, topics: EmbeddedTopics): Promise<unknown> {
+async function answer(line: string, topics: EmbeddedLog): Promise<unknown> {
   try {
     return { result: await perform(request.parse(JSON.parse(line)), topics) }
   } catch (thrown) {
@@ -89,7 +89,7 @@ async function answer(line: string, topics: EmbeddedTopics): Promise<unknown> {
   }
 }
 
-async function perform(asked: Request, topics: EmbeddedTopics): Promise<unknown> {
+async function perform(asked: Request, topics: EmbeddedLog): Promise<unknown> {
   switch (asked.op) {
     case 'append': {
       const records = asked.records.map(({ key, value, timeMs, replayed = false }) => {
@@ -131,7 +131,7 @@ async function perform(asked: Request, topics: EmbeddedTopics): Promise<unknown>
 
 /** A part of the newest records: as many as fit into an answer. */
 async function newestOf(
-  topics: EmbeddedTopics,
+  topics: EmbeddedLog,
   { topic, skip }: Extract<Request, { op: 'compacted' }>,
 ): Promise<output<(typeof answers)['compacted']>> {
   const records: SentRecord[] = []

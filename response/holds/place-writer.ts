@@ -1,23 +1,14 @@
 import { backoffMs } from '../../platform/backoff.ts'
-import type { Clock } from '../../platform/clock.ts'
-import type { Log } from '../../platform/log.ts'
 import { auditRecord } from '../../platform/response/audit.ts'
 import { Bell } from '../../platform/topics/bell.ts'
-import type { IpSets } from '../waf/ip-sets.ts'
 import type { Pace } from '../waf/pace.ts'
 import { type Trouble, troubleOf } from '../waf/trouble.ts'
 import type { Ledger } from './ledger.ts'
-import type { Meters } from './meters.ts'
-import { Reconciler } from './reconciler.ts'
+import { Reconciler, type ReconcilerOptions } from './reconciler.ts'
 
-export interface PlaceOptions {
-  readonly sets: IpSets
+export interface PlaceOptions extends ReconcilerOptions {
   /** One for all who write in this Region. */
   readonly writes: Pace
-  readonly dryRun: boolean
-  readonly clock: Clock
-  readonly log: Log
-  readonly meters: Meters
   readonly random: () => number
   /** Does its work on the ledger alone, and resolves when what it changed is durable. */
   readonly step: <T>(work: (ledger: Ledger) => T) => Promise<T>

@@ -1,9 +1,20 @@
+import type { Clock } from '../../platform/clock.ts'
+import type { Log } from '../../platform/log.ts'
 import type { Hold } from '../../platform/response/hold.ts'
+import type { IpSets } from '../waf/ip-sets.ts'
 import { auditOfPlacing, auditOfRemoval } from './audits.ts'
 import type { Ledger } from './ledger.ts'
-import type { PlaceOptions } from './place-writer.ts'
+import type { Meters } from './meters.ts'
 import { type Plan, planOf, type SetChange } from './plan.ts'
 import type { Entry } from './state.ts'
+
+export interface ReconcilerOptions {
+  readonly sets: IpSets
+  readonly dryRun: boolean
+  readonly clock: Clock
+  readonly log: Log
+  readonly meters: Meters
+}
 
 export interface Intent extends SetChange {
   readonly fresh: readonly string[]
@@ -14,9 +25,9 @@ export interface Intent extends SetChange {
  * written (durable before the request, so that whoever comes after a death knows what may have been done), what was acknowledged.
  */
 export class Reconciler {
-  readonly #options: Pick<PlaceOptions, 'sets' | 'dryRun' | 'clock' | 'log' | 'meters'>
+  readonly #options: ReconcilerOptions
 
-  constructor(options: Pick<PlaceOptions, 'sets' | 'dryRun' | 'clock' | 'log' | 'meters'>) {
+  constructor(options: ReconcilerOptions) {
     this.#options = options
   }
 

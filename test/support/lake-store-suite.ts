@@ -3,7 +3,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSyn
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { type LakeStore, openLakeStore, type StoredObject } from '../../platform/lake/store.ts'
+import { openLakeStore } from '../../platform/lake/open-store.ts'
+import type { LakeStore, StoredObject } from '../../platform/lake/store.ts'
 
 const PATH = 'class=http_activity/region=r/account=a/day=2026-11-24/events.waf-0-00000000000000000001.parquet'
 

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, it } from 'vitest'
-import { openLakeStore } from '../../../platform/lake/store.ts'
+import { openLakeStore } from '../../../platform/lake/open-store.ts'
 import { lakeStoreSuite } from '../../support/lake-store-suite.ts'
 import { fakeS3OfTests } from '../../support/s3-server.ts'
 
