@@ -66,7 +66,7 @@ export const audit: Command = {
 }
 
 /** As a table: what came of it, and why, in two columns. */
-export function rowOf(given: AuditRecord): Row {
+function rowOf(given: AuditRecord): Row {
   const {
     time,
     what,
