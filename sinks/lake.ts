@@ -6,11 +6,11 @@ import { openDuckDb } from '../platform/lake/duckdb.ts'
 import { openLakeStore } from '../platform/lake/open-store.ts'
 import { objectName } from '../platform/lake/tables.ts'
 import { isS3Location } from '../platform/s3.ts'
-import { lakeMeasures } from './lake/measures.ts'
-import { MadeObjects } from './lake/objects.ts'
 import { writeParquet } from './lake/parquet.ts'
 import { rowOf } from './lake/rows.ts'
-import { LakeSink, type ObjectShape } from './lake/sink.ts'
+import { lakeMeasures } from './ranges/measures.ts'
+import { MadeObjects } from './ranges/objects.ts'
+import { LakeSink, type ObjectShape } from './ranges/sink.ts'
 
 const MIB = 1024 * 1024
 

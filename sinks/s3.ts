@@ -3,9 +3,9 @@ import { z } from 'zod'
 import { type Deps, defineSink, type Sink } from '../engine/contract.ts'
 import { asError, HaetaeError, isForAPerson } from '../platform/errors.ts'
 import { openLakeStore } from '../platform/lake/open-store.ts'
-import { s3Measures } from './lake/measures.ts'
-import { MadeObjects } from './lake/objects.ts'
-import { LakeSink } from './lake/sink.ts'
+import { s3Measures } from './ranges/measures.ts'
+import { MadeObjects } from './ranges/objects.ts'
+import { LakeSink } from './ranges/sink.ts'
 import { lineOf, nameOf, writeGzip } from './s3/lines.ts'
 
 const MIB = 1024 * 1024

@@ -3,9 +3,10 @@ import { join } from 'node:path'
 import { readJson } from '../../platform/lake/columns.ts'
 import { type DuckDb, isRowError, literal } from '../../platform/lake/duckdb.ts'
 import { type LakeTable, parquetFormat } from '../../platform/lake/tables.ts'
-import { type BadRow, findBadRows } from './bad-rows.ts'
+import type { BadRow } from '../ranges/objects.ts'
+import type { Split } from '../ranges/spool.ts'
+import { findBadRows } from './bad-rows.ts'
 import { type Segment, writeSegments } from './segments.ts'
-import type { Split } from './spool.ts'
 
 /**
  * Writes the rows of a split to `path` as one Parquet file in time order. Rows that DuckDB refuses are left out and returned, with what it

@@ -3,8 +3,8 @@ import { pipeline } from 'node:stream/promises'
 import { createGzip } from 'node:zlib'
 import type { Encoded, Origin } from '../../engine/contract.ts'
 import { objectName } from '../../platform/lake/tables.ts'
-import type { MakeFile } from '../lake/objects.ts'
-import type { Row } from '../lake/spool.ts'
+import type { MakeFile } from '../ranges/objects.ts'
+import type { Row } from '../ranges/spool.ts'
 
 /** 9999-12-31: the last day with four digits. */
 const TIME_MS_MAX = Date.UTC(10_000, 0, 1)

@@ -89,91 +89,101 @@ export function s3SinkSuite(where: string, place: () => S3Place): void {
     for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true })
   })
   describe(`the sink s3 over ${where}`, () => {
-    it('writes an object for each kind and hour, named after stream, lineage and first offset, in the order of the stream', async () => {
-      const bench = new S3Bench(place())
-      const { sink } = await bench.open()
-      const hour = 3_600_000
-      await store(sink, [at(7, DAY + 5), at(8, DAY + 3), at(9, DAY + hour), at(12, DAY + 4)])
-      const { lineage } = JSON.parse(bench.positions.note(STREAM)!) as { lineage: string }
-      const name = `events.waf-0-${lineage}-00000000000000000007.ndjson.gz`
-      expect(bench.keys).toEqual([`kind=waf/day=2026-11-24/hour=00/${name}`, `kind=waf/day=2026-11-24/hour=01/${name}`])
-      expect(bench.uids).toEqual(['u7', 'u8', 'u12', 'u9'])
-    })
+    promises(place)
+    repeats(place)
+    faults(place)
+  })
+}
 
-    it('acknowledges nothing before its object is there, and everything after', async () => {
-      const bench = new S3Bench(place())
-      const { sink } = await bench.open()
-      let durable = false
-      const { later, retry, reject } = await sink.write(several(0, 10), never)
-      void later!.then(() => {
-        durable = true
-      })
-      expect({ retry, reject }).toEqual({ retry: [], reject: [] })
-      await new Promise(resolve => setTimeout(resolve, 20))
-      expect(durable).toBe(false)
-      sink.drain!()
-      await later
-      expect(bench.uids).toHaveLength(10)
-    })
+function promises(place: () => S3Place): void {
+  it('writes an object for each kind and hour, named after stream, lineage and first offset, in the order of the stream', async () => {
+    const bench = new S3Bench(place())
+    const { sink } = await bench.open()
+    const hour = 3_600_000
+    await store(sink, [at(7, DAY + 5), at(8, DAY + 3), at(9, DAY + hour), at(12, DAY + 4)])
+    const { lineage } = JSON.parse(bench.positions.note(STREAM)!) as { lineage: string }
+    const name = `events.waf-0-${lineage}-00000000000000000007.ndjson.gz`
+    expect(bench.keys).toEqual([`kind=waf/day=2026-11-24/hour=00/${name}`, `kind=waf/day=2026-11-24/hour=01/${name}`])
+    expect(bench.uids).toEqual(['u7', 'u8', 'u12', 'u9'])
+  })
 
-    it('after a crash that came behind the write, the same range is the same object, which is left alone', async () => {
-      const bench = new S3Bench(place())
+  it('acknowledges nothing before its object is there, and everything after', async () => {
+    const bench = new S3Bench(place())
+    const { sink } = await bench.open()
+    let durable = false
+    const { later, retry, reject } = await sink.write(several(0, 10), never)
+    void later!.then(() => {
+      durable = true
+    })
+    expect({ retry, reject }).toEqual({ retry: [], reject: [] })
+    await new Promise(resolve => setTimeout(resolve, 20))
+    expect(durable).toBe(false)
+    sink.drain!()
+    await later
+    expect(bench.uids).toHaveLength(10)
+  })
+}
+
+function repeats(place: () => S3Place): void {
+  it('after a crash that came behind the write, the same range is the same object, which is left alone', async () => {
+    const bench = new S3Bench(place())
+    const { sink } = await bench.open()
+    await store(sink, several(0, 30))
+    const [key] = bench.keys
+    const before = bench.bytesOf(key!)
+    // Nothing was committed. It is read again, in other batches, and with records behind it.
+    const { sink: next, deps } = await bench.open()
+    const laters: Promise<void>[] = []
+    for (const batch of [several(0, 7), several(7, 29), several(29, 45)]) {
+      laters.push((await next.write(batch, never)).later!)
+    }
+    next.drain!()
+    await Promise.all(laters)
+    expect(bench.bytesOf(key!).equals(before)).toBe(true)
+    expect(bench.uids.toSorted(byText)).toEqual(
+      several(0, 45)
+        .map(({ event }) => event.body.metadata!.uid!)
+        .toSorted(byText),
+    )
+    expect(await deps.metrics.expose()).toContain('haetae_s3_objects_total{pipeline="test",how="found"} 1')
+  })
+
+  it('a range that was never written becomes, byte for byte, what it would have been', async () => {
+    const bench = new S3Bench(place())
+    const { sink } = await bench.open()
+    await store(sink, several(0, 30))
+    const [key] = bench.keys
+    const before = bench.bytesOf(key!)
+    rmSync(join(place().bucketFolder, bench.prefix, key!))
+    const { sink: next } = await bench.open()
+    const { later: first } = await next.write(several(0, 11), never)
+    const { later: second } = await next.write(several(11, 30), never)
+    next.drain!()
+    await Promise.all([first, second])
+    expect(bench.bytesOf(key!).equals(before)).toBe(true)
+  })
+}
+
+function faults(place: () => S3Place): void {
+  it(`every record is in the bucket once, through 503, resets and lost answers (seed ${SEED})`, async () => {
+    const bench = new S3Bench(place())
+    const proxy: FaultProxy = await startFaultProxy(place().url, SEED)
+    try {
+      vi.stubEnv('AWS_ENDPOINT_URL_S3', proxy.url)
       const { sink } = await bench.open()
-      await store(sink, several(0, 30))
-      const [key] = bench.keys
-      const before = bench.bytesOf(key!)
-      // Nothing was committed. It is read again, in other batches, and with records behind it.
-      const { sink: next, deps } = await bench.open()
-      const laters: Promise<void>[] = []
-      for (const batch of [several(0, 7), several(7, 29), several(29, 45)]) {
-        laters.push((await next.write(batch, never)).later!)
-      }
-      next.drain!()
-      await Promise.all(laters)
-      expect(bench.bytesOf(key!).equals(before)).toBe(true)
+      vi.stubEnv('AWS_ENDPOINT_URL_S3', place().url)
+      proxy.chances = { slow_down: 0.15, reset: 0.15, lost_answer: 0.15 }
+      for (let batch = 0; batch < 25; batch++) await store(sink, several(batch * 20, batch * 20 + 20))
+      proxy.chances = {}
       expect(bench.uids.toSorted(byText)).toEqual(
-        several(0, 45)
+        several(0, 500)
           .map(({ event }) => event.body.metadata!.uid!)
           .toSorted(byText),
       )
-      expect(await deps.metrics.expose()).toContain('haetae_s3_objects_total{pipeline="test",how="found"} 1')
-    })
-
-    it('a range that was never written becomes, byte for byte, what it would have been', async () => {
-      const bench = new S3Bench(place())
-      const { sink } = await bench.open()
-      await store(sink, several(0, 30))
-      const [key] = bench.keys
-      const before = bench.bytesOf(key!)
-      rmSync(join(place().bucketFolder, bench.prefix, key!))
-      const { sink: next } = await bench.open()
-      const { later: first } = await next.write(several(0, 11), never)
-      const { later: second } = await next.write(several(11, 30), never)
-      next.drain!()
-      await Promise.all([first, second])
-      expect(bench.bytesOf(key!).equals(before)).toBe(true)
-    })
-
-    it(`every record is in the bucket once, through 503, resets and lost answers (seed ${SEED})`, async () => {
-      const bench = new S3Bench(place())
-      const proxy: FaultProxy = await startFaultProxy(place().url, SEED)
-      try {
-        vi.stubEnv('AWS_ENDPOINT_URL_S3', proxy.url)
-        const { sink } = await bench.open()
-        vi.stubEnv('AWS_ENDPOINT_URL_S3', place().url)
-        proxy.chances = { slow_down: 0.15, reset: 0.15, lost_answer: 0.15 }
-        for (let batch = 0; batch < 25; batch++) await store(sink, several(batch * 20, batch * 20 + 20))
-        proxy.chances = {}
-        expect(bench.uids.toSorted(byText)).toEqual(
-          several(0, 500)
-            .map(({ event }) => event.body.metadata!.uid!)
-            .toSorted(byText),
-        )
-        const { slow_down, reset, lost_answer } = proxy.counts
-        expect(Math.min(slow_down, reset, lost_answer)).toBeGreaterThan(0)
-      } finally {
-        await proxy.stop()
-      }
-    })
+      const { slow_down, reset, lost_answer } = proxy.counts
+      expect(Math.min(slow_down, reset, lost_answer)).toBeGreaterThan(0)
+    } finally {
+      await proxy.stop()
+    }
   })
 }

@@ -3,8 +3,15 @@ import { rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { LakeStore } from '../../platform/lake/store.ts'
 import type { Log } from '../../platform/log.ts'
-import type { BadRow } from './bad-rows.ts'
 import type { Split } from './spool.ts'
+
+/** A row that cannot be in its object. */
+export interface BadRow {
+  /** In the split. */
+  readonly row: number
+  /** What who made the file said. */
+  readonly problem: string
+}
 
 /** Where objects go. A path is relative to the lake or the prefix: `class=…/region=…/account=…/day=…/<name>.parquet`. */
 export interface ObjectStore {

@@ -10,7 +10,6 @@ import type { ObjectMeasures } from './measures.ts'
 import type { ObjectStore } from './objects.ts'
 import { FlushQueue } from './queue.ts'
 import { Scratch } from './scratch.ts'
-import { RANGE_ROWS_MAX } from './segments.ts'
 import { RangeSpool, type Row, type SpoolTools } from './spool.ts'
 import { type FillingRange, LakeStream } from './stream.ts'
 
@@ -32,6 +31,9 @@ export interface LakeLimits {
   readonly spoolBytesMax: number
   readonly spoolTotalBytesMax: number
 }
+
+/** Rows of a range at most: the lake sorts them by numbers that hold time and row (sinks/lake/segments.ts). */
+const RANGE_ROWS_MAX = 500_000
 
 /** Objects of one range at most: a range ends before the record that would need one more. */
 export const SPLITS_MAX = 64
