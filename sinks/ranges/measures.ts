@@ -57,17 +57,17 @@ export function s3Measures(deps: Deps): ObjectMeasures {
   const counter = (name: string, help: string, ...labels: string[]) =>
     metrics.counter(name, help, ['pipeline', ...labels])
   const families = {
-    objects: counter('haetae_s3_objects_total', 'Objects of the sink s3 by how they became durable', 'how'),
-    rows: counter('haetae_s3_records_total', 'Records written to objects of the sink s3'),
-    bytes: counter('haetae_s3_bytes_total', 'Bytes of objects of the sink s3 written, compressed'),
+    objects: counter('haetae_archive_objects_total', 'Objects of the sink s3 by how they became durable', 'how'),
+    rows: counter('haetae_archive_records_total', 'Records written to objects of the sink s3'),
+    bytes: counter('haetae_archive_bytes_total', 'Bytes of objects of the sink s3 written, compressed'),
     failures: counter(
-      'haetae_s3_failures_total',
+      'haetae_archive_failures_total',
       'Failed tries of the sink s3 to write the bucket or its spool',
       'cause',
     ),
-    spool: metrics.gauge('haetae_s3_spool_bytes', 'Bytes on disk that wait for their object', ['pipeline']),
+    spool: metrics.gauge('haetae_archive_spool_bytes', 'Bytes on disk that wait for their object', ['pipeline']),
     flush: metrics.histogram(
-      'haetae_s3_flush_seconds',
+      'haetae_archive_flush_seconds',
       'From the end of a range to its last object being durable',
       FLUSH_SECONDS,
       ['pipeline'],

@@ -145,7 +145,7 @@ function repeats(place: () => S3Place): void {
         .map(({ event }) => event.body.metadata!.uid!)
         .toSorted(byText),
     )
-    expect(await deps.metrics.expose()).toContain('haetae_s3_objects_total{pipeline="test",how="found"} 1')
+    expect(await deps.metrics.expose()).toContain('haetae_archive_objects_total{pipeline="test",how="found"} 1')
   })
 
   it('a range that was never written becomes, byte for byte, what it would have been', async () => {
