@@ -1,8 +1,9 @@
 /**
  * What the rules find: `npm run bench:detect -- [--count N] [--seed N] [--json]`. A made-up day with planted attacks, and with crowds that
- * look like attacks and are none, goes through the pipelines detect and correlate as they are shipped; every record is known to be
+ * look like attackers and are none, goes through the pipelines detect and correlate as they are shipped; every record is known to be
  * of an attack or not. Prints which attacks were found, how many alerts were about an attack (precision), how many of the
- * attackers' addresses were found (recall), and whose blocks were asked for.
+ * attackers' addresses were found (recall), and whose blocks were asked for. An attack that somebody else makes innocent people send
+ * ("forced") is one that alerts may tell of, and for which nobody may be blocked.
  */
 import { parseArgs } from 'node:util'
 import type { Alert, Detector, Event } from '../engine/contract.ts'
@@ -59,7 +60,7 @@ interface AlertFacts {
   readonly block: string | undefined
   /** Episodes that its evidence is of; undefined among them: of none. */
   readonly of: ReadonlySet<Labelled['of']>
-  readonly hostile: boolean
+  readonly attack: boolean
   readonly addresses: readonly string[]
 }
 
@@ -86,7 +87,7 @@ function factsOf(alert: Alert, labels: ReadonlyMap<string, Labelled>): AlertFact
     block: respond.block && actor?.type === 'address' ? actor.value : undefined,
     of: new Set(known.map(({ of }) => of)),
     // One that counts many requests is about an attack when most of what it shows is.
-    hostile: known.filter(({ hostile }) => hostile).length * 2 > known.length,
+    attack: known.filter(({ attack }) => attack).length * 2 > known.length,
     addresses: known.map(({ ip }) => ip),
   }
 }
@@ -135,6 +136,8 @@ export function report(records: readonly Labelled[], found: readonly AlertFacts[
     return {
       name,
       hostile: own[0]!.hostile,
+      /** What it is to those who send it. */
+      kind: own[0]!.hostile ? 'attack' : own[0]!.attack ? 'forced' : 'crowd',
       requests: own.length,
       addresses: addresses.size,
       alerts: about.length,
@@ -145,17 +148,17 @@ export function report(records: readonly Labelled[], found: readonly AlertFacts[
   })
   const hostile = new Set(records.filter(each => each.hostile).map(({ ip }) => ip))
   const blocked = new Set(found.flatMap(({ block }) => block ?? []))
-  const seen = new Set(serious.filter(alert => alert.hostile).flatMap(({ addresses }) => addresses))
+  const seen = new Set(serious.filter(alert => alert.attack).flatMap(({ addresses }) => addresses))
   return {
     episodes,
     alerts: serious.length,
-    precision: serious.length === 0 ? 1 : serious.filter(alert => alert.hostile).length / serious.length,
+    precision: serious.length === 0 ? 1 : serious.filter(alert => alert.attack).length / serious.length,
     recall: [...hostile].filter(ip => seen.has(ip)).length / hostile.size,
     attacksFound: episodes.filter(each => each.hostile && each.alerts > 0).length,
     attacks: episodes.filter(each => each.hostile).length,
     blockedHostile: [...blocked].filter(ip => hostile.has(ip)).length,
     blockedBenign: [...blocked].filter(ip => !hostile.has(ip)),
-    wrongRules: [...new Set(serious.filter(alert => !alert.hostile).map(({ title }) => title))],
+    wrongRules: [...new Set(serious.filter(alert => !alert.attack).map(({ title }) => title))],
   }
 }
 
@@ -163,12 +166,12 @@ const percent = (share: number): string => `${(share * 100).toFixed(1)} %`
 
 function inLines(result: ReturnType<typeof report>): string {
   const rows = result.episodes.map(
-    ({ name, hostile, requests, addresses, alerts, rules, found, blocked }) =>
-      `${name.padEnd(10)} ${(hostile ? 'attack' : 'crowd').padEnd(7)} ${[requests, addresses, alerts, rules, found, blocked].map(n => String(n).padStart(9)).join('')}`,
+    ({ name, kind, requests, addresses, alerts, rules, found, blocked }) =>
+      `${name.padEnd(12)} ${kind.padEnd(7)} ${[requests, addresses, alerts, rules, found, blocked].map(n => String(n).padStart(9)).join('')}`,
   )
   const head = ['requests', 'addrs', 'alerts', 'rules', 'found', 'blocked'].map(word => word.padStart(9)).join('')
   return [
-    `${' '.repeat(18)}${head}`,
+    `${' '.repeat(20)}${head}`,
     ...rows,
     '',
     `attacks found      ${result.attacksFound} of ${result.attacks}`,

@@ -103,6 +103,18 @@ auditTopic: audit
   open: openBlocks,
 })
 
+/**
+ * What `haetae check` and `haetae doctor` say of a valid config before anything is blocked. Throws CONFIG_INVALID or CONFIG_UNREADABLE when the
+ * never-block list is not as it should be.
+ */
+export async function blocksWarning(given: unknown): Promise<string | undefined> {
+  const { blocking, neverBlock } = config.parse(given)
+  if (blocking === 'off') return undefined
+  const list = new NeverBlock(neverBlock === '' ? shippedNeverBlock : neverBlock)
+  await list.load()
+  return list.warning
+}
+
 function blockTopics({ topic, holdsTopic, stateTopic, auditTopic }: BlocksConfig) {
   return [
     responseTopic(topic, false),
@@ -119,6 +131,7 @@ async function openBlocks(given: BlocksConfig, deps: Deps): Promise<Sink> {
   const neverBlock = new NeverBlock(given.neverBlock === '' ? shippedNeverBlock : given.neverBlock)
   await neverBlock.load()
   const dryRun = given.blocking === 'off'
+  if (!dryRun && neverBlock.warning !== undefined) deps.log.warn(neverBlock.warning)
   const { ipSetPrefix: prefix, regions, cloudfront } = given
   const places = dryRun
     ? dryRunPlaces({ prefix }, deps.clock)

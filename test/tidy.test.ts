@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { errorCodes } from '../platform/errors.ts'
+import { circlesOf } from './support/circles.ts'
 import { codeOnly, functionsIn } from './support/source-text.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -98,6 +99,12 @@ describe('imports', () => {
   test('keep the direction: platform ← engine ← components ← pipelines', () => {
     const wrong = ours.filter(({ path, target }) => !isAllowed(folderOf(path), folderOf(target)))
     expect(wrong.map(({ path, target }) => `${path} imports ${target}`)).toEqual([])
+  })
+
+  test('go in no circle, not even for types', () => {
+    const code = ours.filter(({ path }) => folderOf(path) !== 'test')
+    const edges = Map.groupBy(code, ({ path }) => path)
+    expect(circlesOf(new Map([...edges].map(([path, all]) => [path, all.map(({ target }) => target)])))).toEqual([])
   })
 
   test('leave the parts of a component to that component', () => {

@@ -18,12 +18,17 @@ export type EpisodeName =
   | 'office'
   | 'crawl'
   | 'uptime'
+  | 'hostile-page'
+  | 'baited'
+  | 'carrier'
 
 /** An attack or a crowd with its hour, its addresses and tools, and what the web ACL makes of it. */
 export interface Episode {
   readonly name: EpisodeName
   /** false: a crowd that must not be blocked. */
   readonly hostile: boolean
+  /** Its requests are attacks, and somebody else made the crowd send them. */
+  readonly forced?: true
   /** Begin and end as fractions of the generated time. */
   readonly from: number
   readonly to: number

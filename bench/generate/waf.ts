@@ -3,6 +3,7 @@ import { crawl, office, saleRush, uptime } from './crowds.ts'
 import type { Episode, EpisodeName } from './episode.ts'
 import { burst, coupons, stuffing } from './floods.ts'
 import { probes, scanner, sqli, traversal, xss } from './injections.ts'
+import { baited, carrier, hostilePage } from './innocents.ts'
 import { Random } from './random.ts'
 import { recordJson } from './record.ts'
 import { Visits } from './visits.ts'
@@ -18,7 +19,7 @@ export interface WafOptions {
   readonly people?: number
   /** Multiplies the odds that a request is part of an attack, for short samples that should still show every one. */
   readonly attackOdds?: number
-  /** Adds crowds that look like attacks and are none: a sale, an office behind one address, a crawler, a monitor. */
+  /** Adds crowds that look like attackers and are none: a sale, an office or a carrier behind one address, visitors of a hostile page. */
   readonly crowds?: boolean
   /** Records that are delivered once more, byte for byte, some time later. */
   readonly repeatsPerMillion?: number
@@ -38,7 +39,10 @@ export interface Labelled {
   readonly ip: string
   readonly timeMs: number
   readonly of: EpisodeName | undefined
+  /** An attacker sent it. */
   readonly hostile: boolean
+  /** It is an attack, whoever sent it. */
+  readonly attack: boolean
 }
 
 /** Records as JSON text without line feed. Same options, same text. */
@@ -68,6 +72,7 @@ export function* generateLabelledWaf(options: WafOptions): Generator<Labelled> {
       timeMs: atMs,
       of: episode?.name,
       hostile: episode?.hostile === true,
+      attack: episode?.hostile === true || episode?.forced === true,
     }
     yield record
     if (repeatsPerMillion > 0) {
@@ -84,7 +89,9 @@ function episodesOf({ seed, people = 20_000, attackOdds = 1, crowds = false }: W
     ...each,
     share: (each.share * attackOdds) / (1 + each.share * (attackOdds - 1)),
   }))
-  return crowds ? [...likelier, saleRush(seed, people), office(seed), crawl(seed), uptime(seed)] : likelier
+  if (!crowds) return likelier
+  const innocents = [office, crawl, uptime, hostilePage, baited, carrier].map(begin => begin(seed))
+  return [...likelier, saleRush(seed, people), ...innocents]
 }
 
 /** Of which episode the next request is; undefined: of none, it is ordinary traffic. */

@@ -12,6 +12,7 @@ import { findDeadLetters } from '../dead-letters.ts'
 import { shippedPipelines } from '../files.ts'
 import { loadPipeline, type Part, requirementsOf } from '../load.ts'
 import { loadWithStandIns, offlineDeps } from '../offline.ts'
+import { warningsOf } from '../pipeline-warnings.ts'
 import { pipelineVariables, readSettings, type Settings } from '../settings.ts'
 import { counted, formatOf, render } from '../terminal.ts'
 import { topicsStanding } from '../topics/standing.ts'
@@ -47,7 +48,7 @@ export const doctor: Command = {
       space(settings.stateFolder),
       await lake(settings),
       await topics(settings),
-      ...files.map(file => pipeline(file, settings)),
+      ...(await Promise.all(files.map(file => pipeline(file, settings)))).flat(),
       ...(await geoip(files, settings)),
       await opensearch(),
       await deadLetters(settings),
@@ -122,14 +123,16 @@ async function topics(settings: Settings): Promise<Finding> {
   return { check, state: found.isFull ? 'fail' : 'ok', detail: found.detail }
 }
 
-function pipeline(file: string, settings: Settings): Finding {
+async function pipeline(file: string, settings: Settings): Promise<Finding[]> {
   try {
     const missing = requirementsOf(file).filter(name => !process.env[name])
-    if (missing.length > 0) return { check: file, state: 'ok', detail: `not started: ${missing.join(', ')} is not set` }
-    loadPipeline(file, pipelineVariables(settings))
-    return { check: file, state: 'ok', detail: 'valid' }
+    if (missing.length > 0)
+      return [{ check: file, state: 'ok', detail: `not started: ${missing.join(', ')} is not set` }]
+    const warnings = await warningsOf(loadPipeline(file, pipelineVariables(settings)))
+    if (warnings.length > 0) return warnings.map(detail => ({ check: file, state: 'warn', detail }))
+    return [{ check: file, state: 'ok', detail: 'valid' }]
   } catch (thrown) {
-    return { check: file, state: 'fail', detail: asError(thrown).message }
+    return [{ check: file, state: 'fail', detail: asError(thrown).message }]
   }
 }
 

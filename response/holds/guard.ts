@@ -4,6 +4,8 @@ import { type Address, type Cidr, cidrsOverlap, parseCidr } from '../../platform
 export interface Named {
   readonly name: string
   readonly cidrs: readonly Cidr[]
+  /** Of a list that its owner publishes, and not written by whoever runs Haetae. */
+  readonly published?: true
 }
 
 /** Wider ones are never blocked: too many people are behind them. An IPv6 subscriber may have a /48. */

@@ -67,11 +67,23 @@ export async function readNeverBlock(file: string, before: readonly Named[] = []
     if (cidrs.length < had * LOST_SHARE_MAX || cidrs.length === 0) {
       throw new HaetaeError('CONFIG_INVALID', `${path}: ${cidrs.length} networks where there were ${had}: not taken`)
     }
-    named.push({ name, cidrs })
+    named.push({ name, cidrs, published: true })
   }
   const count = named.reduce((sum, { cidrs }) => sum + cidrs.length, 0)
   if (count > NETWORKS_MAX) throw new HaetaeError('CONFIG_INVALID', `${file}: more than ${NETWORKS_MAX} networks`)
   return named
+}
+
+/**
+ * What to say at start to whoever switches blocking on and has named nobody who must never be blocked; undefined: somebody is named.
+ * Lists of crawlers do not count: nobody publishes where one's own offices are.
+ */
+function nobodyNamed(named: readonly Named[], file: string): string | undefined {
+  if (named.some(({ cidrs, published }) => cidrs.length > 0 && !published)) return undefined
+  return (
+    `blocks are written to AWS WAF, and ${file} names no network of yours that must never be blocked: neither offices nor NAT ` +
+    'gateways, monitors, payment providers and partners. Fill a copy of response/never-block.yaml in, and name it in HAETAE_NEVER_BLOCK'
+  )
 }
 
 function networksOf(path: string, content: Buffer, services: readonly string[] | undefined): Cidr[] {
@@ -117,6 +129,11 @@ export class NeverBlock {
 
   constructor(file: string) {
     this.#file = file
+  }
+
+  /** See `nobodyNamed`. */
+  get warning(): string | undefined {
+    return nobodyNamed(this.#named, this.#file)
   }
 
   /** For the start: without a list that can be read nothing may be blocked. */

@@ -59,6 +59,31 @@ describe('our own rules', () => {
     expect(networks.filter(({ haetae }) => haetae.respond?.block).map(({ title }) => title)).toEqual([])
   })
 
+  test('block for web requests only by what proves a program, so that neither a page nor a crowd can have an address blocked', () => {
+    const proven = ['haetae.program', 'haetae.pretender']
+    /** Those that see a proof in the label of AWS WAF that each request they count has. */
+    const byLabel = ['credential_stuffing_automated']
+    const blocking = own.correlations.filter(({ haetae }) => haetae.respond?.block)
+    expect(blocking.length).toBeGreaterThan(10)
+    for (const { name, groupBy, aliases, bases } of blocking) {
+      for (const { rule } of bases.filter(each => each.rule.log === 'waf')) {
+        const fields = groupBy.map(field => aliases[field]?.[rule.name ?? rule.id] ?? field)
+        expect([name, fields.some(field => proven.includes(field)) || byLabel.includes(name!)]).toEqual([name, true])
+      }
+    }
+    // One request proves nothing: no rule about single ones blocks.
+    const single = own.rules.filter(({ haetae }) => haetae.respond?.block)
+    expect(single.map(({ name }) => name)).toEqual(['guardduty_high_remote'])
+  })
+
+  test('that block say whom else they could hit, and have a test of somebody innocent', () => {
+    for (const { title, falsepositives, tests, haetae } of own.correlations) {
+      if (!haetae.respond?.block) continue
+      expect([title, falsepositives.some(each => each.includes('behind the same address'))]).toEqual([title, true])
+      expect([title, tests.filter(({ alerts }) => alerts === 0).length]).not.toEqual([title, 0])
+    }
+  })
+
   test('lie in files whose names are short forms of their titles', () => {
     for (const { file } of own.rules) expect(file).toMatch(/\/haetae\/[a-z0-9]+(-[a-z0-9]+)*\.yml$/)
   })

@@ -4,6 +4,8 @@ import type { JsonObject, OcsfEvent } from '../../../platform/ocsf/event.ts'
 import { stableId } from '../../../platform/stable-id.ts'
 import { readFieldOf, resolveField } from '../fields.ts'
 import { Refused } from '../refusal.ts'
+import { nodesOf, podsOfFalco, podsOfGuardDuty } from './machine.ts'
+import { type Sender, senderOf } from './program.ts'
 
 export type ActorType = 'address' | 'network' | 'asn' | 'ja3' | 'ja4' | 'resource' | 'access_key' | 'user'
 
@@ -34,8 +36,22 @@ const own: Readonly<Record<string, string>> = {
   'haetae.ja3': 'tls.ja3_hash.value',
   'haetae.ja4': 'ja4_fingerprint_list.value',
 }
+
+/** The client's address, of some requests alone: by what is proven of their sender (program.ts). */
+const senders: Readonly<Record<string, readonly Sender[]>> = {
+  'haetae.program': ['tool', 'pretender'],
+  'haetae.pretender': ['pretender'],
+  'haetae.visitor': ['browser', undefined],
+  'haetae.browser': ['browser'],
+}
 /** Their names, for the documentation. */
-export const groupFieldNames: readonly string[] = [...Object.keys(own), 'haetae.would_block']
+export const groupFieldNames: readonly string[] = [
+  ...Object.keys(own),
+  ...Object.keys(senders),
+  'haetae.would_block',
+  'haetae.pod',
+  'haetae.node',
+]
 
 /** By log and name. The fields that a log has bound it. */
 const made = new Map<string, GroupField>()
@@ -51,6 +67,9 @@ export function groupField(name: string, log: LogKind): GroupField {
 function newGroupField(name: string, log: LogKind): GroupField {
   if (log !== 'waf' && name === 'haetae.remote') return remoteOfFinding
   if (log === 'waf' && name === 'haetae.would_block') return wouldBlock
+  if (log === 'waf' && Object.hasOwn(senders, name)) return clientOf(senders[name]!)
+  if (log !== 'waf' && name === 'haetae.pod') return log === 'falco' ? podOfFalco : podOfGuardDuty
+  if (log !== 'waf' && name === 'haetae.node') return nodeOfFinding
   const source = Object.hasOwn(own, name) ? own[name]! : name
   const field = resolveField(source, log)
   if ('unknown' in field) throw new Refused('field', field.unknown)
@@ -93,8 +112,21 @@ const wouldBlock: GroupField = {
       .map(label => bounded(label.slice(WOULD_BLOCK.length))),
 }
 
+function clientOf(senders: readonly Sender[]): GroupField {
+  const client = groupField('src_endpoint.ip', 'waf')
+  return { ...client, read: body => (senders.includes(senderOf(body)) ? client.read(body) : NONE) }
+}
+
 /** The far end of what a finding saw: where a connection went to, else where it came from. */
 const remoteOfFinding: GroupField = { actor: 'address', withKey: false, read: remoteAddresses }
+
+const podOfFalco = resources(podsOfFalco)
+const podOfGuardDuty = resources(podsOfGuardDuty)
+const nodeOfFinding = resources(nodesOf)
+
+function resources(read: GroupField['read']): GroupField {
+  return { actor: 'resource', withKey: false, read: body => read(body).map(bounded) }
+}
 
 export function remoteAddresses({ evidences = [] }: OcsfEvent): readonly string[] {
   const found = new Set<string>()
