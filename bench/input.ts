@@ -1,5 +1,6 @@
 import { closeSync, existsSync, mkdirSync, openSync, readSync, renameSync, writeSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { generateLabelledWaf } from './generate/waf.ts'
 import { generateWaf, ndjson } from './generate.ts'
 
 /** Files of made-up WAF records, the same on every machine. */
@@ -17,6 +18,8 @@ export interface Input {
 const folder = fileURLToPath(new URL('data/', import.meta.url))
 const WARM_UP_RECORDS = 20_000
 const SEED = 20_261_124
+const START_MS = Date.UTC(2026, 10, 22, 15)
+const DAY_MS = 86_400_000
 const READ_BYTES = 1024 * 1024
 const LINE_FEED = 0x0a
 
@@ -41,8 +44,20 @@ export function benchInput(count: number): Input {
   return input
 }
 
+/** Records of which more or fewer belong to attacks: `odds` multiplies the generator's own. Made anew, as it is told how many they are. */
+export function hostileInput(count: number, odds: number): { readonly path: string; readonly hostilePercent: number } {
+  mkdirSync(folder, { recursive: true })
+  const path = `${folder}waf-${count}-odds-${odds}.ndjson`
+  const all = [...generateLabelledWaf({ seed: SEED, count, startMs: START_MS, durationMs: DAY_MS, attackOdds: odds })]
+  make(
+    path,
+    all.map(({ record }) => record),
+  )
+  return { path, hostilePercent: (100 * all.filter(({ hostile }) => hostile).length) / count }
+}
+
 function records(seed: number, count: number): Iterable<string> {
-  return generateWaf({ seed, count, startMs: Date.UTC(2026, 10, 22, 15), durationMs: 86_400_000 })
+  return generateWaf({ seed, count, startMs: START_MS, durationMs: DAY_MS })
 }
 
 function make(path: string, lines: Iterable<string>): void {

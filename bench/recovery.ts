@@ -1,36 +1,50 @@
 /**
- * How long the lag is not normal after a consumer was killed at half capacity, on a Kafka of yours:
- * `HAETAE_KAFKA_BROKERS=host:port,… node bench/recovery.ts [records a second] [kills]`. Two processes run the `waf` pipeline into
- * nothing; the killed one is started again after 300 ms, as a Deployment does. Without a rate it measures what the two can do and takes half of
- * it. Uses the topic `events.waf` and the group `waf-recovery`: not for a cluster in use.
+ * How long the lag is not ordinary after a consumer was killed at half capacity: `npm run bench:recovery` starts a Kafka and this; on one
+ * of yours `HAETAE_KAFKA_BROKERS=host:port,… node bench/recovery.ts [--rate RECORDS_A_SECOND] [--kills N]`. Processes run the pipeline
+ * `waf` into nothing: two of which one is killed, in turn, and is started again after 300 ms, as a Deployment does; then one alone. Without
+ * a rate it measures what they can do before each kill, and sends half of it. Uses the topic `events.waf`: not for a cluster in use.
+ *
+ * Before each kill the lag must have been steady for 20 s, and its highest then is the bound of what is ordinary (lag-band.ts), or what
+ * comes in 2 s if that is more; the time counts from the kill to the first of 5 s within it, once the lag had left it.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
 import { systemClock } from '../platform/clock.ts'
 import { silentLog } from '../platform/log.ts'
 import { createMetrics } from '../platform/metrics.ts'
 import type { TopicRecord } from '../platform/topics/contract.ts'
 import { openKafka } from '../platform/topics/kafka/open.ts'
 import { readKafkaSettings } from '../platform/topics/kafka/settings.ts'
-import { generateWaf } from './generate.ts'
+import { generateWaf } from './generate/waf.ts'
+import { type Band, backSince, type LagSample, steadyBand } from './lag-band.ts'
+import { spread } from './measure.ts'
 
 const TOPIC = 'events.waf'
 const PIPELINE = 'waf-recovery'
 const LAUNCHER = fileURLToPath(new URL('../pipelines/haetae.mjs', import.meta.url))
 const RESTART_MS = 300
-const STEADY_MS = 10_000
+const STEADY_MS = 20_000
+/** A band that reaches further up than what comes in so long is no ordinary one: the machine does other things. */
+const BAND_MS_MAX = 3_000
+/** Positions are stored once a second: what comes in so long is never more lag than usual, however quiet it was before. */
+const ALWAYS_ORDINARY_MS = 2_000
+const STAYS_MS = 5_000
 const LOOK_MS = 250
 const SEND_MS = 50
-const BACKLOG = 100_000
-const RECOVERY_MS_MAX = 120_000
+const BACKLOG = 120_000
+const WAIT_MS_MAX = 240_000
 
+const { values: given } = parseArgs({
+  options: { rate: { type: 'string' }, kills: { type: 'string', default: '5' } },
+})
+const kills = Number(given.kills)
 const settings = readKafkaSettings(process.env)
-if (!settings) throw new Error('HAETAE_KAFKA_BROKERS is not set')
-const kills = Number(process.argv[3] ?? 3)
+if (!settings) throw new Error('HAETAE_KAFKA_BROKERS is not set: npm run bench:recovery starts a Kafka')
 const topics = await openKafka(settings, { clock: systemClock, log: silentLog, metrics: createMetrics() })
 const retention = { ageMsMax: 3_600_000, bytesMax: 20 * 1024 ** 3 }
 await topics.apply({ name: TOPIC, partitions: 4, compacted: false, retention })
@@ -64,15 +78,17 @@ async function send(perSecond: number, signal: AbortSignal): Promise<void> {
   let mine = 0
   while (!signal.aborted) {
     const due = Math.floor(((systemClock.monotonicMs() - startMs) / 1_000) * perSecond)
-    if (due > mine) await append(Math.min(due - mine, 500))
-    mine += Math.min(Math.max(due - mine, 0), 500)
+    const count = Math.min(due - mine, 500)
+    if (count > 0) await append(count)
+    mine += count
     if (due - mine < 500) await sleep(SEND_MS)
   }
 }
 
-async function lag(): Promise<number> {
+async function lag(): Promise<LagSample> {
   const mine = (await topics.lagOf([TOPIC])).filter(({ group }) => group === PIPELINE)
-  return mine.reduce((sum, { committed, end }) => sum + Number(end - committed), 0)
+  const total = mine.reduce((sum, { committed, end }) => sum + Number(end - committed), 0)
+  return { atMs: systemClock.monotonicMs(), records: total }
 }
 
 function start(name: string): ChildProcess {
@@ -80,73 +96,113 @@ function start(name: string): ChildProcess {
   mkdirSync(state, { recursive: true })
   const env = { ...process.env, HAETAE_STATE: state, HAETAE_STATUS_PORT: '0', HAETAE_LOG_LEVEL: 'error' }
   const child = spawn(process.execPath, ['--max-semi-space-size=8', LAUNCHER, 'run', file], {
-    stdio: ['ignore', 'ignore', 'inherit'],
+    stdio: ['ignore', 'inherit', 'inherit'],
     env: { ...env, MALLOC_ARENA_MAX: '2' },
   })
   process.once('exit', () => child.kill('SIGKILL'))
+  child.once('exit', code => {
+    if (code !== null && code !== 0) console.error(`consumer ${name} ended by itself with code ${code}`)
+  })
   return child
 }
 
-/** Records a second that the two consumers settle when they are never short of work. */
+async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
+  for (const startMs = systemClock.monotonicMs(); !(await holds()); await sleep(LOOK_MS)) {
+    if (systemClock.monotonicMs() - startMs > WAIT_MS_MAX)
+      throw new Error(`${what}: not within ${WAIT_MS_MAX / 1000} s`)
+  }
+}
+
+/** Records a second that the consumers settle, all at work, when they are never short of work. */
 async function capacity(): Promise<number> {
-  while (sent < BACKLOG) await append(500)
-  // The first commit of a session comes after it has begun: the time before it is not counted, nor has the group a lag before it.
-  let before = await lag()
-  for (; before === 0; before = await lag()) await sleep(LOOK_MS)
-  const startMs = systemClock.monotonicMs()
-  for (let left = before; ; left = await lag()) {
-    if (left < before / 10) return ((before - left) / (systemClock.monotonicMs() - startMs)) * 1_000
-    await sleep(LOOK_MS)
-  }
-}
-
-/** The highest lag of a while in which nothing happens. */
-async function steadyLag(): Promise<number> {
-  let most = 0
-  const untilMs = systemClock.monotonicMs() + STEADY_MS
-  while (systemClock.monotonicMs() < untilMs) {
-    most = Math.max(most, await lag())
-    await sleep(LOOK_MS)
-  }
-  return most
-}
-
-/** Seconds from the kill until lag is within `normal` again and stays there for as long as a commit takes; and its peak. */
-async function recovery(normal: number): Promise<{ readonly seconds: number; readonly peak: number }> {
-  const startMs = systemClock.monotonicMs()
-  let [peak, normalSinceMs] = [0, Number.NaN]
-  while (systemClock.monotonicMs() - startMs < RECOVERY_MS_MAX) {
+  for (const end = sent + BACKLOG; sent < end; ) await append(500)
+  let from = await lag()
+  // What a start costs is not counted.
+  await until('the backlog shrinks', async () => {
     const now = await lag()
-    const atMs = systemClock.monotonicMs()
-    peak = Math.max(peak, now)
-    if (now > normal) normalSinceMs = Number.NaN
-    else if (Number.isNaN(normalSinceMs)) normalSinceMs = atMs
-    if (peak > normal && atMs - normalSinceMs > 3_000) return { seconds: (normalSinceMs - startMs) / 1_000, peak }
-    await sleep(LOOK_MS)
-  }
-  return { seconds: Number.POSITIVE_INFINITY, peak }
+    const shrinks = now.records < BACKLOG * 0.9
+    if (shrinks) from = now
+    return shrinks
+  })
+  let to = from
+  await until('the backlog is worked off', async () => {
+    to = await lag()
+    return to.records < BACKLOG / 10
+  })
+  return ((from.records - to.records) / (to.atMs - from.atMs)) * 1_000
 }
 
-let consumers = [start('a'), start('b')]
-const perSecond = Number(process.argv[2] ?? 0) || (await capacity()) / 2
-console.log(`${Math.round(perSecond)} records a second to two consumers`)
-const stop = new AbortController()
-const sending = send(perSecond, stop.signal)
-while ((await lag()) > perSecond * 3 || sent === 0) await sleep(LOOK_MS)
-for (let kill = 1; kill <= kills; kill++) {
-  const normal = await steadyLag()
-  const [victim, other] = consumers
-  victim!.kill('SIGKILL')
-  const restarting = sleep(RESTART_MS).then(() => start(kill % 2 === 1 ? 'a' : 'b'))
-  const { seconds, peak } = await recovery(normal)
-  // Each in turn.
-  consumers = [other!, await restarting]
-  console.log(`kill ${kill}: lag normal (at most ${normal}) again after ${seconds.toFixed(1)} s, at its peak ${peak}`)
+async function steady(perSecond: number): Promise<Band> {
+  const samples: LagSample[] = []
+  let band: Band | undefined
+  await until('the lag is steady: the consumers do not keep up with this rate', async () => {
+    samples.push(await lag())
+    band = steadyBand(samples, STEADY_MS)
+    return band !== undefined && band.most <= (perSecond * BAND_MS_MAX) / 1_000
+  })
+  return band!
 }
-stop.abort()
-await sending
-for (const consumer of consumers) consumer.kill('SIGTERM')
+
+/** Milliseconds from now until the lag is within its bound again, and its peak until then; what it was meanwhile when it never is. */
+async function recovery(most: number): Promise<{ readonly ms: number; readonly peak: number }> {
+  const startMs = systemClock.monotonicMs()
+  const samples: LagSample[] = []
+  let sinceMs: number | undefined
+  try {
+    await until('the lag is ordinary again', async () => {
+      const now = await lag()
+      samples.push(now)
+      const away = samples.findIndex(each => each.records > most)
+      sinceMs = away < 0 ? undefined : backSince(samples.slice(away), most, STAYS_MS)
+      return sinceMs !== undefined
+    })
+  } catch (thrown) {
+    console.log(
+      `  lag: ${samples.map(({ atMs, records: some }) => `${Math.round((atMs - startMs) / 1_000)} s ${some}`).join(', ')}`,
+    )
+    throw thrown
+  }
+  return { ms: sinceMs! - startMs, peak: Math.max(...samples.map(each => each.records)) }
+}
+
+/** Kills one of the consumers, in turn, and starts it again. */
+async function measure(names: readonly string[], title: string): Promise<void> {
+  console.log(title)
+  const consumers = new Map(names.map(name => [name, start(name)]))
+  const seconds: number[] = []
+  for (let kill = 0; kill < kills; kill++) {
+    const perSecond = given.rate === undefined ? (await capacity()) / 2 : Number(given.rate)
+    const stop = new AbortController()
+    const sending = send(perSecond, stop.signal)
+    const band = await steady(perSecond)
+    const name = names[kill % names.length]!
+    const load = loadavg()[0]!
+    consumers.get(name)!.kill('SIGKILL')
+    const restarting = sleep(RESTART_MS).then(() => consumers.set(name, start(name)))
+    const bound = Math.max(band.most, (perSecond * ALWAYS_ORDINARY_MS) / 1_000)
+    const { ms, peak } = await recovery(bound)
+    await restarting
+    stop.abort()
+    await sending
+    seconds.push(ms / 1_000)
+    const said = `${band.median} before it (at most ${band.most}), at its peak ${peak}, load ${load.toFixed(1)}`
+    console.log(
+      `  kill ${kill + 1}, ${Math.round(perSecond)} records a second: lag ordinary again after ${(ms / 1_000).toFixed(1)} s; ${said}`,
+    )
+  }
+  const { min, median, max } = spread(seconds)
+  console.log(`  ${kills} kills: median ${median.toFixed(1)} s (${min.toFixed(1)}–${max.toFixed(1)})`)
+  for (const consumer of consumers.values()) consumer.kill('SIGTERM')
+  await Promise.all([...consumers.values()].map(gone))
+}
+
+function gone(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve()
+  return new Promise(resolve => child.once('exit', () => resolve()))
+}
+
+await measure(['a', 'b'], 'one of two consumers')
+await measure(['a'], 'one consumer alone')
 await topics.close()
-await sleep(2_000)
 rmSync(folder, { recursive: true, force: true })
 process.exit(0)

@@ -13,16 +13,25 @@ import { benchInput, type Input } from './input.ts'
 import { type Sample, together } from './measure.ts'
 import { type MemoryResult, mapMemory, memoryText, pour } from './memory.ts'
 import { hundredths, rowsOf, speedUp, table, withSpread } from './report.ts'
+import { type RuleCost, ruleCosts, ruleCostsText } from './rule-cost.ts'
 import { upMemory, upMemoryText } from './up-memory.ts'
 
 const self = fileURLToPath(import.meta.url)
 const MEMORY = 'memory'
 const UP_MEMORY = 'memory of up'
+const RULE_COST = 'what rules cost'
+/** For each round of the other cases. */
+const RULE_TURNS = 5
 const MEMORY_RECORDS = '1000000'
 /** A case that hangs is a failure of that case, not of the run. */
 const CASE_MS_MAX = 600_000
 
-type ChildMessage = { readonly is: 'ready' } | { readonly is: 'sample'; readonly sample: Sample } | MemoryMessage
+type ChildMessage =
+  | { readonly is: 'ready' }
+  | { readonly is: 'sample'; readonly sample: Sample }
+  | MemoryMessage
+  | RuleMessage
+type RuleMessage = { readonly is: 'rules'; readonly costs: readonly RuleCost[] }
 type MemoryMessage = { readonly is: 'memory'; readonly result: MemoryResult }
 
 /** The measured process. */
@@ -31,6 +40,8 @@ async function child(name: string, files: Files): Promise<void> {
     new Promise(resolve => process.send?.(message, () => resolve()))
   if (name === MEMORY) {
     await tell({ is: 'memory', result: await mapMemory(files.count) })
+  } else if (name === RULE_COST) {
+    await tell({ is: 'rules', costs: await ruleCosts(files.count) })
   } else {
     const measure = await caseOf(name).prepare(files)
     const go = new Promise(resolve => process.once('message', resolve))
@@ -48,7 +59,7 @@ function caseOf(name: string): Case {
 }
 
 function names(): string[] {
-  return [...cases.map(({ name }) => name), MEMORY, UP_MEMORY]
+  return [...cases.map(({ name }) => name), RULE_COST, MEMORY, UP_MEMORY]
 }
 
 /**
@@ -106,6 +117,13 @@ async function measureOnce({ name, workers }: Case, input: Input, count: number)
   }
 }
 
+/** `turns` of each, with and without. */
+async function measureRules(input: Input, turns: number): Promise<readonly RuleCost[]> {
+  const files = { input: input.whole, warmUp: input.warmUp, count: turns }
+  const { costs } = await expectMessage(start(RULE_COST, files, 'ignore', `${input.output}-0`), 'rules')
+  return costs
+}
+
 async function measureMemory(input: Input, count: number, records: number): Promise<MemoryResult> {
   const times = Math.ceil(records / count)
   const measuredProcess = start(MEMORY, { input: '-', warmUp: '', count: times * count }, 'pipe', '/dev/null')
@@ -122,6 +140,7 @@ interface Options {
   /** Of the two cases about memory. */
   readonly records: number
   readonly chosen: readonly Case[]
+  readonly ruleCost: boolean
   readonly memory: boolean
   readonly upMemory: boolean
   readonly json: boolean
@@ -137,7 +156,7 @@ function readOptions(): Options {
       json: { type: 'boolean', default: false },
     },
   })
-  const only = values.only.map(name => (name === MEMORY || name === UP_MEMORY ? name : caseOf(name).name))
+  const only = values.only.map(name => (names().includes(name) ? name : caseOf(name).name))
   const all = only.length === 0
   const measuredCases = cases.filter(({ name }) => all || only.includes(name))
   // Without the baseline of the same run the figures of a case say little.
@@ -147,6 +166,8 @@ function readOptions(): Options {
     rounds: wholeNumber(values.rounds, 'rounds', 1),
     records: wholeNumber(values.records, 'records', 1_000),
     chosen: cases.filter(each => withBaseline.includes(each)),
+    // Of the rules both figures, whoever asks for one.
+    ruleCost: all || only.includes(RULE_COST) || only.includes('+ Sigma rules'),
     memory: all || only.includes(MEMORY),
     upMemory: all || only.includes(UP_MEMORY),
     json: values.json,
@@ -160,7 +181,7 @@ function wholeNumber(text: string, name: string, least: number): number {
 }
 
 async function main(): Promise<void> {
-  const { count, rounds, records, chosen, memory, upMemory: ofUp, json } = readOptions()
+  const { count, rounds, records, chosen, ruleCost, memory, upMemory: ofUp, json } = readOptions()
   const input = benchInput(count)
   const results = new Map<string, (Sample | undefined)[]>(chosen.map(({ name }) => [name, []]))
   const failed = new Map<string, string>()
@@ -175,6 +196,12 @@ async function main(): Promise<void> {
       results.get(each.name)!.push(sample)
     }
   }
+  const rules = ruleCost
+    ? await measureRules(input, rounds * RULE_TURNS).catch((thrown: unknown) => {
+        failed.set(RULE_COST, asError(thrown).message)
+        return undefined
+      })
+    : undefined
   const resident = memory
     ? await measureMemory(input, count, records).catch((thrown: unknown) => {
         failed.set(MEMORY, asError(thrown).message)
@@ -194,7 +221,18 @@ async function main(): Promise<void> {
     const failures = Object.fromEntries(failed)
     console.log(
       JSON.stringify(
-        { count, rounds, baseline: BASELINE, rows, twoWorkers, twoBaselines, memory: resident, residentUp, failures },
+        {
+          count,
+          rounds,
+          baseline: BASELINE,
+          rows,
+          twoWorkers,
+          twoBaselines,
+          rules,
+          memory: resident,
+          residentUp,
+          failures,
+        },
         null,
         2,
       ),
@@ -204,6 +242,7 @@ async function main(): Promise<void> {
     if (rows.length > 0) console.log(table(rows, BASELINE))
     if (twoWorkers) console.log(`two workers of map: ${withSpread(twoWorkers, hundredths)} times as fast as one`)
     if (twoBaselines) console.log(`two of ${BASELINE}: ${withSpread(twoBaselines, hundredths)} times as fast as one`)
+    if (rules) console.log(ruleCostsText(rules))
     if (resident) console.log(memoryText(resident))
     if (residentUp) console.log(upMemoryText(residentUp))
     for (const [name, why] of failed) console.log(`${name}: failed: ${why}`)

@@ -1,14 +1,17 @@
 import { z } from 'zod'
 import { type Alert, type Deps, defineDetector, type Event, type LogKind, logKinds } from '../engine/contract.ts'
 import { HaetaeError } from '../platform/errors.ts'
+import type { OcsfEvent } from '../platform/ocsf/event.ts'
+import { LazyBody } from '../platform/ocsf/lazy-body.ts'
 import { NAME_CHARS_MAX } from '../platform/redaction/name-table.ts'
 import { SecretNames } from '../platform/redaction/names.ts'
 import { alertOf, type SeenEvent, seenOf } from './sigma/alert.ts'
 import { Correlator, streamOf } from './sigma/correlate/correlator.ts'
-import { loadRules, shippedRules } from './sigma/load.ts'
+import { loadRules, revisionOfRules, shippedRules } from './sigma/load.ts'
 import { Matcher } from './sigma/matcher.ts'
 import { defaultPlaceholders } from './sigma/placeholders.ts'
 import type { RuleSet } from './sigma/read.ts'
+import { brokenReasons } from './sigma/refusal.ts'
 import type { Rule } from './sigma/rule.ts'
 
 const config = z.strictObject({
@@ -69,15 +72,23 @@ latenessMs: 600000
 groupsMax: 1000000
 groupBytesMax: 268435456
 `,
-  async open({ rules: folders, shipped, except, blockRulePrefix, names, placeholders, ...bounds }, deps) {
-    const values = { ...defaultPlaceholders, ...placeholders }
-    const set = await loadRules([...(shipped ? [shippedRules] : []), ...folders], except, values)
-    if (set.rules.length === 0) throw new HaetaeError('CONFIG_INVALID', 'sigma: of the rules none runs: name a folder')
+  files: {
+    revision: given => revisionOfRules(foldersOf(given)),
+    async problems(given) {
+      const { refused, rules } = await rulesOf(given)
+      const broken = refused.filter(({ reason }) => brokenReasons.includes(reason))
+      const said = broken.map(({ where, reason, message }) => `${where}: ${reason}: ${message}`)
+      return rules.length === 0 ? [...said, NONE_RUNS] : said
+    },
+  },
+  async open({ blockRulePrefix, names, ...given }, deps) {
+    const set = await rulesOf(given)
+    if (set.rules.length === 0) throw new HaetaeError('CONFIG_INVALID', NONE_RUNS)
     tell(set, deps)
     const { pipeline, metrics } = deps
     const matchers = new Map(logKinds.map(log => [log, new Matcher(set.rules.filter(rule => rule.log === log))]))
     const secrets = new SecretNames(names)
-    const { latenessMs, groupsMax, groupBytesMax: bytesMax } = bounds
+    const { latenessMs, groupsMax, groupBytesMax: bytesMax } = given
     const correlator = new Correlator(set.correlations, { latenessMs, groupsMax, bytesMax }, secrets, metrics, pipeline)
     const unknown = metrics.counter('haetae_matches_unknown_total', 'Matches of correlations that do not run', [
       'pipeline',
@@ -118,14 +129,33 @@ groupBytesMax: 268435456
   },
 })
 
+const NONE_RUNS = 'sigma: of the rules none runs: name a folder'
+
+type Given = z.output<typeof config>
+
+function foldersOf({ shipped, rules }: Pick<Given, 'shipped' | 'rules'>): readonly string[] {
+  return [...(shipped ? [shippedRules] : []), ...rules]
+}
+
+function rulesOf(given: Pick<Given, 'shipped' | 'rules' | 'except' | 'placeholders'>): Promise<RuleSet> {
+  return loadRules(foldersOf(given), given.except, { ...defaultPlaceholders, ...given.placeholders })
+}
+
 function isLogKind(kind: Event['kind']): kind is LogKind {
   return logKinds.some(each => each === kind)
 }
 
 /** A request that our own block stopped must not lengthen that block: only rules that ask for such requests see them. */
 function feeds({ body }: Event, matched: readonly Rule[], blockRulePrefix: string): readonly Rule[] {
-  const isOurs = body.firewall_rule?.uid?.startsWith(blockRulePrefix) === true
+  const isOurs = blockedBy(body)?.startsWith(blockRulePrefix) === true
   return isOurs ? matched.filter(rule => rule.haetae.blocked) : matched
+}
+
+/** `firewall_rule.uid`, without making the rest of the rule where that is possible: every event that a rule matches is asked. */
+function blockedBy(body: OcsfEvent): string | undefined {
+  const request = LazyBody.behind(body)?.requestBytes()
+  if (!request) return body.firewall_rule?.uid
+  return request.ruleId === 0 ? undefined : request.document.text(request.ruleId)
 }
 
 /** Says how many rules run, and how many do not for which reason. */

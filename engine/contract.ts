@@ -173,10 +173,21 @@ export interface Spec<Config extends ZodType, Component> {
   readonly example: string
   /** The most bytes of memory that the component takes besides the batches it is given; nothing worth counting when absent. */
   readonly heldBytesMax?: (config: output<Config>) => number
+  /** Components of one process for which this is the same hold those bytes together; each for itself when absent. */
+  readonly heldTogether?: (config: output<Config>) => string
   /** The topics it writes: the embedded log makes them before anything opens, `haetae topics apply` in Kafka. */
   readonly topicsWritten?: (config: output<Config>) => readonly TopicConfig[]
+  /** Of a component that reads files besides its configuration, when it opens and not again. */
+  readonly files?: FilesRead<output<Config>>
   /** Config is already valid. Connects or throws; the engine retries with backoff. */
   open(config: output<Config>, deps: Deps): Promise<Component>
+}
+
+interface FilesRead<Config> {
+  /** Names what stands in the files now: equal for equal content. Part of the revision of the configuration. */
+  revision(config: Config): Promise<string>
+  /** What is wrong in them, as `file:line:column: message`. `open` may do without it; a reload takes nothing over that has some. */
+  problems(config: Config): Promise<readonly string[]>
 }
 
 export interface Deps {

@@ -18,15 +18,18 @@ export interface Ceiling {
 /** The most memory that a process with these pipelines is meant to take. */
 export function ceilingOf(pipelines: readonly PipelineConfig[]): Ceiling {
   const residentBytesMax = pipelines.reduce((sum, pipeline) => sum + pipeline.residentBytesMax + BATCH_BYTES_MAX, 0)
-  const heldBytesMax = pipelines
-    .flatMap(({ source, stages, detectors, sinks, alertSinks }) => [
-      source,
-      ...stages,
-      ...detectors,
-      ...sinks,
-      ...alertSinks,
-    ])
-    .reduce((sum, { spec, config }) => sum + (spec.heldBytesMax?.(config) ?? 0), 0)
+  const parts = pipelines.flatMap(({ source, stages, detectors, sinks, alertSinks }) => [
+    source,
+    ...stages,
+    ...detectors,
+    ...sinks,
+    ...alertSinks,
+  ])
+  const held = parts.map(({ spec, config }, at) => {
+    const holders = spec.heldTogether ? `${spec.type} ${spec.heldTogether(config)}` : String(at)
+    return [holders, spec.heldBytesMax?.(config) ?? 0] as const
+  })
+  const heldBytesMax = [...new Map(held).values()].reduce((sum, bytes) => sum + bytes, 0)
   return {
     residentBytesMax,
     heldBytesMax,

@@ -6,6 +6,7 @@ import { deadletter } from './commands/deadletter.ts'
 import { decisions } from './commands/decisions.ts'
 import { doctor } from './commands/doctor.ts'
 import { explain } from './commands/explain.ts'
+import { incidents } from './commands/incidents.ts'
 import { ip } from './commands/ip.ts'
 import { keys } from './commands/keys.ts'
 import { lake } from './commands/lake.ts'
@@ -34,6 +35,7 @@ const commands: readonly Command[] = [
   reload,
   decisions,
   audit,
+  incidents,
   ip,
   keys,
   slack,

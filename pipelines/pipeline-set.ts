@@ -3,7 +3,6 @@ import { asError } from '../platform/errors.ts'
 import { openPipeline } from './compose.ts'
 import type { Health } from './health.ts'
 import type { PipelineConfig } from './load.ts'
-import { revisionOfPipeline } from './revision.ts'
 import type { Runtime } from './runtime.ts'
 
 /** How long new configuration may take to open before it counts as applied: what it waits for then, /readyz says. */
@@ -25,6 +24,8 @@ interface Running {
   readonly stop: AbortController
   /** New configuration that may still turn out to be of no use: its failure is not that of the process. */
   trial: boolean
+  /** Why it ended, once it has. */
+  failure: Error | undefined
   /** Resolves when every component is open, or when it ended before. */
   readonly opened: Promise<void>
   /** Why it ended; undefined when it was stopped or its input ended. */
@@ -61,12 +62,15 @@ export class PipelineSet {
   }
 
   /**
-   * Drains the pipelines that are no longer wanted as they are, and starts those of `configs` that do not run; the others never notice.
+   * Drains the pipelines that are `changed` or no longer wanted, and starts those of `configs` that do not run; the others never notice.
    * When one of the new cannot be opened at all, the old ones are started again and the reason is returned. Never called concurrently.
    */
-  async replace(configs: readonly PipelineConfig[]): Promise<string | undefined> {
+  async replace(
+    configs: readonly PipelineConfig[],
+    changed: (pipeline: string) => boolean,
+  ): Promise<string | undefined> {
     const before = [...this.#running.values()].map(({ config }) => config)
-    const fresh = configs.filter(config => this.#isNew(config))
+    const fresh = configs.filter(({ name }) => changed(name) || !this.#running.has(name))
     const kept = new Set(configs.filter(config => !fresh.includes(config)).map(({ name }) => name))
     const gone = before.filter(({ name }) => !kept.has(name))
     this.#replacing = true
@@ -91,12 +95,6 @@ export class PipelineSet {
     }
   }
 
-  /** What has detectors reads files of rules, which may be others now. */
-  #isNew(config: PipelineConfig): boolean {
-    const running = this.#running.get(config.name)
-    return !running || config.detectors.length > 0 || revisionOfPipeline(running.config) !== revisionOfPipeline(config)
-  }
-
   async #end(configs: readonly PipelineConfig[]): Promise<void> {
     const ending = configs.flatMap(({ name }) => this.#running.get(name) ?? [])
     for (const { stop } of ending) stop.abort()
@@ -114,10 +112,9 @@ export class PipelineSet {
     const over = new AbortController()
     await Promise.race([Promise.all(tried.map(({ opened }) => opened)), clock.wait(OPEN_MS_MAX, over.signal)])
     over.abort()
-    for (const each of tried) {
-      const failure = await Promise.race([each.ended, Promise.resolve(undefined)])
-      if (failure) return failure
-    }
+    // Without a turn in between: what fails from here on is a failure of the process, and none falls between the two.
+    const failed = tried.find(({ failure }) => failure !== undefined)
+    if (failed) return failed.failure
     for (const each of tried) each.trial = false
     return undefined
   }
@@ -130,10 +127,11 @@ export class PipelineSet {
     const stop = new AbortController()
     const opened = Promise.withResolvers<void>()
     const ended = this.#run(config, stop.signal, opened.resolve)
-    const running: Running = { config, stop, trial, opened: opened.promise, ended }
+    const running: Running = { config, stop, trial, failure: undefined, opened: opened.promise, ended }
     this.#running.set(config.name, running)
     if (this.#stopping) stop.abort()
     void ended.then(failure => {
+      running.failure = failure
       this.#running.delete(config.name)
       opened.resolve()
       // A process with half its pipelines would look alive while events pile up: end, and let it be restarted.

@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { keepRetention } from '../engine/dead-letter-files.ts'
 import { DeadLetterFile } from '../engine/dead-letter-store.ts'
-import { HaetaeError } from '../platform/errors.ts'
+import { asError, HaetaeError } from '../platform/errors.ts'
 import { type FolderLock, lockFolder } from '../platform/folder-lock.ts'
 import type { Log } from '../platform/log.ts'
 import type { PipelineConfig } from './load.ts'
@@ -19,7 +19,12 @@ export interface PipelineState {
 export function openState(config: PipelineConfig, runtime: Runtime, log: Log): PipelineState {
   const { settings, metrics, clock } = runtime
   const folder = join(settings.stateFolder, 'pipelines', config.name)
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
+  } catch (cause) {
+    const message = `${folder} cannot be made (${asError(cause).message}): check the disk and who owns it`
+    throw new HaetaeError('STATE_UNWRITABLE', message, { cause })
+  }
   const lock = lockPipeline(folder, config.name)
   const used = metrics.gauge('haetae_deadletter_bytes', 'Size of the dead letter of a pipeline', ['pipeline'])
   const deadLetter = new DeadLetterFile({

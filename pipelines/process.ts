@@ -1,18 +1,19 @@
 import { systemClock } from '../platform/clock.ts'
 import { HaetaeError } from '../platform/errors.ts'
 import { geoIpStatus } from '../platform/geoip/shared.ts'
-import { createLog, silentLog } from '../platform/log.ts'
+import { createLog, type Log } from '../platform/log.ts'
 import { createMetrics } from '../platform/metrics.ts'
 import { sayCeiling } from './ceiling.ts'
 import { type Reloaded, serveControl } from './control.ts'
 import { Health } from './health.ts'
-import type { PipelineConfig } from './load.ts'
+import { tellHealth } from './health-news.ts'
+import { type PipelineConfig, writtenTopics } from './load.ts'
 import { makeTopics, usesTopics } from './make-topics.ts'
-import { offlineDeps } from './offline.ts'
 import type { StatusServer } from './pages.ts'
 import { PipelineSet } from './pipeline-set.ts'
 import { RecentEvents } from './recent.ts'
 import { Reloading } from './reloading.ts'
+import { fileProblemsOf, readRevision } from './revision.ts'
 import type { Runtime } from './runtime.ts'
 import { makeStateFolder, type Settings } from './settings.ts'
 import { SharedTopics } from './shared-topics.ts'
@@ -41,13 +42,15 @@ export interface ProcessOptions {
   readonly load?: () => readonly PipelineConfig[]
   /** Number among the workers of a container, for the log. */
   readonly worker?: number
+  /** Called once the embedded log is ours, before anything is opened: a second process, which is refused it, has written nothing. */
+  readonly owned?: () => void
 }
 
 /** Rejects with TOPIC_OWNED, TOPIC_UNKNOWN or LISTEN_FAILED, and then nothing is left open. */
 export async function startProcess(
   pipelines: readonly PipelineConfig[],
   settings: Settings,
-  { load = () => pipelines, worker }: ProcessOptions = {},
+  { load = () => pipelines, worker, owned }: ProcessOptions = {},
 ): Promise<Running> {
   makeStateFolder(settings)
   const plainLog = createLog(settings.logLevel)
@@ -70,10 +73,11 @@ export async function startProcess(
   }
   try {
     await prepare(pipelines, settings, topics)
+    owned?.()
     const parts = setOf(pipelines, runtime, health, topics)
-    const reloading = new Reloading(pipelines, {
-      load: () => checked(load(), settings),
-      replace: configs => parts.set.replace(configs),
+    const reloading = new Reloading(pipelines, await readRevision(pipelines), {
+      load: () => checked(load()),
+      replace: (configs, changed) => parts.set.replace(configs, changed),
       log,
       metrics,
     })
@@ -95,6 +99,8 @@ export async function startProcess(
     closing.push(() => control.close())
     sayCeiling(pipelines, log)
     parts.set.start(pipelines)
+    const hasAudit = settings.kafka || writtenTopics(pipelines).some(({ name }) => name === 'audit')
+    if (hasAudit) closing.push(telling(health, topics, log))
     const untilDone = async (): Promise<void> => {
       try {
         await parts.set.done
@@ -107,6 +113,16 @@ export async function startProcess(
   } catch (error) {
     await close()
     throw error
+  }
+}
+
+/** Says in the audit what waits for a person, as long as the process lives; the answer ends that. */
+function telling(health: Health, topics: ProcessTopics, log: Log): () => Promise<void> {
+  const stop = new AbortController()
+  const done = tellHealth(health, () => topics.get(), { clock: systemClock, log }, stop.signal)
+  return () => {
+    stop.abort()
+    return done
   }
 }
 
@@ -153,12 +169,10 @@ function watchedOf(pipelines: readonly PipelineConfig[]): string | undefined {
   return (redacted.find(({ kind }) => kind === 'waf') ?? redacted[0])?.name
 }
 
-/** Detectors read files of rules, and what is wrong there must be known before anything is stopped. */
-async function checked(pipelines: readonly PipelineConfig[], settings: Settings): Promise<readonly PipelineConfig[]> {
-  for (const { name, detectors } of pipelines) {
-    const deps = { ...offlineDeps(name, settings), log: silentLog }
-    for (const { spec, config } of detectors) await spec.open(config, deps)
-  }
+/** What is wrong in files of rules must be known before anything is stopped: rules that run must not get lost by a slip of the pen. */
+async function checked(pipelines: readonly PipelineConfig[]): Promise<readonly PipelineConfig[]> {
+  const problems = await fileProblemsOf(pipelines)
+  if (problems.length > 0) throw new HaetaeError('CONFIG_INVALID', problems.join('\n'))
   return pipelines
 }
 

@@ -3,15 +3,26 @@ import type { Log } from '../platform/log.ts'
 import type { Metrics } from '../platform/metrics.ts'
 import type { Reloaded } from './control.ts'
 import type { PipelineConfig } from './load.ts'
-import { revisionOf } from './revision.ts'
+import { type Revision, readRevision } from './revision.ts'
 
 export interface ReloadingParts {
-  /** Reads and checks the files anew. Throws what is wrong, with its line. */
+  /** Reads and checks the files anew, those of rules too. Throws what is wrong, with its line. */
   readonly load: () => Promise<readonly PipelineConfig[]>
-  /** Returns why it could not be applied. */
-  readonly replace: (configs: readonly PipelineConfig[]) => Promise<string | undefined>
+  /** Runs these pipelines; those that are not in `changed` never notice. Returns why that could not be done. */
+  readonly replace: (
+    configs: readonly PipelineConfig[],
+    changed: (pipeline: string) => boolean,
+  ) => Promise<string | undefined>
   readonly log: Log
   readonly metrics: Metrics
+}
+
+const nothing: Revision = { name: '', pipelines: new Map() }
+
+/** Names of pipelines that are new, gone or another. */
+function changedSince(before: Revision, after: Revision): ReadonlySet<string> {
+  const names = [...before.pipelines.keys(), ...after.pipelines.keys()]
+  return new Set(names.filter(name => before.pipelines.get(name) !== after.pipelines.get(name)))
 }
 
 /** The configuration that runs, and the way to another. */
@@ -20,11 +31,14 @@ export class Reloading {
   readonly #hash: ReturnType<Metrics['gauge']>
   readonly #reloads: ReturnType<Metrics['counter']>
   #configs: readonly PipelineConfig[]
+  #revision: Revision
   #turn: Promise<unknown> = Promise.resolve()
 
-  constructor(configs: readonly PipelineConfig[], parts: ReloadingParts) {
+  /** `revision`: of `configs`, read before they are opened. */
+  constructor(configs: readonly PipelineConfig[], revision: Revision, parts: ReloadingParts) {
     this.#parts = parts
     this.#configs = configs
+    this.#revision = revision
     this.#hash = parts.metrics.gauge('haetae_config_hash', 'The revision that runs, as a number; /readyz has it in hex')
     this.#reloads = parts.metrics.counter('haetae_config_reloads_total', 'Reloads by what came of them', ['outcome'])
     this.#hash.set(Number.parseInt(this.revision, 16))
@@ -32,7 +46,7 @@ export class Reloading {
   }
 
   get revision(): string {
-    return revisionOf(this.#configs)
+    return this.#revision.name
   }
 
   /** One after the other. Never rejects: what is wrong is the answer, and the old configuration goes on. */
@@ -44,20 +58,26 @@ export class Reloading {
 
   async #reload(): Promise<Reloaded> {
     let configs: readonly PipelineConfig[]
+    let revision: Revision
     try {
       configs = await this.#parts.load()
+      revision = await readRevision(configs)
     } catch (thrown) {
       return this.#answer('invalid', asError(thrown).message)
     }
-    const before = this.revision
-    if (revisionOf(configs) === before && configs.every(({ detectors }) => detectors.length === 0)) {
-      return this.#answer('unchanged', 'nothing has changed')
-    }
-    const refusal = await this.#parts.replace(configs)
+    const before = this.#revision
+    const changed = changedSince(before, revision)
+    if (changed.size === 0) return this.#answer('unchanged', 'nothing has changed')
+    const refusal = await this.#parts.replace(configs, name => changed.has(name))
     if (refusal !== undefined) return this.#answer('refused', refusal)
+    // What was written between the look at the files and the opening may run or not: the next reload opens it anew.
+    const unsure = changedSince(revision, await readRevision(configs).catch(() => nothing))
+    const sure = [...revision.pipelines].filter(([name]) => !unsure.has(name))
     this.#configs = configs
+    this.#revision = { name: revision.name, pipelines: new Map(sure) }
     this.#hash.set(Number.parseInt(this.revision, 16))
-    return this.#answer('applied', before === this.revision ? 'rules were read anew' : `${before} was replaced`)
+    const meanwhile = unsure.size > 0 ? ', and files of rules changed meanwhile: reload again' : ''
+    return this.#answer('applied', `${before.name} was replaced${meanwhile}`)
   }
 
   #answer(outcome: 'applied' | 'unchanged' | 'invalid' | 'refused', message: string): Reloaded {

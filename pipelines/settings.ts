@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { accessSync, chmodSync, constants, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { asError, HaetaeError } from '../platform/errors.ts'
+import { asError, HaetaeError, systemCodeOf } from '../platform/errors.ts'
 import { type LogLevel, logLevels } from '../platform/log.ts'
 import { isS3Location, parseS3 } from '../platform/s3.ts'
 import { type KafkaSettings, readKafkaSettings } from '../platform/topics/kafka/settings.ts'
@@ -59,11 +59,26 @@ export function pipelineVariables(settings: Settings, env: NodeJS.ProcessEnv = p
 /** Throws CONFIG_INVALID when the folder cannot be made or is not ours. */
 export function makeStateFolder({ stateFolder }: Settings): void {
   try {
-    mkdirSync(stateFolder, { recursive: true, mode: 0o700 })
+    makeFolders(stateFolder)
     chmodSync(stateFolder, 0o700)
     accessSync(stateFolder, constants.R_OK | constants.W_OK | constants.X_OK)
   } catch (cause) {
     throw unusable(stateFolder, asError(cause).message)
+  }
+}
+
+/** One below the other: `recursive` tries for ever where a file system has no folders of ours, as below /proc. */
+function makeFolders(folder: string): void {
+  if (existsSync(folder)) {
+    if (!statSync(folder).isDirectory()) throw new Error(`${folder} is no folder`)
+    return
+  }
+  makeFolders(dirname(folder))
+  try {
+    mkdirSync(folder, { mode: 0o700 })
+  } catch (cause) {
+    // Another process with the same state came first.
+    if (systemCodeOf(cause) !== 'EEXIST') throw cause
   }
 }
 
@@ -86,14 +101,19 @@ function unusable(stateFolder: string, why: string): HaetaeError {
   return new HaetaeError('CONFIG_INVALID', `the state folder ${stateFolder} cannot be used: ${why}: ${fix}`)
 }
 
+export interface IngestKey {
+  readonly key: string
+  /** By us, now or at an earlier start. */
+  readonly made: boolean
+  /** Where one of ours is kept. */
+  readonly path: string
+}
+
 /**
  * The key of the ingest routes: given in HAETAE_FIREHOSE_KEY, else made once and kept 0600 in the state folder. The
  * variable is set for this process, as ingest.yaml names it.
  */
-export function ingestKey(
-  settings: Settings,
-  env: NodeJS.ProcessEnv = process.env,
-): { readonly key: string; readonly made: boolean; readonly path: string } {
+export function ingestKey(settings: Settings, env: NodeJS.ProcessEnv = process.env): IngestKey {
   const given = env['HAETAE_FIREHOSE_KEY']
   const path = join(settings.stateFolder, 'ingest.key')
   if (given) return { key: given, made: false, path }

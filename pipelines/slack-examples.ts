@@ -1,4 +1,9 @@
 import type { Incident } from '../platform/incident.ts'
+import type { Bulletin } from '../platform/notify/notice.ts'
+import { type AuditNews, isCritical, newsOf, takeNews } from '../sinks/slack/bulletin.ts'
+import { bulletinCard } from '../sinks/slack/bulletin-card.ts'
+import { card, type Message, type Voice } from '../sinks/slack/card.ts'
+import { roundCard } from '../sinks/slack/round-card.ts'
 
 /** Incidents as `haetae slack preview` shows them: each state that a message can be in, and text that tries to be acted on. */
 export function exampleIncidents(nowMs: number): readonly { readonly name: string; readonly incident: Incident }[] {
@@ -58,7 +63,7 @@ export function exampleIncidents(nowMs: number): readonly { readonly name: strin
       { name: 'US', count: 364 },
     ],
     networks: [{ name: 'AS4134 Chinanet', count: 840 }],
-    holds: { active: 38, total: 38, until: nowMs + 3_600_000 },
+    holds: { active: 38, waiting: 2, total: 38, until: nowMs + 3_600_000, slowest_ms: 4_180 },
     example: { method: 'POST', path: '/login', user_agent: 'python-requests/2.31', rule: 'RateLimit-Login' },
   }
   const { actor: _, ...many } = campaign
@@ -66,11 +71,19 @@ export function exampleIncidents(nowMs: number): readonly { readonly name: strin
   return [
     { name: 'one-actor', incident: actor },
     { name: 'campaign', incident: many },
-    { name: 'acknowledged', incident: { ...many, acknowledged: { by: 'kim', time: ago(1) } } },
-    { name: 'false-positive', incident: { ...actor, false_positive: { by: 'lee', time: ago(1) } } },
+    { name: 'acknowledged', incident: { ...many, acknowledged: { by: 'kim (U0123456789)', time: ago(1) } } },
+    { name: 'false-positive', incident: { ...actor, false_positive: { by: 'lee (U0987654321)', time: ago(1) } } },
     {
       name: 'resolved',
-      incident: { ...many, state: 'closed', closed_time: ago(0), holds: { active: 0, total: 38 } },
+      incident: { ...many, state: 'closed', closed_time: ago(0), holds: { active: 0, total: 38, slowest_ms: 4_180 } },
+    },
+    {
+      name: 'snoozed',
+      incident: { ...actor, snoozed: { by: 'kim (U0123456789)', time: ago(1), until: ago(-59) } },
+    },
+    {
+      name: 'not-acknowledged',
+      incident: { ...many, severity_id: 5, critical_time: ago(18), quiet_time: ago(1) },
     },
     {
       name: 'hostile',
@@ -90,5 +103,59 @@ export function exampleIncidents(nowMs: number): readonly { readonly name: strin
       },
     },
     { name: 'sample', incident: { ...actor, severity_id: 3, sample: true } },
+  ]
+}
+
+/** What happened, as the audit says it, for each kind of message that is about no incident. */
+const happened: readonly Omit<AuditNews, 'metadata' | 'time' | 'dry_run'>[] = [
+  { what: 'budget_tripped', who: 'haetae', skip_reason: 'minute' },
+  {
+    what: 'waf_failed',
+    who: 'haetae',
+    place: 'regional/ap-northeast-2',
+    reason: 'IP sets in regional/ap-northeast-2: AccessDeniedException: not authorized to perform wafv2:UpdateIPSet',
+  },
+  { what: 'hold_refused', who: 'haetae', target: '203.0.113.7', skip_reason: 'ledger_full', reason: '100000 holds' },
+  { what: 'key_disabled', who: 'haetae', target: 'AKIAIOSFODNN7EXAMPLE', reason: 'Leaked credentials used' },
+  {
+    what: 'key_failed',
+    who: 'haetae',
+    target: 'AKIAI44QH8DHBEXAMPLE',
+    skip_reason: 'waiting',
+    reason: 'IAM: AccessDenied: not authorized to perform iam:UpdateAccessKey',
+  },
+  { what: 'hold_released', who: 'kim (U0123456789)', target: '203.0.113.7', reason: 'customer' },
+  {
+    what: 'hold_suspended',
+    who: 'operator',
+    target: '203.0.113.7',
+    reason: 'removed by an operator from haetae-block-v4 in regional/ap-northeast-2',
+  },
+  { what: 'pipeline_paused', who: 'haetae', target: 'waf', reason: 'opensearch: SINK_UNAUTHORISED: 401' },
+]
+
+/** Every example as it is posted: incidents, what gathers many of them, and what is none. */
+export function exampleMessages(
+  voice: Voice,
+  nowMs: number,
+): readonly { readonly name: string; readonly message: Message }[] {
+  const incidents = exampleIncidents(nowMs)
+  const rounds = (['storm', 'quiet'] as const).map(kind => {
+    const round = { kind, fromMs: nowMs - 600_000, state: 'posted', sinceMs: 1 } as const
+    const rows = incidents
+      .filter(({ name }) => name !== 'hostile')
+      .map(({ incident }, at) => ({ ...incident, number: 2_040 + at, severity_id: kind === 'quiet' ? 3 : 4 }))
+    return { name: kind, message: roundCard(round, rows, voice, nowMs) }
+  })
+  const bulletins: Bulletin[] = []
+  for (const [at, each] of happened.entries()) {
+    const audit = { ...each, metadata: { uid: String(at) }, time: nowMs, dry_run: false }
+    const news = newsOf(audit, voice.words, undefined)
+    if (news) takeNews(bulletins, news, audit)
+  }
+  return [
+    ...incidents.map(({ name, incident }) => ({ name, message: card(incident, voice, nowMs) })),
+    ...rounds,
+    ...bulletins.map(each => ({ name: each.kind, message: bulletinCard(each, isCritical(each.kind), voice, nowMs) })),
   ]
 }

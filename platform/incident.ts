@@ -32,11 +32,18 @@ const timelineEntry = z.object({
     'waf_failed',
     'acknowledged',
     'false_positive',
+    'snoozed',
+    'helpful',
+    'not_helpful',
+    'quiet',
     'closed',
   ]),
   /** Rule title, target, address, or reason: written by others, so shown only as untrusted text. */
   detail: text(128).optional(),
   who: text(200).optional(),
+  /** Of `hold_released` by a person: when he asked for it, and how long it took until the address was out of the IP set. */
+  asked_time: ms.optional(),
+  took_ms: count.optional(),
 })
 export type TimelineEntry = z.output<typeof timelineEntry>
 
@@ -66,6 +73,10 @@ export const incidentSchema = z.object({
   closed_time: ms.optional(),
   first_seen_time: ms,
   last_seen_time: ms,
+  /** Since when it is critical: how long people take to answer is counted from here. */
+  critical_time: ms.optional(),
+  /** Quiet since then, and open all the same: it is critical, and nobody has acknowledged it. */
+  quiet_time: ms.optional(),
   /** Every alert counted once, over restarts and redelivery. */
   count,
   classes: z.array(text(128)).max(CLASSES_MAX),
@@ -79,7 +90,19 @@ export const incidentSchema = z.object({
   countries: z.array(z.object({ name: text(8), count })).max(COUNTRIES_MAX),
   networks: z.array(z.object({ name: text(80), count })).max(COUNTRIES_MAX),
   timeline: z.array(timelineEntry).max(TIMELINE_MAX),
-  holds: z.object({ active: count, total: count, until: ms.optional() }),
+  /**
+   * Addresses and networks that are blocked now, of these the ones that WAF has not acknowledged yet, and all that ever were; the longest
+   * from a record's arrival to WAF's acknowledgement.
+   */
+  holds: z.object({
+    active: count,
+    waiting: count.optional(),
+    total: count,
+    until: ms.optional(),
+    /** Some of those that are blocked now, as the ledger names them: of IPv6 the /64. */
+    targets: z.array(text(64)).max(ADDRESSES_MAX).optional(),
+    slowest_ms: count.optional(),
+  }),
   /** One request, for the eye. */
   example: z
     .object({ method: text(32), path: text(512), user_agent: text(256), rule: text(256) })
@@ -88,6 +111,10 @@ export const incidentSchema = z.object({
   runbook: text(1024).optional(),
   acknowledged: mark.optional(),
   false_positive: mark.optional(),
+  /** Nothing more is said of it until then; nor of its successors. */
+  snoozed: mark.extend({ until: ms }).optional(),
+  /** What people said of it once it was over. */
+  helpful: mark.extend({ yes: z.boolean() }).optional(),
   /** The incident that reached its maximum duration, or went quiet, and goes on in this one. */
   successor_of: text(64).optional(),
   /** Closed because its alerts are now counted in this campaign. */
@@ -97,6 +124,11 @@ export const incidentSchema = z.object({
   sample: z.boolean(),
 })
 export type Incident = z.output<typeof incidentSchema>
+
+/** Critical, real, and nobody has said a word about it: it is not closed before somebody does. */
+export function isUnseen({ severity_id, sample, acknowledged, false_positive }: Incident): boolean {
+  return severity_id === 5 && !sample && !acknowledged && !false_positive
+}
 
 /** Undefined for what is not an incident of this version. */
 export function readIncident(json: Buffer): Incident | undefined {

@@ -29,6 +29,11 @@ const config = z.strictObject({
   auditTopic: z.string().min(1).default('audit').describe('Made at start too, as it is read beside the alerts'),
   keepAliveMinutes: z.number().positive().default(10).describe('Quiet for so long, and an incident is closed'),
   durationHoursMax: z.number().positive().default(6).describe('Then it is closed, and goes on in a successor'),
+  unseenHoursMax: z
+    .number()
+    .positive()
+    .default(72)
+    .describe('A critical one stays open, though quiet, until somebody acknowledges it, but no longer than this'),
   campaignActors: z
     .int()
     .min(2)
@@ -57,6 +62,7 @@ alerts: alerts
 auditTopic: audit
 keepAliveMinutes: 10
 durationHoursMax: 6
+unseenHoursMax: 72
 campaignActors: 5
 openMax: 1000
 closedHours: 168
@@ -159,17 +165,19 @@ class IncidentSink implements Sink {
   }
 
   async #restore(): Promise<Owned> {
-    const { keepAliveMinutes, durationHoursMax, campaignActors, openMax, closedHours, closedMax } = this.#config
+    const { keepAliveMinutes, durationHoursMax, unseenHoursMax, campaignActors, openMax, closedHours, closedMax } =
+      this.#config
     const restored = await this.#store.restore(this.#deps.clock.now())
     const grouping = {
       keepAliveMs: keepAliveMinutes * MINUTE_MS,
       durationMsMax: durationHoursMax * HOUR_MS,
+      unseenMsMax: unseenHoursMax * HOUR_MS,
       campaignActors,
       openMax,
       closedKeepMs: closedHours * HOUR_MS,
       closedMax,
     }
-    const book = new IncidentBook(grouping, restored.incidents, restored.number)
+    const book = new IncidentBook(grouping, restored)
     this.#deps.log.info('incidents restored', { open: book.openCount, known: restored.incidents.length })
     return { book, seen: new Seen(restored.chunks) }
   }

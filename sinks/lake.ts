@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { type Deps, defineSink, type Sink } from '../engine/contract.ts'
 import { asError, HaetaeError, isForAPerson } from '../platform/errors.ts'
-import { openDuckDb } from '../platform/lake/duckdb.ts'
+import { instanceKey, openDuckDb } from '../platform/lake/duckdb.ts'
 import { openLakeStore } from '../platform/lake/open-store.ts'
 import { objectName } from '../platform/lake/tables.ts'
 import { isS3Location } from '../platform/s3.ts'
@@ -47,6 +47,7 @@ export const lake = defineSink({
     'Parquet objects by class, region, account and day, in a folder or on S3, for DuckDB, Athena and `haetae lake query`.',
   config,
   heldBytesMax: settings => settings.memoryBytesMax,
+  heldTogether: instanceKey,
   example: `folder: /var/lib/haetae/lake
 flushMs: 60000
 spoolBytesMax: 268435456

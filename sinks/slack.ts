@@ -2,18 +2,23 @@ import { z } from 'zod'
 import { type Deps, defineSink, type Encoded, type Rejection, type Sink, type Verdict } from '../engine/contract.ts'
 import { asError, HaetaeError } from '../platform/errors.ts'
 import { type Incident, readIncident } from '../platform/incident.ts'
+import { readNotified } from '../platform/notify/notice.ts'
+import { slackIdOf } from '../platform/notify/text.ts'
+import { languages, wordsOf } from '../platform/notify/words.ts'
 import { responseTopic } from '../platform/response/topics.ts'
 import { readSecret, secretRef } from '../platform/secret.ts'
 import type { SlackAccess } from '../platform/slack.ts'
+import type { TopicConfig } from '../platform/topics/contract.ts'
+import { type AuditNews, answerTo, isCritical, newsOf, readAudit } from './slack/bulletin.ts'
 import type { Voice } from './slack/card.ts'
 import { SlackCalls } from './slack/client.ts'
 import { Lane } from './slack/lane.ts'
 import { localTime } from './slack/local-time.ts'
-import { readNotified } from './slack/notice.ts'
-import { Runner } from './slack/runner.ts'
-import { languages, wordsOf } from './slack/words.ts'
+import { channelRecordOf, Runner } from './slack/runner.ts'
 
 const RETRY_AFTER_MS = 1_000
+/** Later than that nobody waits for an answer to what he pressed. */
+const ANSWER_MS = 5 * 60_000
 const channelId = z.string().regex(/^[CG][A-Z0-9]{5,20}$/, 'the id of a channel, such as C0123456789, not its name')
 const groupId = z.union([
   z.literal(''),
@@ -28,7 +33,11 @@ const config = z.strictObject({
       critical: z
         .union([z.literal(''), channelId])
         .default('')
-        .describe('Where critical ones go; empty: to `alerts`'),
+        .describe('Where critical ones go, and that blocking fails or was wrong; empty: to `alerts`'),
+      ops: z
+        .union([z.literal(''), channelId])
+        .default('')
+        .describe('Where news of the pipeline itself go; empty: to `alerts`'),
     })
     .describe('Channel ids; the bot must be a member'),
   language: z.enum(languages).default('ko').describe('Of everything Haetae says'),
@@ -60,6 +69,7 @@ const config = z.strictObject({
     .min(1)
     .default('notified')
     .describe('Compacted; which message in Slack belongs to which incident'),
+  auditTopic: z.string().min(1).default('audit').describe('Made at start too, as it is read beside the incidents'),
   apiUrl: z.url().default('https://slack.com/api/').describe('Of Slack, or of a proxy'),
   timeoutMs: z.int().min(100).max(60_000).default(10_000).describe('For one call'),
 })
@@ -71,7 +81,7 @@ export const slack = defineSink({
     'Keeps one Slack message for each incident, edited in place, within a budget for each channel; floods become one message',
   config,
   example: `token: { env: SLACK_BOT_TOKEN }
-channels: { alerts: C0123456789, critical: C9876543210 }
+channels: { alerts: C0123456789, critical: C9876543210, ops: C5555555555 }
 language: ko
 timeZone: Asia/Seoul
 quietHours: 22:00-08:00
@@ -79,17 +89,22 @@ onCall: [S0123456789]
 consoleUrl: https://console.example.com
 topic: incidents
 notifiedTopic: notified
+auditTopic: audit
 apiUrl: https://slack.com/api/
 timeoutMs: 10000
 `,
-  topicsWritten: ({ notifiedTopic }) => [responseTopic(notifiedTopic, true)],
+  topicsWritten: slackTopics,
   open: (given, deps) => openSlack(given, deps),
 })
+
+function slackTopics({ notifiedTopic, auditTopic }: Config): readonly TopicConfig[] {
+  return [responseTopic(notifiedTopic, true), responseTopic(auditTopic, false)]
+}
 
 /** `fetch` takes the place of the network in tests. Throws SECRET_MISSING. */
 export async function openSlack(given: Config, deps: Deps, fetch?: SlackAccess['fetch']): Promise<Sink> {
   const topics = await deps.topics()
-  await topics.ensure(responseTopic(given.notifiedTopic, true))
+  for (const each of slackTopics(given)) await topics.ensure(each)
   return new SlackSink(given, deps, {
     token: readSecret(given.token),
     apiUrl: given.apiUrl,
@@ -113,9 +128,19 @@ export function voiceOf({
   }
 }
 
+/** One for each channel; several of them may be the same. */
+interface Lanes {
+  readonly all: readonly Lane[]
+  readonly alerts: Lane
+  readonly critical: Lane
+  readonly ops: Lane
+}
+
 /** What runs while this process has the partition. */
 interface Owned {
-  readonly lanes: readonly Lane[]
+  readonly lanes: Lanes
+  /** Heard something that is not durable yet. */
+  readonly unkept: Set<Lane>
   readonly stop: AbortController
   /** Aborts when another process has the partition: nothing more is kept for it. */
   readonly lost: AbortController
@@ -152,11 +177,18 @@ class SlackSink implements Sink {
   async write(records: readonly Encoded[]): Promise<Verdict> {
     const reject: Rejection[] = []
     try {
-      const { lanes } = await this.#own()
+      const { lanes, unkept, lost } = await this.#own()
       for (const [index, { event }] of records.entries()) {
-        const incident = readIncident(event.raw)
+        const audit = event.kind === 'audit' ? readAudit(event.raw) : undefined
+        const incident = audit ? undefined : readIncident(event.raw)
         if (incident) this.#put(lanes, incident)
-        else reject.push({ index, reason: 'not_incident: no incident of this version' })
+        else if (audit) for (const lane of this.#hear(lanes, audit)) unkept.add(lane)
+        else if (event.kind !== 'audit') reject.push({ index, reason: 'not_incident: no incident of this version' })
+      }
+      // Before the records are taken for read: nothing else remembers them.
+      for (const lane of unkept) {
+        await this.#keep(...channelRecordOf(lane), lost.signal)
+        unkept.delete(lane)
       }
       return { retry: [], reject }
     } catch (thrown) {
@@ -170,12 +202,28 @@ class SlackSink implements Sink {
   }
 
   /** To where its message is, else to where one of its severity belongs. */
-  #put(lanes: readonly Lane[], incident: Incident): void {
-    const [alerts, critical = alerts] = lanes
-    const noticed = lanes.find(({ notices }) => notices.has(incident.uid))
+  #put({ all, alerts, critical }: Lanes, incident: Incident): void {
+    const noticed = all.find(({ notices }) => notices.has(incident.uid))
     const lane = noticed ?? (incident.severity_id === 5 ? critical : alerts)
-    for (const other of lanes) if (other !== lane) other.incidents.delete(incident.uid)
-    lane?.put(incident, this.#deps.clock.now())
+    for (const other of all) if (other !== lane) other.incidents.delete(incident.uid)
+    lane.put(incident, this.#deps.clock.now())
+  }
+
+  /** Lanes that have something new to keep. */
+  #hear(lanes: Lanes, audit: AuditNews): Lane[] {
+    const nowMs = this.#deps.clock.now()
+    const { words } = this.#voice
+    const about = lanes.all.find(({ incidents }) => incidents.has(audit.incident_uid ?? ''))
+    const incident = about?.incidents.get(audit.incident_uid ?? '')
+    const answer = answerTo(audit, incident, words)
+    const user = slackIdOf(audit.who)
+    // Whoever pressed does not wait for what happened long ago.
+    if (answer !== undefined && user !== undefined && nowMs - audit.time < ANSWER_MS)
+      (about ?? lanes.alerts).whisper(user, answer)
+    const news = newsOf(audit, words, incident)
+    if (!news) return []
+    const lane = isCritical(news.kind) ? lanes.critical : lanes.ops
+    return lane.hear(news, audit, nowMs) ? [lane] : []
   }
 
   #own(): Promise<Owned> {
@@ -189,8 +237,19 @@ class SlackSink implements Sink {
   async #restore(): Promise<Owned> {
     const { channels, topic, notifiedTopic, onCall } = this.#config
     const topics = await this.#deps.topics()
-    const names = [...new Set([channels.alerts, channels.critical || channels.alerts])]
-    const lanes = names.map(name => new Lane(name, this.#voice, onCall))
+    const names = {
+      alerts: channels.alerts,
+      critical: channels.critical || channels.alerts,
+      ops: channels.ops || channels.alerts,
+    }
+    const known = new Map([...new Set(Object.values(names))].map(name => [name, new Lane(name, this.#voice, onCall)]))
+    const all = [...known.values()]
+    const lanes: Lanes = {
+      all,
+      alerts: known.get(names.alerts)!,
+      critical: known.get(names.critical)!,
+      ops: known.get(names.ops)!,
+    }
     for await (const { key, value } of topics.readCompacted(notifiedTopic)) {
       const read = value ? readNotified(value) : undefined
       if (!read) {
@@ -198,9 +257,10 @@ class SlackSink implements Sink {
         throw new HaetaeError('TOPIC_CORRUPT', message)
       }
       const { notice, channel } = read
-      const lane = lanes.find(each => each.channel === (notice ?? channel)?.channel)
+      const lane = known.get((notice ?? channel)?.channel ?? '')
       if (notice) lane?.notices.set(notice.incident, notice)
       if (channel) lane?.rounds.push(...channel.rounds)
+      if (channel) lane?.bulletins.push(...channel.bulletins)
     }
     for await (const { value } of topics.readCompacted(topic)) {
       const incident = value ? readIncident(value) : undefined
@@ -208,8 +268,8 @@ class SlackSink implements Sink {
     }
     const stop = new AbortController()
     const lost = new AbortController()
-    const running = Promise.all(lanes.map(lane => this.#runner(lane, lost.signal).run(stop.signal)))
-    return { lanes, stop, lost, running }
+    const running = Promise.all(all.map(lane => this.#runner(lane, lost.signal).run(stop.signal)))
+    return { lanes, unkept: new Set(), stop, lost, running }
   }
 
   #runner(lane: Lane, lost: AbortSignal): Runner {

@@ -1,5 +1,6 @@
 import type { Event } from '../../engine/contract.ts'
 import type { JsonObject, OcsfEvent } from '../../platform/ocsf/event.ts'
+import { LazyBody } from '../../platform/ocsf/lazy-body.ts'
 
 /** Longer texts in evidence are cut: an alert is for people, the event has them whole. */
 const EVIDENCE_CHARS_MAX = 2_048
@@ -27,18 +28,17 @@ export function shortEvidenceOf({ id, kind, body }: Event): JsonObject {
   return shortened({ uid: id, src_endpoint: source, http_request: request, data }, SHORT_CHARS_MAX) as JsonObject
 }
 
-function requestOf({
-  src_endpoint,
-  dst_endpoint,
-  http_request,
-  action,
-  disposition,
-  firewall_rule,
-  metadata,
-}: OcsfEvent): object {
+function requestOf(body: OcsfEvent): object {
+  const { src_endpoint, dst_endpoint, http_request, action, disposition, firewall_rule } = body
   const { http_headers: _, ...request } = http_request ?? {}
-  const data = { action, disposition, rule: firewall_rule?.uid, labels: metadata?.labels }
+  const data = { action, disposition, rule: firewall_rule?.uid, labels: labelsOf(body) }
   return { src_endpoint, dst_endpoint, http_request: http_request && request, data }
+}
+
+/** Of a request that is still JSON the labels alone are read: the rest of its metadata is nobody's evidence. */
+function labelsOf(body: OcsfEvent): readonly string[] | undefined {
+  const labels = LazyBody.behind(body)?.requestBytes()?.labels() ?? body.metadata?.labels ?? []
+  return labels.length > 0 ? labels : undefined
 }
 
 /** The first of what the product saw, and what it says of it. */

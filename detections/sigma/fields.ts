@@ -16,6 +16,8 @@ export interface Field {
   readonly base?: Field
   /** Its values, with what URL encoding hides where that is usual; none when the event has not the field. `base`: those of the base. */
   read(body: OcsfEvent, request: HttpRequest, base: readonly string[]): readonly string[]
+  /** It is read from the body alone: nobody need make the request for it. */
+  readonly withoutRequest?: boolean
   /** Its values are texts of the request, at most decoded: a search of the whole request finds what is in them. */
   readonly inRequest?: boolean
   /**
@@ -36,8 +38,8 @@ export type Clue = 'good' | 'poor'
 const NONE: readonly string[] = []
 const one = (value: string | undefined): readonly string[] => (value === undefined ? NONE : [value])
 
-function field(name: string, clue: Clue, read: Field['read']): Field {
-  return { name, clue, read }
+function ofBody(name: string, clue: Clue, read: (body: OcsfEvent) => readonly string[]): Field {
+  return { name, clue, withoutRequest: true, read }
 }
 
 function ofRequest(name: string, clue: Clue, read: (request: HttpRequest) => readonly string[]): Field {
@@ -102,7 +104,7 @@ function methodOf({ unmapped }: OcsfEvent, { http_method }: HttpRequest): string
   return typeof other === 'string' ? other : undefined
 }
 
-const version = field('cs-version', 'poor', (_body, request) => one(request.version))
+const version: Field = { name: 'cs-version', clue: 'poor', read: (_body, request) => one(request.version) }
 const userAgent: Field = {
   ...ofRequest('cs-user-agent', 'good', request => one(request.user_agent)),
   readBytes: request => one(textAt(request, request.userAgent)),
@@ -115,15 +117,20 @@ const host: Field = {
   readBytes: ({ document, hostFrom, hostTo }) =>
     hostTo > 0 ? [document.bytes.toString('latin1', hostFrom, hostTo)] : NONE,
 }
+/** The rule that stopped a request: what groups are made of. */
+const ruleId: Field = {
+  ...ofBody('firewall_rule.uid', 'poor', body => one(body.firewall_rule?.uid)),
+  readBytes: request => one(textAt(request, request.ruleId)),
+}
 /** Looked at in every event, for what a rate rule stopped. */
 const ruleType: Field = {
-  ...field('firewall_rule.type', 'poor', body => one(body.firewall_rule?.type)),
+  ...ofBody('firewall_rule.type', 'poor', body => one(body.firewall_rule?.type)),
   string: request => request.ruleType,
   readBytes: request => one(textAt(request, request.ruleType)),
 }
-const address = field('c-ip', 'poor', body => one(body.src_endpoint?.ip))
+const address = ofBody('c-ip', 'poor', body => one(body.src_endpoint?.ip))
 const labels: Field = {
-  ...field('metadata.labels', 'poor', body => body.metadata?.labels ?? NONE),
+  ...ofBody('metadata.labels', 'poor', body => body.metadata?.labels ?? NONE),
   entry: request => (request.hasMoreLabels() ? undefined : request.labelList),
   readBytes: request => request.labels(),
 }
@@ -210,7 +217,8 @@ const native = new Map<string, Field>([
   ['http_request.url.hostname', host],
   ['http_request.url.path', path],
   ['http_request.args', args],
-  ['firewall_rule.type', ruleType],
+  [ruleId.name, ruleId],
+  [ruleType.name, ruleType],
   ['src_endpoint.ip', address],
 ])
 
@@ -233,6 +241,7 @@ function webField(name: string): Resolved {
     name,
     clue: inRequest ? 'good' : 'poor',
     inRequest,
+    withoutRequest: true,
     read: body => scalarsAt(body, segments),
   }
   native.set(name, made)
@@ -250,10 +259,13 @@ export function readFieldOf(field: Field, body: OcsfEvent): readonly string[] {
 }
 
 /** The values of a field by itself. */
-export function readField(
-  each: Field,
-  body: OcsfEvent,
-  request: HttpRequest = body.http_request ?? {},
-): readonly string[] {
-  return each.read(body, request, each.base ? readField(each.base, body, request) : NONE)
+export function readField(each: Field, body: OcsfEvent): readonly string[] {
+  return each.read(body, requestFor(each, body), each.base ? readField(each.base, body) : NONE)
+}
+
+const NO_REQUEST: HttpRequest = Object.freeze({})
+
+/** `http_request`, for a field that looks at it: an address in each match had cost a request made of the record. */
+export function requestFor({ withoutRequest }: Field, body: OcsfEvent): HttpRequest {
+  return withoutRequest ? NO_REQUEST : (body.http_request ?? NO_REQUEST)
 }

@@ -85,6 +85,13 @@ export class LiteralSearch {
     this.#fill(order)
   }
 
+  /** First bytes in UTF-8 of the characters beyond ASCII, of whatever case, that are in some literal. */
+  firstBytes(): readonly number[] {
+    const leads = new Set([...this.#others.keys()].map(code => Buffer.from(String.fromCharCode(code))[0]!))
+    if (this.#astral) for (let lead = 0xf0; lead <= 0xf4; lead++) leads.add(lead)
+    return [...leads]
+  }
+
   /** Shorter nodes first: what a node has no child for, its failure node knows already. */
   #fill(order: readonly Node[]): void {
     const table = this.#table

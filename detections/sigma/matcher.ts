@@ -1,16 +1,18 @@
-import type { HttpRequest, OcsfEvent } from '../../platform/ocsf/event.ts'
+import { NeedleKernel, UNTOLD } from '../../platform/json/needle-kernel.ts'
+import type { OcsfEvent } from '../../platform/ocsf/event.ts'
 import { LazyBody } from '../../platform/ocsf/lazy-body.ts'
 import type { RequestBytes } from '../../platform/ocsf/request-bytes.ts'
 import { type Compiled, compile } from './compile.ts'
-import type { Field } from './fields.ts'
+import { type Field, requestFor } from './fields.ts'
 import { fold } from './fold.ts'
 import { type Literal, LiteralSearch } from './literals.ts'
-import { RequestSearch } from './request-search.ts'
+import { inJson, KERNEL_FROM, RequestSearch } from './request-search.ts'
 import type { Rule } from './rule.ts'
 
-const NO_REQUEST: HttpRequest = Object.freeze({})
 const NO_RULES: readonly Rule[] = []
 const NO_VALUES: readonly string[] = []
+/** More would take the square of their number of steps, and who asks decides how many there are. */
+const FEW = 24
 const GENERATION_MAX = 0xffff_ffff
 
 /** What an evaluator asks of the event at hand. Fields are numbered; each is read, folded and searched at most once an event. */
@@ -29,6 +31,8 @@ class Slot {
   readonly search: LiteralSearch | undefined
   /** The same literals wherever they are, for fields that can be searched in their JSON. */
   readonly anywhere: LiteralSearch | undefined
+  /** The same again, for JSON as most is. */
+  readonly kernel: NeedleKernel | undefined
   values: readonly string[] = []
   folded: readonly string[] = []
   /** Generations in which the above were made. */
@@ -38,11 +42,15 @@ class Slot {
   /** In which all of its JSON was searched: what was not suspected is not there. */
   anywhereAt = 0
 
-  constructor(field: Field, base: number | undefined, literals: readonly Literal[]) {
+  constructor(field: Field, base: number | undefined, literals: readonly Literal[], kernelFrom: number) {
     this.field = field
     this.base = base
     this.search = literals.length > 0 ? new LiteralSearch(literals) : undefined
     this.anywhere = field.entry && this.search && new LiteralSearch(literals.map(anywhere))
+    if (this.anywhere && literals.length >= kernelFrom) {
+      const needles = literals.map(({ id, text }) => ({ id, text: inJson(text) }))
+      this.kernel = NeedleKernel.of(needles, this.anywhere.firstBytes())
+    }
   }
 }
 
@@ -68,11 +76,10 @@ export class Matcher implements View {
   readonly #woken: number[] = []
   #generation = 0
   #body: OcsfEvent = {}
-  /** Made when a field asks for it. */
-  #request: HttpRequest | undefined
   #bytes: RequestBytes | undefined
 
-  constructor(rules: readonly Rule[]) {
+  /** `kernelFrom`: from how many literals on JSON is searched by a kernel. */
+  constructor(rules: readonly Rule[], kernelFrom = KERNEL_FROM) {
     this.#compiled = compile(rules)
     const { fields, literals, wakes, waking } = this.#compiled
     this.#slots = fields.map(
@@ -81,13 +88,14 @@ export class Matcher implements View {
           field,
           field.base && fields.indexOf(field.base),
           literals.filter(each => each.field === at),
+          kernelFrom,
         ),
     )
     const isInRequest = (field: number): boolean => fields[field]!.inRequest === true && !fields[field]!.string
     this.#wakingRequest = waking.filter(isInRequest)
     this.#wakingOthers = waking.filter(field => !isInRequest(field))
     const wakers = literals.filter(({ id, field }) => wakes[id]!.length > 0 && isInRequest(field))
-    this.#requestSearch = new RequestSearch(wakers, this.#wake)
+    this.#requestSearch = new RequestSearch(wakers, this.#wake, kernelFrom)
     this.#found = new Uint32Array(literals.length)
     this.#suspected = new Uint32Array(literals.length)
     this.#awake = new Uint32Array(rules.length)
@@ -101,7 +109,6 @@ export class Matcher implements View {
     else for (const field of this.#wakingRequest) this.#search(field)
     const matched = this.#evaluated()
     this.#body = {}
-    this.#request = undefined
     this.#bytes = undefined
     return matched
   }
@@ -125,7 +132,7 @@ export class Matcher implements View {
     if (always.length === 0 && this.#woken.length === 0) return NO_RULES
     const woken = this.#woken
     if (always.length > 0) woken.push(...always)
-    if (woken.length > 1) woken.sort((a, b) => a - b)
+    sortFew(woken)
     let matched: Rule[] | undefined
     for (const at of woken) {
       const { holds, rule } = rules[at]!
@@ -165,13 +172,18 @@ export class Matcher implements View {
     }
     if (entry !== undefined && slot.anywhere) {
       const { document } = this.#bytes!
-      const { bytes } = document
-      if (slot.anywhere.searchBytes(bytes, document.from(entry), document.to(entry), 0, this.#suspect) >= 0) {
+      if (this.#suspectIn(slot, slot.anywhere, document.bytes, document.from(entry), document.to(entry))) {
         slot.anywhereAt = this.#generation
         return
       }
     }
     this.#search(field)
+  }
+
+  /** False when its values have to be made and searched. */
+  #suspectIn({ kernel }: Slot, anywhere: LiteralSearch, bytes: Buffer, from: number, to: number): boolean {
+    if (kernel && kernel.search(bytes, from, to, this.#suspect) !== UNTOLD) return true
+    return anywhere.searchBytes(bytes, from, to, 0, this.#suspect) >= 0
   }
 
   #search(field: number): void {
@@ -193,8 +205,7 @@ export class Matcher implements View {
   #read(slot: Slot): readonly string[] {
     const { field } = slot
     if (this.#bytes && field.readBytes) return field.readBytes(this.#bytes, this.#base(slot))
-    this.#request ??= this.#body.http_request ?? NO_REQUEST
-    return field.read(this.#body, this.#request, this.#base(slot))
+    return field.read(this.#body, requestFor(field, this.#body), this.#base(slot))
   }
 
   #base({ base }: Slot): readonly string[] {
@@ -224,5 +235,19 @@ export class Matcher implements View {
     if (anywhereAt === this.#generation && this.#suspected[literal] !== this.#generation) return false
     this.#search(field)
     return this.#found[literal] === this.#generation
+  }
+}
+
+/** In place: there are few, and `sort` makes a list of its own for them, 280 bytes a record. */
+function sortFew(numbers: number[]): void {
+  if (numbers.length > FEW) {
+    numbers.sort((a, b) => a - b)
+    return
+  }
+  for (let at = 1; at < numbers.length; at++) {
+    const number = numbers[at]!
+    let to = at
+    for (; to > 0 && numbers[to - 1]! > number; to--) numbers[to] = numbers[to - 1]!
+    numbers[to] = number
   }
 }

@@ -33,7 +33,7 @@ export interface RuleSet {
   readonly refused: readonly RefusedRule[]
 }
 
-const FILE_CHARS_MAX = 262_144
+export const FILE_CHARS_MAX = 262_144
 const ALIASES_MAX = 100
 
 /** Reads the text of one rule file, which may hold several documents. Nothing of it is dropped: a rule runs, or is refused with a reason. */

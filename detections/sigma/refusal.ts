@@ -20,6 +20,9 @@ export const refusals = {
 } as const
 export type RefusalReason = keyof typeof refusals
 
+/** Of these its author has to mend the rule; what the others say is that this engine does not run it. */
+export const brokenReasons: readonly RefusalReason[] = ['unreadable', 'invalid', 'duplicate']
+
 /** Thrown while a rule is read; `path` leads to the place in its YAML document. */
 export class Refused extends Error {
   readonly reason: RefusalReason

@@ -1,3 +1,4 @@
+import { NeedleKernel, UNTOLD } from '../../platform/json/needle-kernel.ts'
 import type { RequestBytes } from '../../platform/ocsf/request-bytes.ts'
 import { decodings } from './decode.ts'
 import { type Literal, LiteralSearch } from './literals.ts'
@@ -10,6 +11,8 @@ const MARK = Buffer.from('?')
 const COLON = Buffer.from(': ')
 /** What stands between name and value in the JSON of a header. */
 const BETWEEN = '","value":"'
+/** Fewer literals are not worth a memory of their own. */
+export const KERNEL_FROM = 8
 const PERCENT = 0x25
 const PLUS = 0x2b
 const LETTER_R = 0x72
@@ -22,23 +25,33 @@ const TO_LOWER = 0x20
  */
 export class RequestSearch {
   readonly #search: LiteralSearch
+  /** The same literals for headers as most are. */
+  readonly #kernel: NeedleKernel | undefined
   readonly #found: Found
   #request: RequestBytes | undefined
   /** Position of the next percent sign in the headers. */
   #percentAt = 0
 
-  constructor(literals: readonly Literal[], found: Found) {
-    const anywhere = literals.flatMap(({ id, text }) => [text, ...acrossHeader(text)].map(each => ({ id, text: each })))
-    this.#search = new LiteralSearch(anywhere.map(({ id, text }): Literal => ({ id, text, place: 'inside' })))
+  constructor(literals: readonly Literal[], found: Found, kernelFrom = KERNEL_FROM) {
+    const anywhere = literals.flatMap(({ id, text }): Literal[] =>
+      [text, ...acrossHeader(text)].map(each => ({ id, text: each, place: 'inside' })),
+    )
+    this.#search = new LiteralSearch(anywhere)
+    const written = literals.flatMap(({ id, text }) =>
+      [inJson(text), ...acrossHeader(text, inJson)].map(each => ({ id, text: each })),
+    )
+    this.#kernel = literals.length >= kernelFrom ? NeedleKernel.of(written, this.#search.firstBytes()) : undefined
     this.#found = found
   }
 
   run(request: RequestBytes): void {
     this.#request = request
-    const { document, path, hostFrom, hostTo } = request
+    const { document, path, hostFrom, hostTo, headersFrom, headersTo } = request
     if (path === 0) this.#text(request.method)
     else this.#target(request)
-    if (hostTo > 0) this.#search.searchBytes(document.bytes, hostFrom, hostTo, 0, this.#found)
+    // The Host header is most often where the host is from.
+    const isInHeaders = hostFrom >= headersFrom && hostTo <= headersTo
+    if (hostTo > 0 && !isInHeaders) this.#search.searchBytes(document.bytes, hostFrom, hostTo, 0, this.#found)
     this.#headers(request)
     this.#request = undefined
   }
@@ -65,17 +78,26 @@ export class RequestSearch {
   /** In one go over the JSON of all of them, and then only those that hide something; one by one where that cannot be. */
   #headers(request: RequestBytes): void {
     const { document, headersFrom, headersTo, referer } = request
-    this.#search.sawPercent = false
-    const search = this.#search
-    if (headersTo === 0 || search.searchBytes(document.bytes, headersFrom, headersTo, 0, this.#found) < 0) {
+    const seen = headersTo === 0 ? UNTOLD : this.#seenInHeaders(document.bytes, headersFrom, headersTo)
+    if (seen === UNTOLD) {
       request.visitHeaders(this.#header)
       return
     }
-    const { sawPercent } = search
     if (referer !== 0 && this.#hasPlus(referer)) this.#texts(decodings(document.text(referer), 'url'), true)
-    if (!sawPercent) return
+    if (seen === 0) return
     this.#percentAt = document.bytes.indexOf(PERCENT, headersFrom)
+    // All in one go, or one by one.
+    if (this.#search.searchDecoded(document.bytes, headersFrom, headersTo, this.#percentAt, this.#found)) return
     request.visitHeaders(this.#decoded)
+  }
+
+  /** 1 when there is a percent sign, 0 when not; UNTOLD when they have to be made into texts. */
+  #seenInHeaders(bytes: Uint8Array, from: number, to: number): number {
+    const seen = this.#kernel?.search(bytes, from, to, this.#found) ?? UNTOLD
+    if (seen !== UNTOLD) return seen
+    this.#search.sawPercent = false
+    if (this.#search.searchBytes(bytes, from, to, 0, this.#found) < 0) return UNTOLD
+    return this.#search.sawPercent ? 1 : 0
   }
 
   /** Headers come in the order of their bytes. */
@@ -142,13 +164,18 @@ export class RequestSearch {
   }
 }
 
-/** How a text reads in the JSON of headers when it reaches over the `: ` between a name and its value, or into it. */
-function acrossHeader(text: string): readonly string[] {
+/** How a text reads in the JSON of headers when it reaches over the `: ` between a name and its value, or into it; `as`: each side of it. */
+function acrossHeader(text: string, as: (part: string) => string = part => part): readonly string[] {
   const variants: string[] = []
   for (let at = text.indexOf(': '); at >= 0; at = text.indexOf(': ', at + 1)) {
-    variants.push(text.slice(0, at) + BETWEEN + text.slice(at + 2))
+    variants.push(as(text.slice(0, at)) + BETWEEN + as(text.slice(at + 2)))
   }
-  if (text.endsWith(':')) variants.push(text.slice(0, -1) + BETWEEN)
-  if (text.startsWith(' ')) variants.push(BETWEEN + text.slice(1))
+  if (text.endsWith(':')) variants.push(as(text.slice(0, -1)) + BETWEEN)
+  if (text.startsWith(' ')) variants.push(BETWEEN + as(text.slice(1)))
   return variants
+}
+
+/** A text of ASCII as it stands in JSON that escapes no more than it must. */
+export function inJson(text: string): string {
+  return JSON.stringify(text).slice(1, -1)
 }

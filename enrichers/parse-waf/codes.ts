@@ -98,6 +98,6 @@ function known(method: Method, verdict: Verdict): Codes {
 }
 
 function render(method: Method, verdict: Verdict): Codes {
-  const fields = { ...classification, ...method.fields, ...verdict }
+  const fields = Object.freeze({ ...classification, ...method.fields, ...verdict })
   return { fields, json: Buffer.from(`,${JSON.stringify(fields).slice(1, -1)}`).toString('latin1') }
 }

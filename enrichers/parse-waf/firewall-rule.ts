@@ -19,6 +19,13 @@ export function writeFirewallRule(record: WafRecord, out: JsonWriter): void {
   out.value(firewallRule(record))
 }
 
+/** The same, frozen. */
+export function readFirewallRule(record: WafRecord): FirewallRule {
+  const rule = firewallRule(record)
+  if (rule.match_details) Object.freeze(rule.match_details)
+  return Object.freeze(rule)
+}
+
 function matchOf(details: Json | undefined): FirewallRule {
   if (!isObject(details)) return {}
   const { conditionType, location, matchedData, sensitivityLevel } = details

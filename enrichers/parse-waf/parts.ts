@@ -2,7 +2,7 @@ import type { JsonWriter } from '../../platform/json/writer.ts'
 import { BodyLayout, type BodyPart } from '../../platform/ocsf/lazy-body.ts'
 import { codesOf } from './codes.ts'
 import { F } from './fields.ts'
-import { writeFirewallRule } from './firewall-rule.ts'
+import { readFirewallRule, writeFirewallRule } from './firewall-rule.ts'
 import { writeHttpRequest } from './http-request.ts'
 import { writeMetadata } from './metadata.ts'
 import { readHttpRequest } from './read-http-request.ts'
@@ -118,6 +118,7 @@ const rule: Part = {
     out.literal(T.rule)
     writeFirewallRule(record, out)
   },
+  read: record => (record.has(F.terminatingRuleId) ? { firewall_rule: readFirewallRule(record) } : {}),
 }
 
 const fingerprints: Part = {

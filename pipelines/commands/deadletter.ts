@@ -100,6 +100,12 @@ async function replay(selection: Selection): Promise<number> {
   const { sent, skipped, left } = await withTopics(settings, append =>
     replayDeadLetters(settings.deadLetterFolder, selection, append, offlineDeps('replay', settings)),
   )
+  if (selection.ids !== undefined && sent + skipped + left === 0) {
+    console.error(
+      'no dead letter that waits has such an id: `list --replayed` shows those that were sent again already',
+    )
+    return 1
+  }
   console.error(`${counted(sent, 'record')} sent again`)
   if (skipped > 0)
     console.error(

@@ -36,21 +36,23 @@ export const opensearch: Command = {
   },
 }
 
-/** Of the OpenSearch sinks of these files, or of all shipped pipelines whose requirements are met. One for an index. */
+/**
+ * Of the OpenSearch sinks of the files that are named, whatever they say of templates; else of all shipped pipelines whose requirements
+ * are met, but for sinks that leave their template to somebody else. One for an index.
+ */
 function sinkConfigs(files: readonly string[]): readonly unknown[] {
   const variables = pipelineVariables(readSettings())
-  const chosen = files.length > 0 ? files : shippedPipelines().filter(file => isSetUp(file))
+  const named = files.length > 0
+  const chosen = named ? files : shippedPipelines().filter(file => isSetUp(file))
   const configs = chosen
     .flatMap(file => loadPipeline(file, variables).sinks)
     .filter(({ spec }) => spec.type === 'opensearch')
-    .map(({ config }) => config as { readonly url: string; readonly index: string })
-  if (configs.length > 0) return [...new Map(configs.map(config => [`${config.url} ${config.index}`, config])).values()]
-  throw new HaetaeError(
-    'USAGE',
-    files.length > 0
-      ? 'none of the files has an opensearch sink'
-      : 'OPENSEARCH_URL is not set: no pipeline writes there',
-  )
+    .map(({ config }) => config as { readonly url: string; readonly index: string; readonly templates: string })
+  const wanted = named ? configs : configs.filter(({ templates }) => templates !== 'unmanaged')
+  if (wanted.length > 0) return [...new Map(wanted.map(config => [`${config.url} ${config.index}`, config])).values()]
+  if (named) throw new HaetaeError('USAGE', 'none of the files has an opensearch sink')
+  const why = configs.length > 0 ? 'OPENSEARCH_TEMPLATES is unmanaged: name a file' : 'OPENSEARCH_URL is not set'
+  throw new HaetaeError('USAGE', `${why}: no pipeline has a template of ours there`)
 }
 
 function isSetUp(file: string): boolean {

@@ -1,5 +1,6 @@
 import { relative } from 'node:path'
 import { parseArgs } from 'node:util'
+import { brokenReasons } from '../../detections/sigma/refusal.ts'
 import { HaetaeError } from '../../platform/errors.ts'
 import type { Command } from '../command.ts'
 import { offlineDeps } from '../offline.ts'
@@ -38,9 +39,6 @@ async function list(folders: readonly string[], output: string | undefined): Pro
   return 0
 }
 
-/** A rule that cannot be read fails its tests: they cannot have passed. One that is refused for what it asks has nothing to test. */
-const broken: readonly string[] = ['unreadable', 'invalid', 'duplicate']
-
 async function test(folders: readonly string[], output: string | undefined): Promise<number> {
   const set = await readFolders(folders)
   if (output !== undefined) formatOf(output)
@@ -49,8 +47,9 @@ async function test(folders: readonly string[], output: string | undefined): Pro
     ...results.map(({ file, name, failure }): Outcome => {
       return { file: relative('.', file), name, failures: failure === undefined ? [] : [failure] }
     }),
+    // A rule that cannot be read fails its tests: they cannot have passed. One that is refused for what it asks has nothing to test.
     ...set.refused
-      .filter(({ reason }) => broken.includes(reason))
+      .filter(({ reason }) => brokenReasons.includes(reason))
       .map(({ where, reason, message }): Outcome => ({ file: where, name: reason, failures: [message] })),
   ]
   const untested = [...set.rules, ...set.correlations].filter(({ tests }) => tests.length === 0).length

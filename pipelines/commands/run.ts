@@ -30,11 +30,16 @@ export const run: Command = {
     const pipeline = load()
     if (count > 1) demandShareable(pipeline, settings)
     makeStateFolder(settings)
-    if (asksForIngestKey(pipeline)) provideKey(settings)
-    if (count > 1) return runWorkers(pipeline, count, settings)
+    const owned = (): void => {
+      if (asksForIngestKey(pipeline)) provideKey(settings)
+    }
+    if (count > 1) {
+      owned()
+      return runWorkers(pipeline, count, settings)
+    }
     const worker = values.worker === undefined ? {} : { worker: numberOf(values.worker) }
     try {
-      const running = await startProcess([pipeline], settings, { load: () => [load()], ...worker })
+      const running = await startProcess([pipeline], settings, { load: () => [load()], owned, ...worker })
       onSignals({ ...running, drainMs: settings.drainMs, log: running.runtime.log })
       if (values.worker !== undefined) tellStatus(running.status.url)
       await running.done

@@ -1,18 +1,16 @@
 import { parseArgs } from 'node:util'
 import { systemClock } from '../../platform/clock.ts'
 import { HaetaeError } from '../../platform/errors.ts'
-import { card } from '../../sinks/slack/card.ts'
-import { languages } from '../../sinks/slack/words.ts'
+import { languages } from '../../platform/notify/words.ts'
 import { voiceOf } from '../../sinks/slack.ts'
 import type { Command } from '../command.ts'
-import { exampleIncidents } from '../slack-examples.ts'
+import { exampleMessages } from '../slack-examples.ts'
 
 /** What would be posted, without a workspace: Block Kit JSON that api.slack.com/tools/block-kit-builder takes. */
 export const slack: Command = {
   name: 'slack',
   usage: 'preview [NAME] [--lang ko|en] [--tz ZONE] [--console URL]',
-  summary:
-    'print the Slack messages of example incidents as Block Kit JSON, one a line or the named one whole; sends nothing',
+  summary: 'print example Slack messages as Block Kit JSON, one a line or the named one whole; sends nothing',
   run(args) {
     const { values, positionals } = parseArgs({
       args: [...args],
@@ -22,7 +20,8 @@ export const slack: Command = {
     const [action, name, ...rest] = positionals
     if (action !== 'preview' || rest.length > 0) throw new HaetaeError('USAGE', 'slack preview [NAME]')
     const nowMs = systemClock.now()
-    const examples = exampleIncidents(nowMs)
+    const voice = voiceFrom(values)
+    const examples = exampleMessages(voice, nowMs)
     const wanted = name === undefined ? examples : examples.filter(each => each.name === name)
     if (wanted.length === 0) {
       throw new HaetaeError(
@@ -30,12 +29,10 @@ export const slack: Command = {
         `no example is called "${name}"; there are: ${examples.map(each => each.name).join(', ')}`,
       )
     }
-    const voice = voiceFrom(values)
-    for (const each of wanted) {
-      const message = card(each.incident, voice, nowMs)
-      console.error(`${each.name}: ${message.text}`)
+    for (const { name: example, message } of wanted) {
+      console.error(`${example}: ${message.text}`)
       console.log(
-        name === undefined ? JSON.stringify({ name: each.name, ...message }) : JSON.stringify(message, undefined, 2),
+        name === undefined ? JSON.stringify({ name: example, ...message }) : JSON.stringify(message, undefined, 2),
       )
     }
     return Promise.resolve(0)

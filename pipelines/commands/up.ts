@@ -6,7 +6,14 @@ import { loadPipeline, type PipelineConfig, requirementsOf } from '../load.ts'
 import { type Running, startProcess } from '../process.ts'
 import { feedSample } from '../replay-sample.ts'
 import { sampleDue } from '../sample-due.ts'
-import { ingestKey, makeStateFolder, pipelineVariables, readSettings, type Settings } from '../settings.ts'
+import {
+  type IngestKey,
+  ingestKey,
+  makeStateFolder,
+  pipelineVariables,
+  readSettings,
+  type Settings,
+} from '../settings.ts'
 import { onSignals } from '../signals.ts'
 
 /** The whole system in one process: what `npm start` calls. */
@@ -22,15 +29,19 @@ export const up: Command = {
     })
     const settings = readSettings()
     makeStateFolder(settings)
-    const { key, made, path } = ingestKey(settings)
     const pipelines = startable(settings)
     const sampleMs = await sampleTime(settings, values.sample)
-    const running = await startProcess(pipelines, settings, { load: () => startable(settings) })
+    let ingest: IngestKey | undefined
+    const owned = (): void => {
+      ingest = ingestKey(settings)
+    }
+    const running = await startProcess(pipelines, settings, { load: () => startable(settings), owned })
     onSignals({ ...running, drainMs: settings.drainMs, log: running.runtime.log })
     // The configured port may be 0, for any that is free.
     const port = await Promise.race([running.listening, running.done.then(() => undefined)])
-    if (port !== undefined) {
+    if (port !== undefined && ingest) {
       const url = ingestUrl(pipelines, port)
+      const { key, made, path } = ingest
       const own = made ? { key, path } : undefined
       console.error(greeting(running, settings, pipelines, url, own, sampleMs !== undefined))
       keepCompact(running)

@@ -90,11 +90,10 @@ export async function startWorkers(
     const { code, signal } = await exitOf(worker)
     places.delete(number)
     alive.set(places.size)
-    // One that was told to stop before it could listen for it has nothing to settle.
-    const obeyed = stopping && signal === 'SIGTERM'
-    exitCode = Math.max(exitCode, code ?? (obeyed ? 0 : 1))
+    exitCode = Math.max(exitCode, exitCodeOf({ code, signal }, stopping))
     if (stopping) return
-    log.error('a worker ended by itself: the others stop, too, as the container is to be restarted', {
+    const why = code === 0 ? ': it found nothing left to read, and its source has no end' : ''
+    log.error(`a worker ended by itself${why}: the others stop, too, as the container is to be restarted`, {
       worker: number,
       ...(signal === null ? { code } : { signal }),
     })
@@ -122,7 +121,19 @@ function fork(file: string, number: number, settings: Settings): Worker {
   })
 }
 
-function exitOf(worker: Worker): Promise<{ readonly code: number | null; readonly signal: string | null }> {
+interface Exit {
+  readonly code: number | null
+  readonly signal: string | null
+}
+
+/** What the end of a worker means for the container: 0 only for one that was told to stop, as nobody restarts what ended well. */
+export function exitCodeOf({ code, signal }: Exit, stopping: boolean): number {
+  if (!stopping) return code || 1
+  // One that was told to stop before it could listen for it has nothing to settle.
+  return code ?? (signal === 'SIGTERM' ? 0 : 1)
+}
+
+function exitOf(worker: Worker): Promise<Exit> {
   return new Promise(resolve => {
     worker.once('exit', (code: number | null, signal: string | null) => resolve({ code, signal }))
     worker.once('error', () => resolve({ code: 1, signal: null }))

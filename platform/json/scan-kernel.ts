@@ -1,19 +1,13 @@
 /** scan.wat, called: the scan of JSON as most records have it, in WebAssembly with SIMD. */
 import { moduleBase64 } from './scan-module.ts'
+import { maker } from './wasm.ts'
 
 interface Kernel {
   readonly memory: { readonly buffer: ArrayBuffer }
   readonly scan: (length: number, base: number, depthMax: number, keysMax: number) => number
 }
 
-/** What is used here of a global that the types of Node do not have. */
-interface WebAssemblyApi {
-  readonly Module: new (bytes: Uint8Array) => object
-  readonly Instance: new (module: object) => { readonly exports: Kernel }
-}
-
-const { Module, Instance } = (globalThis as unknown as { readonly WebAssembly: WebAssemblyApi }).WebAssembly
-const { memory, scan } = new Instance(new Module(Buffer.from(moduleBase64, 'base64'))).exports
+const { memory, scan } = maker<Kernel>(moduleBase64)()
 
 /** As laid out in scan.wat: a tape has up to eight bytes for each of the text. Pages that nobody writes are never made. */
 export const KERNEL_BYTES_MAX = 1024 * 1024

@@ -29,8 +29,12 @@ interface Shared {
 /** Instances by limits: sinks of one process that ask for the same share one, so that its memory counts once. */
 const instances = new Map<string, Shared>()
 
+export function instanceKey({ memoryBytesMax, threads }: Pick<DuckDbSettings, 'memoryBytesMax' | 'threads'>): string {
+  return `${memoryBytesMax} ${threads}`
+}
+
 export async function openDuckDb(settings: DuckDbSettings): Promise<DuckDb> {
-  const key = `${settings.memoryBytesMax} ${settings.threads}`
+  const key = instanceKey(settings)
   const shared = instances.get(key) ?? start(key, settings)
   shared.users++
   const connection = await shared.connection

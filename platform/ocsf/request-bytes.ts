@@ -6,6 +6,8 @@ import type { JsonDocument } from '../json/document.ts'
  */
 export interface RequestBytes {
   readonly document: JsonDocument
+  /** `metadata.log_name`. */
+  readonly logName: string
   readonly method: number
   readonly path: number
   readonly args: number
@@ -19,6 +21,8 @@ export interface RequestBytes {
   /** All headers as a range of the document's bytes, if each is `{"name":"…","value":"…"}` and no more; none if `headersTo` is 0. */
   readonly headersFrom: number
   readonly headersTo: number
+  /** `firewall_rule.uid`. */
+  readonly ruleId: number
   /** `firewall_rule.type`. */
   readonly ruleType: number
   /** The list of labels that came with the record. */

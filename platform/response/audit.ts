@@ -1,6 +1,6 @@
 import { stableId } from '../stable-id.ts'
 
-/** What can be said in an audit record. `hold_…`: the ledger; `waf_…`: the IP sets; `key_…`: access keys; `incident_…`: people. */
+/** What can be said in an audit record. `hold_…`: the ledger; `waf_…`: the IP sets; `key_…`: access keys; `incident_…`: people; `pipeline_…`: a process. */
 export const auditEvents = [
   'hold_created',
   'hold_refused',
@@ -11,6 +11,7 @@ export const auditEvents = [
   'waf_written',
   'waf_removed',
   'waf_failed',
+  'waf_recovered',
   'budget_tripped',
   'budget_resumed',
   'allowed',
@@ -19,6 +20,11 @@ export const auditEvents = [
   'key_failed',
   'incident_acknowledged',
   'incident_false_positive',
+  'incident_snoozed',
+  'incident_helpful',
+  'incident_not_helpful',
+  'pipeline_paused',
+  'pipeline_resumed',
 ] as const
 type AuditEvent = (typeof auditEvents)[number]
 
@@ -53,7 +59,7 @@ export interface AuditRecord {
   /** Scope and Region of the IP set. */
   readonly place?: string
   readonly ip_set?: string
-  /** From the record's arrival to WAF's acknowledgement. */
+  /** From the record's arrival to WAF's acknowledgement; of what a person asked for, from his asking. */
   readonly latency_ms?: number
   /** By which road a person said it. */
   readonly source?: string

@@ -27,6 +27,8 @@ const changeSchema = z.object({
   reason: text(REASON_CHARS_MAX).optional(),
   /** The request that made it, where one did. */
   decision: text(64).optional(),
+  /** When that was asked for. */
+  askedMs: ms.optional(),
   /** Of `waf_written`: where. */
   place: text(64).optional(),
   ipSet: text(128).optional(),

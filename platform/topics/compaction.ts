@@ -68,13 +68,16 @@ export class Compaction {
     await this.#write(partition, merged)
   }
 
-  async *newestRecords(topic: Topic): AsyncGenerator<FetchedRecord & { readonly partition: number }> {
+  async *newestRecords(
+    topic: Topic,
+    wants: (key: string) => boolean,
+  ): AsyncGenerator<FetchedRecord & { readonly partition: number }> {
     this.#readers.set(topic, (this.#readers.get(topic) ?? 0) + 1)
     try {
       const ends = topic.partitions.map(({ end }) => end)
       for (const partition of topic.partitions) {
         const end = ends[partition.index]!
-        const newest = await this.#newest(partition, end)
+        const newest = await this.#newest(partition, end, wants)
         for await (const record of this.#scan(partition, end)) {
           if (record.value === null || newest.get(record.key ?? '') !== record.offset) continue
           yield { ...record, partition: partition.index }
@@ -85,9 +88,13 @@ export class Compaction {
     }
   }
 
-  async #newest(partition: Partition, end: number): Promise<ReadonlyMap<string, bigint>> {
+  async #newest(
+    partition: Partition,
+    end: number,
+    wants: (key: string) => boolean = () => true,
+  ): Promise<ReadonlyMap<string, bigint>> {
     const newest = new Map<string, bigint>()
-    for await (const { key, offset } of this.#scan(partition, end)) newest.set(key ?? '', offset)
+    for await (const { key = '', offset } of this.#scan(partition, end)) if (wants(key)) newest.set(key, offset)
     return newest
   }
 

@@ -123,8 +123,14 @@ export interface Topics {
    */
   append(topic: string, records: readonly TopicRecord[], marker?: string): Promise<Appended>
   subscribe(options: SubscribeOptions): Promise<Subscription>
-  /** The newest record of each key of a compacted topic, as of now. Tombstones are left out. */
-  readCompacted(topic: string): AsyncIterable<FetchedRecord & { readonly partition: number }>
+  /**
+   * The newest record of each key of a compacted topic, as of now; of those keys alone that are wanted, when it says which. Tombstones are
+   * left out. Memory is taken for keys, not for values: one that is kept must be copied, as it may be part of a larger buffer.
+   */
+  readCompacted(
+    topic: string,
+    wants?: (key: string) => boolean,
+  ): AsyncIterable<FetchedRecord & { readonly partition: number }>
   lag(): Promise<readonly GroupLag[]>
   close(): Promise<void>
 }

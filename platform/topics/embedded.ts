@@ -171,13 +171,16 @@ export class EmbeddedTopics implements EmbeddedLog {
     return this.#groups.subscribe(options)
   }
 
-  async *readCompacted(name: string): AsyncGenerator<FetchedRecord & { readonly partition: number }> {
+  async *readCompacted(
+    name: string,
+    wants: (key: string) => boolean = () => true,
+  ): AsyncGenerator<FetchedRecord & { readonly partition: number }> {
     this.#assertOpen()
     const topic = this.#catalog.known(name)
     if (!topic.config.compacted) {
       throw new HaetaeError('TOPIC_MISMATCH', `the topic ${name} is not compacted: subscribe to it instead`)
     }
-    yield* this.#compaction.newestRecords(topic)
+    yield* this.#compaction.newestRecords(topic, wants)
   }
 
   recordsBetween(name: string, partition: number, from: bigint, to: bigint, bytesMax: number): Slice {

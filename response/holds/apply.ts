@@ -179,7 +179,7 @@ function objectionOf(judge: Judge, decision: Decision, cidr: Cidr, text: string)
 }
 
 /** Trips the budget when this block would pass a limit, and keeps it tripped until a person resumes. */
-function overBudget({ ledger, budget, nowMs }: Judge, { asn }: Decision): Refusal | undefined {
+function overBudget({ ledger, budget, nowMs, dryRun }: Judge, { asn }: Decision): Refusal | undefined {
   const spent = { timeMs: nowMs, asn }
   if (!ledger.budget?.tripped) {
     const exceeded = budget.exceeded(spent)
@@ -189,7 +189,7 @@ function overBudget({ ledger, budget, nowMs }: Judge, { asn }: Decision): Refusa
     }
     const record = { type: 'budget', tripped: { ...exceeded, time: nowMs }, seq: ledger.nextSeq() } as const
     ledger.putState(record)
-    ledger.tell(auditOfBudget(record))
+    ledger.tell(auditOfBudget(record, dryRun))
   }
   const { limit, max } = ledger.budget!.tripped!
   return { reason: 'budget', detail: `the limit "${limit}" of ${max} was reached: haetae decisions resume` }
@@ -234,15 +234,16 @@ function onHolds(judge: Judge, decision: Decision, act: (hold: Hold) => boolean,
 export function release(
   { ledger, nowMs }: Pick<Judge, 'ledger' | 'nowMs'>,
   hold: Hold,
-  by: { readonly who: string; readonly reason: string; readonly uid?: string },
+  by: { readonly who: string; readonly reason: string; readonly uid?: string; readonly time?: number },
 ): true {
-  const { who, reason, uid } = by
+  const { who, reason, uid, time: askedMs } = by
   const change = {
     what: 'hold_released',
     time: nowMs,
     who,
     reason,
     ...(uid === undefined ? {} : { decision: uid }),
+    ...(askedMs === undefined ? {} : { askedMs }),
   } as const
   ledger.put({ ...hold, state: 'released', endedMs: nowMs }, change)
   return true
@@ -253,8 +254,8 @@ function extend({ ledger, terms, nowMs }: Judge, hold: Hold, decision: Decision)
   const ttlMs = Math.min(decision.ttlMs ?? terms.ttlMs, terms.personTtlMsMax)
   const untilMs = Math.max(hold.untilMs, Math.min(nowMs, decision.time) + ttlMs)
   if (untilMs === hold.untilMs && hold.state === 'active') return false
-  const { who, reason, uid } = decision
-  const change = { what: 'hold_extended', time: nowMs, who, reason, untilMs, decision: uid } as const
+  const { who, reason, uid, time: askedMs } = decision
+  const change = { what: 'hold_extended', time: nowMs, who, reason, untilMs, decision: uid, askedMs } as const
   ledger.put({ ...hold, untilMs, state: 'active' }, change)
   return true
 }
@@ -283,10 +284,10 @@ function allow(judge: Judge, decision: Decision): Outcome {
 }
 
 function resume(judge: Judge, decision: Decision): Outcome {
-  const { ledger, budget, nowMs } = judge
+  const { ledger, budget, nowMs, dryRun } = judge
   const { who, reason, uid } = decision
   if (ledger.budget?.resumed?.decision === uid) {
-    ledger.tell(auditOfBudget(ledger.budget))
+    ledger.tell(auditOfBudget(ledger.budget, dryRun))
     return 'known'
   }
   const { tripped } = ledger.budget ?? {}
@@ -298,7 +299,7 @@ function resume(judge: Judge, decision: Decision): Outcome {
     seq: ledger.nextSeq(),
   } as const
   ledger.putState(record)
-  ledger.tell(auditOfBudget(record))
+  ledger.tell(auditOfBudget(record, dryRun))
   budget.reset()
   return 'resumed'
 }

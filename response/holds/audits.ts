@@ -5,8 +5,8 @@ import type { Allow, BudgetState, Entry } from './state.ts'
 
 /** The audit record of one change of a hold: the same again whenever it is made from the stored hold. */
 export function auditOfChange(hold: Hold, change: HoldChange): AuditRecord {
-  const { what, time, seq, who, reason, decision, place, ipSet, untilMs } = change
-  const applied = what === 'waf_written' ? time - (hold.receivedMs ?? hold.createdMs) : undefined
+  const { what, time, seq, who, reason, decision, place, ipSet, untilMs, askedMs } = change
+  const sinceMs = what === 'waf_written' ? (hold.receivedMs ?? hold.createdMs) : askedMs
   return auditRecord([hold.uid, seq], {
     time,
     what,
@@ -19,7 +19,7 @@ export function auditOfChange(hold: Hold, change: HoldChange): AuditRecord {
     ...(hold.alertUids.length > 0 ? { alert_uids: hold.alertUids } : {}),
     ...present({ incident_uid: hold.incidentUid, until_ms: untilMs }),
     step: hold.step,
-    ...present({ place, ip_set: ipSet, latency_ms: applied === undefined ? undefined : Math.max(0, applied) }),
+    ...present({ place, ip_set: ipSet, latency_ms: sinceMs === undefined ? undefined : Math.max(0, time - sinceMs) }),
     dry_run: hold.dryRun,
   })
 }
@@ -82,7 +82,7 @@ export function auditOfAllow({ cidr, untilMs, who, reason, time, decision }: All
   return auditRecord([decision], fields)
 }
 
-export function auditOfBudget({ tripped, resumed, seq }: BudgetState): AuditRecord {
+export function auditOfBudget({ tripped, resumed, seq }: BudgetState, dryRun: boolean): AuditRecord {
   if (tripped) {
     return auditRecord([seq, tripped.time], {
       time: tripped.time,
@@ -90,11 +90,11 @@ export function auditOfBudget({ tripped, resumed, seq }: BudgetState): AuditReco
       who: 'haetae',
       reason: `the limit "${tripped.limit}" of ${tripped.max} is reached: detections block nothing more until a person says so`,
       skip_reason: tripped.limit,
-      dry_run: false,
+      dry_run: dryRun,
     })
   }
   const { who = 'haetae', reason = '', time = 0 } = resumed ?? {}
-  return auditRecord([seq, time], { time, what: 'budget_resumed', who, reason, dry_run: false })
+  return auditRecord([seq, time], { time, what: 'budget_resumed', who, reason, dry_run: dryRun })
 }
 
 /** As people write it: a single address without its length. */

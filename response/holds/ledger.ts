@@ -60,14 +60,14 @@ export class Ledger {
   }
 
   /** What the last owner stored and perhaps did not audit any more: the same records as it would have written. */
-  unaudited(): readonly AuditRecord[] {
+  unaudited(dryRun: boolean): readonly AuditRecord[] {
     const isNew = ({ seq }: { readonly seq: number }): boolean => seq > this.audited
     return [
       ...[...this.holds.values()].flatMap(hold =>
         hold.history.filter(isNew).map(change => auditOfChange(hold, change)),
       ),
       ...[...this.allows.values()].filter(isNew).map(auditOfAllow),
-      ...(this.budget && isNew(this.budget) ? [auditOfBudget(this.budget)] : []),
+      ...(this.budget && isNew(this.budget) ? [auditOfBudget(this.budget, dryRun)] : []),
     ]
   }
 

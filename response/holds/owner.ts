@@ -135,7 +135,7 @@ export class Owner {
   }
 
   async #load(): Promise<Known> {
-    const { store, limits, clock } = this.#options
+    const { store, limits, clock, dryRun } = this.#options
     let ledger: Ledger
     try {
       ledger = await store.load()
@@ -143,7 +143,7 @@ export class Owner {
       this.#paused('ledger', asError(thrown).message)
       throw thrown
     }
-    for (const audit of ledger.unaudited()) ledger.tell(audit)
+    for (const audit of ledger.unaudited(dryRun)) ledger.tell(audit)
     const spent = spentBy(ledger.holds.values(), clock.now(), ledger.budget?.resumed?.time)
     const known: Known = { ledger, budget: new Budget(limits, spent), news: new News(), settled: 0, guard: undefined }
     await this.#save(known)

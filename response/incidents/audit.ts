@@ -11,6 +11,8 @@ export interface AuditFacts {
   readonly reason: string | undefined
   readonly incidentUid: string | undefined
   readonly untilMs: number | undefined
+  readonly hold: string | undefined
+  readonly latencyMs: number | undefined
 }
 
 const noticed = [
@@ -20,9 +22,14 @@ const noticed = [
   'hold_expired',
   'hold_refused',
   'hold_suspended',
+  'waf_written',
+  'waf_removed',
   'waf_failed',
   'incident_acknowledged',
   'incident_false_positive',
+  'incident_snoozed',
+  'incident_helpful',
+  'incident_not_helpful',
 ] as const
 
 const word = z.string().optional().catch(undefined)
@@ -39,6 +46,8 @@ const auditShape = z.object({
   skip_reason: word,
   incident_uid: word,
   until_ms: z.int().min(0).optional().catch(undefined),
+  hold: word,
+  latency_ms: z.int().min(0).optional().catch(undefined),
 })
 
 /** Undefined for records of which incidents take no notice. */
@@ -55,5 +64,7 @@ export function auditFacts(body: unknown): AuditFacts | undefined {
     reason: reason && cut(reason, 64),
     incidentUid: data.incident_uid && cut(data.incident_uid, 64),
     untilMs: data.until_ms,
+    hold: data.hold && cut(data.hold, 64),
+    latencyMs: data.latency_ms,
   }
 }

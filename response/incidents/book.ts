@@ -1,8 +1,9 @@
-import { clientPrefix, parseAddress } from '../../platform/address.ts'
-import type { Incident } from '../../platform/incident.ts'
+import { type Incident, isUnseen } from '../../platform/incident.ts'
 import { stableId } from '../../platform/stable-id.ts'
 import type { AlertFacts } from './alert.ts'
+import { applyAudit, releaseOf } from './apply-audit.ts'
 import type { AuditFacts } from './audit.ts'
+import { type Blocked, type BlockedChange, BlockedTargets, targetKey } from './blocked.ts'
 import { addAlert, type Case, close, merge, note, openCase, reopened } from './fold.ts'
 
 export interface Grouping {
@@ -10,9 +11,14 @@ export interface Grouping {
   readonly keepAliveMs: number
   /** An incident that lasts longer is closed, and goes on in a successor. */
   readonly durationMsMax: number
+  /** A critical one stays open until somebody says a word about it, but no longer than this after it became quiet. */
+  readonly unseenMsMax: number
   /** So many actors with an open incident of one class are a campaign. */
   readonly campaignActors: number
-  /** Open at once; past it every alert that would open one more goes to the one incident `*`. */
+  /**
+   * Open at once; past it every alert that would open one more goes to the one incident `*`. Those that are quiet and only wait for
+   * somebody do not count; of them there are as many again, and the oldest are closed.
+   */
   readonly openMax: number
   /** Closed ones stay on the topic for this long, and so many of them. */
   readonly closedKeepMs: number
@@ -25,11 +31,20 @@ export interface Change {
   readonly record: Incident | undefined
 }
 
+/** What is known from before. */
+export interface Known {
+  readonly incidents: Iterable<Incident>
+  readonly blocked: Iterable<Blocked>
+  /** The newest number given to an incident. */
+  readonly number: number
+}
+
 const EVERYTHING = '*'
 /** Where an address was last counted; for holds that name no incident. */
 const PLACES_MAX = 20_000
 /** By how much one alert makes an incident larger at most; the sketch once is as much. */
 const ALERT_BYTES_MAX = 2_048
+const BLOCKED_BYTES_MAX = 512
 
 /**
  * Groups alerts: each is counted in exactly one incident. One actor is one incident, whatever he does; once several actors do
@@ -48,15 +63,19 @@ export class IncidentBook {
   /** Closed ones still on the topic, oldest first: holds end and people speak up after an attack is over. */
   readonly #closed = new Map<string, Case>()
   readonly #places = new Map<string, string>()
+  readonly #blocked: BlockedTargets
+  /** Open, quiet, and waiting for somebody. */
+  readonly #waiting = new Set<Case>()
   readonly #changed = new Set<Case>()
   #changedBytes = 0
   readonly #gone: string[] = []
   #number: number
 
-  constructor(grouping: Grouping, known: Iterable<Incident>, number: number) {
+  constructor(grouping: Grouping, { incidents, blocked, number }: Known) {
     this.#grouping = grouping
     this.#number = number
-    const sorted = [...known].sort((a, b) => (a.closed_time ?? 0) - (b.closed_time ?? 0) || a.number - b.number)
+    this.#blocked = new BlockedTargets(blocked)
+    const sorted = [...incidents].sort((a, b) => (a.closed_time ?? 0) - (b.closed_time ?? 0) || a.number - b.number)
     for (const record of sorted) {
       this.#number = Math.max(this.#number, record.number)
       if (record.state !== 'closed') continue
@@ -80,9 +99,10 @@ export class IncidentBook {
   alert(alert: AlertFacts, nowMs: number): void {
     const one = this.#placeOf(alert, nowMs)
     addAlert(one, alert, nowMs)
+    this.#waiting.delete(one)
     this.#change(one)
-    this.#settleIn(alert.actor.value, one)
-    if (alert.address !== undefined && alert.address !== alert.actor.value) this.#settleIn(alert.address, one)
+    this.#goOnIn(alert.actor.value, one)
+    if (alert.address !== undefined && alert.address !== alert.actor.value) this.#goOnIn(alert.address, one)
     if (one.record.kind !== 'actor' || !one.record.classes.includes(alert.class)) return
     const same = this.#ofClass.get(alert.class) ?? new Set()
     this.#ofClass.set(alert.class, same.add(one))
@@ -91,26 +111,37 @@ export class IncidentBook {
 
   /** False when it is about no incident that is known. */
   audit(fact: AuditFacts, nowMs: number): boolean {
-    const uid = fact.incidentUid ?? (fact.target === undefined ? undefined : this.#places.get(placeKey(fact.target)))
+    const { what, target, hold } = fact
+    if (what === 'waf_failed') return this.#notWritten(fact, nowMs)
+    const isFirstWrite = hold !== undefined && !this.#blocked.isWritten(hold)
+    if (what === 'waf_written' && !isFirstWrite) return false
+    const place = target === undefined ? undefined : this.#places.get(targetKey(target))
+    const uid = (hold === undefined ? undefined : this.#blocked.incidentOf(hold)) ?? fact.incidentUid ?? place
     const one = uid === undefined ? undefined : this.#named(uid)
-    if (!one) return false
-    const { record } = one
-    applyAudit(record, fact)
+    if (!one || (what === 'waf_removed' && !releaseOf(one.record, target))) return false
+    this.#blocked.apply(fact, one.record.uid)
+    applyAudit(one.record, fact)
     // Someone's word keeps no incident open: only alerts do.
-    record.time = nowMs
+    one.record.time = nowMs
     this.#change(one)
     return true
   }
 
-  /** Closes what was quiet for too long, and forgets what has been closed for long enough. */
+  /** Closes what was quiet for too long and seen, and forgets what has been closed for long enough. */
   pass(nowMs: number): void {
-    const { keepAliveMs, closedKeepMs, closedMax } = this.#grouping
+    const { keepAliveMs, unseenMsMax, openMax, closedKeepMs, closedMax } = this.#grouping
     for (const one of this.#open.values()) {
-      if (nowMs - one.record.updated_time > keepAliveMs) this.#close(one, nowMs)
+      const quietMs = nowMs - one.record.updated_time - keepAliveMs
+      if (quietMs <= 0) continue
+      if (!isUnseen(one.record) || quietMs > unseenMsMax) this.#close(one, nowMs)
+      else if (!this.#waiting.has(one)) this.#wait(one, nowMs)
     }
+    const tooMany = this.#waiting.size - openMax
+    if (tooMany > 0) for (const one of oldest(this.#waiting).slice(0, tooMany)) this.#close(one, nowMs)
     for (const [uid, { record }] of this.#closed) {
       if (this.#closed.size <= closedMax && nowMs - (record.closed_time ?? 0) <= closedKeepMs) break
       this.#closed.delete(uid)
+      this.#blocked.forget(uid)
       this.#gone.push(uid)
     }
   }
@@ -122,10 +153,16 @@ export class IncidentBook {
     this.#changedBytes = 0
     const changes = cases.map(({ record, distinct }): Change => {
       record.version++
+      this.#count(record)
       if (distinct) record.address_sketch = distinct.toString()
       return { uid: record.uid, record: structuredClone(record) }
     })
     return [...changes, ...this.#gone.splice(0).map(uid => ({ uid, record: undefined }))]
+  }
+
+  /** What is remembered of blocked addresses and changed since the last call; after `take`. */
+  takeBlocked(): BlockedChange[] {
+    return this.#blocked.take()
   }
 
   get isChanged(): boolean {
@@ -134,7 +171,42 @@ export class IncidentBook {
 
   /** No less than what `take` would give takes as JSON. */
   get changedBytes(): number {
-    return this.#changedBytes
+    return this.#changedBytes + this.#blocked.changedCount * BLOCKED_BYTES_MAX
+  }
+
+  /** Addresses that were blocked stay counted when what remembers them had to go. */
+  #count({ uid, holds }: Incident): void {
+    const { active, waiting, total, until, targets } = this.#blocked.counts(uid)
+    holds.active = active
+    holds.total = Math.max(holds.total, total)
+    delete holds.waiting
+    delete holds.until
+    delete holds.targets
+    if (targets.length > 0) holds.targets = [...targets]
+    if (waiting > 0) holds.waiting = waiting
+    if (until !== undefined) holds.until = until
+  }
+
+  /** The IP sets cannot be written: told in every open incident that has a block which is not there yet. */
+  #notWritten({ timeMs: time, reason }: AuditFacts, nowMs: number): boolean {
+    let isTold = false
+    for (const one of this.#open.values()) {
+      if (this.#blocked.counts(one.record.uid).waiting === 0) continue
+      note(one.record, { time, what: 'waf_failed', ...(reason === undefined ? {} : { detail: reason }) })
+      one.record.time = nowMs
+      this.#change(one)
+      isTold = true
+    }
+    return isTold
+  }
+
+  #wait(one: Case, nowMs: number): void {
+    this.#waiting.add(one)
+    if (one.record.quiet_time !== undefined) return
+    one.record.quiet_time = nowMs
+    one.record.time = nowMs
+    note(one.record, { time: nowMs, what: 'quiet' })
+    this.#change(one)
   }
 
   #change(one: Case): void {
@@ -154,7 +226,7 @@ export class IncidentBook {
     const actor = `${alert.actor.type}:${alert.actor.value}`
     const running = this.#running(`class:${alert.class}`, alert, nowMs) ?? this.#running(actor, alert, nowMs)
     if (running) return running
-    if (this.#open.size >= this.#grouping.openMax) {
+    if (this.#open.size - this.#waiting.size >= this.#grouping.openMax) {
       return this.#running(EVERYTHING, alert, nowMs) ?? this.#openOne('campaign', EVERYTHING, alert, nowMs)
     }
     return this.#openOne('actor', actor, alert, nowMs)
@@ -167,6 +239,7 @@ export class IncidentBook {
     const { keepAliveMs, durationMsMax } = this.#grouping
     const { last_seen_time, first_seen_time, updated_time } = one.record
     const quiet = alert.timeMs - last_seen_time > keepAliveMs || nowMs - updated_time > keepAliveMs
+    if (isUnseen(one.record)) return one
     if (!quiet && alert.timeMs - first_seen_time <= durationMsMax) return one
     this.#close(one, nowMs)
     return undefined
@@ -177,6 +250,8 @@ export class IncidentBook {
     this.#number++
     const successorOf = this.#predecessor.get(key)
     const one = openCase({ uid, number: this.#number, kind, key, alert, nowMs, successorOf })
+    const snoozed = this.#closed.get(successorOf ?? '')?.record.snoozed
+    if (snoozed && snoozed.until > nowMs) one.record.snoozed = { ...snoozed }
     this.#adopt(one)
     this.#change(one)
     return one
@@ -186,6 +261,7 @@ export class IncidentBook {
     const campaign = this.#openOne('campaign', `class:${alert.class}`, alert, nowMs)
     for (const one of actors) {
       merge(campaign, one, nowMs)
+      this.#blocked.merge(one.record.uid, campaign.record.uid)
       this.#change(one)
       this.#forgetOpen(one)
       for (const address of one.record.addresses) this.#settleIn(address, campaign)
@@ -203,6 +279,7 @@ export class IncidentBook {
     const { record } = one
     this.#open.set(record.key, one)
     this.#byUid.set(record.uid, one)
+    if (record.quiet_time !== undefined) this.#waiting.add(one)
     if (record.kind === 'actor') {
       for (const each of record.classes) this.#ofClass.set(each, (this.#ofClass.get(each) ?? new Set()).add(one))
     }
@@ -212,6 +289,7 @@ export class IncidentBook {
   #forgetOpen(one: Case): void {
     const { record } = one
     this.#open.delete(record.key)
+    this.#waiting.delete(one)
     this.#byUid.delete(record.uid)
     for (const each of record.classes) {
       const same = this.#ofClass.get(each)
@@ -230,6 +308,16 @@ export class IncidentBook {
     if (this.#predecessor.size > this.#grouping.closedMax) this.#predecessor.delete(first(this.#predecessor))
   }
 
+  /** The address was seen again: what keeps it out since an incident that is over is told in this one. */
+  #goOnIn(address: string, one: Case): void {
+    this.#settleIn(address, one)
+    this.#blocked.follow(address, one.record.uid, uid => {
+      const over = this.#closed.get(uid)
+      if (over) this.#change(over)
+      return over !== undefined
+    })
+  }
+
   #settleAll(one: Case): void {
     const { addresses, actor } = one.record
     for (const address of addresses) this.#settleIn(address, one)
@@ -237,7 +325,7 @@ export class IncidentBook {
   }
 
   #settleIn(address: string, { record }: Case): void {
-    const key = placeKey(address)
+    const key = targetKey(address)
     this.#places.delete(key)
     this.#places.set(key, record.uid)
     if (this.#places.size > PLACES_MAX) this.#places.delete(first(this.#places))
@@ -249,38 +337,12 @@ function order(record: Incident): number {
   return record.merged_into === undefined ? 0 : 1
 }
 
-/** Of an IPv6 client its /64 is held, and audited under that name. */
-function placeKey(target: string): string {
-  const address = parseAddress(target)
-  return address ? clientPrefix(address) : target
+/** By the time since when they are quiet. */
+function oldest(cases: ReadonlySet<Case>): Case[] {
+  return [...cases].sort(({ record: a }, { record: b }) => a.updated_time - b.updated_time || a.number - b.number)
 }
 
 function first(map: ReadonlyMap<string, unknown>): string {
   for (const key of map.keys()) return key
   return ''
-}
-
-function applyAudit(record: Incident, { what, timeMs: time, who, target, reason, untilMs }: AuditFacts): void {
-  const by = who ?? 'unknown'
-  const { holds } = record
-  if (what === 'incident_acknowledged' || what === 'incident_false_positive') {
-    const mark = what === 'incident_acknowledged' ? 'acknowledged' : 'false_positive'
-    // The first word counts: pressing twice changes nothing.
-    if (record[mark]) return
-    record[mark] = { by, time }
-    note(record, { time, what: mark, who: by })
-    return
-  }
-  if (what === 'hold_created') {
-    holds.active++
-    holds.total++
-  }
-  if (what === 'hold_released' || what === 'hold_expired' || what === 'hold_suspended')
-    holds.active = Math.max(0, holds.active - 1)
-  if (untilMs !== undefined && what !== 'hold_refused') holds.until = Math.max(holds.until ?? 0, untilMs)
-  const detail = [target, reason]
-    .filter(each => each !== undefined)
-    .join(': ')
-    .slice(0, 128)
-  note(record, { time, what, ...(detail === '' ? {} : { detail }), ...(who === undefined ? {} : { who }) })
 }

@@ -74,6 +74,7 @@ export function addAlert(one: Case, alert: AlertFacts, nowMs: number): void {
   const { record } = one
   record.count++
   touch(record, nowMs)
+  delete record.quiet_time
   record.first_seen_time = Math.min(record.first_seen_time, alert.timeMs)
   record.last_seen_time = Math.max(record.last_seen_time, alert.timeMs)
   record.sample &&= alert.sample
@@ -93,6 +94,7 @@ export function addAlert(one: Case, alert: AlertFacts, nowMs: number): void {
     record.title = alert.title
     if (record.count > 1) note(record, { time: nowMs, what: 'severity', detail: alert.title })
   }
+  if (record.severity_id === 5) record.critical_time ??= nowMs
   addTo(record.classes, alert.class, CLASSES_MAX)
   if (alert.target !== undefined && addTo(record.targets, alert.target, TARGETS_MAX) && record.targets.length > 1) {
     note(record, { time: nowMs, what: 'target', detail: alert.target })
@@ -117,6 +119,8 @@ export function merge(into: Case, from: Case, nowMs: number): void {
   const other = from.record
   record.count += other.count
   record.severity_id = Math.max(record.severity_id, other.severity_id)
+  if (other.critical_time !== undefined)
+    record.critical_time = Math.min(record.critical_time ?? nowMs, other.critical_time)
   record.first_seen_time = Math.min(record.first_seen_time, other.first_seen_time)
   record.last_seen_time = Math.max(record.last_seen_time, other.last_seen_time)
   record.sample &&= other.sample
@@ -145,10 +149,8 @@ export function merge(into: Case, from: Case, nowMs: number): void {
   for (const each of other.classes) addTo(record.classes, each, CLASSES_MAX)
   for (const each of other.targets) addTo(record.targets, each, TARGETS_MAX)
   for (const each of other.addresses) addAddress(into, each)
-  record.holds.active += other.holds.active
-  record.holds.total += other.holds.total
-  const untilMs = Math.max(record.holds.until ?? 0, other.holds.until ?? 0)
-  if (untilMs > 0) record.holds.until = untilMs
+  const slowestMs = Math.max(record.holds.slowest_ms ?? 0, other.holds.slowest_ms ?? 0)
+  if (slowestMs > 0) record.holds.slowest_ms = slowestMs
   if (other.example && !record.example) record.example = other.example
   if (other.runbook !== undefined && record.runbook === undefined) record.runbook = other.runbook
   addTo(record.merged, other.uid, MERGED_MAX)
@@ -161,6 +163,7 @@ export function merge(into: Case, from: Case, nowMs: number): void {
 
 export function close({ record }: Case, nowMs: number, what: 'closed' | 'merged'): void {
   record.state = 'closed'
+  delete record.quiet_time
   record.closed_time = nowMs
   record.time = nowMs
   note(record, { time: nowMs, what })

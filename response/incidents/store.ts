@@ -2,12 +2,14 @@ import { z } from 'zod'
 import { asError, HaetaeError } from '../../platform/errors.ts'
 import { type Incident, incidentSchema, readIncident } from '../../platform/incident.ts'
 import type { TopicRecord, Topics } from '../../platform/topics/contract.ts'
-import type { Change, IncidentBook } from './book.ts'
+import { type Blocked, blockedSchema } from './blocked.ts'
+import type { IncidentBook } from './book.ts'
 import { CHUNKS, type Chunk, type Seen } from './seen.ts'
 
 /** What a process that takes over goes on with. */
 export interface Restored {
   readonly incidents: readonly Incident[]
+  readonly blocked: readonly Blocked[]
   /** The newest number given to an incident. */
   readonly number: number
   readonly chunks: readonly Chunk[]
@@ -24,14 +26,16 @@ const chunkSchema = z.object({ number: z.int().min(0), ids: z.string() })
 const lastSchema = z.object({
   number: z.int().min(0),
   changes: z.array(z.object({ uid: z.string().min(1), record: incidentSchema.optional() })),
+  blocked: z.array(z.object({ key: z.string().min(1), record: blockedSchema.optional() })).default([]),
   chunk: chunkSchema,
 })
+const stateSchema = z.union([lastSchema, chunkSchema, blockedSchema])
 type Last = z.output<typeof lastSchema>
 
 /**
  * Incidents on a compacted topic, such that an alert counts once whatever dies when. One record, `last` on the state topic,
- * is one transaction: the ids that were taken in and what they changed. After it the changes are written to `incidents`; who
- * restores writes those of `last` again. Ids before the current chunk are in records of their own.
+ * is one transaction: the ids that were taken in and what they changed. After it the changes are written to `incidents` and
+ * to records of their own; who restores writes those of `last` again. So are ids before the current chunk.
  */
 export class IncidentStore {
   readonly #topics: Topics
@@ -52,24 +56,34 @@ export class IncidentStore {
       incidents.set(incident.uid, incident)
     }
     const chunks: Chunk[] = []
+    const blocked = new Map<string, Blocked>()
     let last: Last | undefined
-    for await (const { value, key } of this.#topics.readCompacted(this.#names.state)) {
-      const read = key === LAST ? lastSchema : chunkSchema
-      const { data } = read.safeParse(parsed(value))
-      if (!data) throw unreadable(this.#names.state, key)
-      if ('chunk' in data) last = data
-      else chunks.push(data)
+    for await (const { value, key = '' } of this.#topics.readCompacted(this.#names.state)) {
+      const { data } = stateSchema.safeParse(parsed(value))
+      if (!data || (key === LAST) !== 'changes' in data) throw unreadable(this.#names.state, key)
+      if ('changes' in data) last = data
+      else if ('ids' in data) chunks.push(data)
+      else blocked.set(key, data)
     }
     if (last) {
-      await this.#finish([{ topic: this.#names.incidents, records: last.changes.map(each => recordOf(each, nowMs)) }])
+      await this.#finish(this.#after(last, nowMs))
       for (const { uid, record } of last.changes) {
         if (record) incidents.set(uid, record)
         else incidents.delete(uid)
       }
+      for (const { key, record } of last.blocked) {
+        if (record) blocked.set(key, record)
+        else blocked.delete(key)
+      }
       // The newest says most of a chunk that is in two records.
       chunks.push(last.chunk)
     }
-    return { incidents: [...incidents.values()], number: last?.number ?? 0, chunks }
+    return {
+      incidents: [...incidents.values()],
+      blocked: [...blocked.values()],
+      number: last?.number ?? 0,
+      chunks,
+    }
   }
 
   /** Makes durable what was taken in. Throws when it is not; what was prepared is then finished by the next call. */
@@ -77,15 +91,20 @@ export class IncidentStore {
     await this.#finish(this.#unfinished)
     const changes = book.take()
     const full = seen.takeFull()
-    const last: Last = { number: book.number, changes, chunk: seen.current }
+    const last: Last = { number: book.number, changes, blocked: book.takeBlocked(), chunk: seen.current }
     const state = [
       ...full.map(chunk => ({ key: `seen/${chunk.number % CHUNKS}`, value: json(chunk), timeMs: nowMs })),
       { key: LAST, value: json(last), timeMs: nowMs },
     ]
-    await this.#finish([
-      { topic: this.#names.state, records: state },
-      { topic: this.#names.incidents, records: changes.map(each => recordOf(each, nowMs)) },
-    ])
+    await this.#finish([{ topic: this.#names.state, records: state }, ...this.#after(last, nowMs)])
+  }
+
+  /** What follows from the transaction. */
+  #after({ changes, blocked }: Last, nowMs: number): { topic: string; records: readonly TopicRecord[] }[] {
+    return [
+      { topic: this.#names.incidents, records: changes.map(({ uid, record }) => recordOf(uid, record, nowMs)) },
+      { topic: this.#names.state, records: blocked.map(({ key, record }) => recordOf(key, record, nowMs)) },
+    ]
   }
 
   async #finish(steps: { topic: string; records: readonly TopicRecord[] }[]): Promise<void> {
@@ -107,8 +126,8 @@ export class IncidentStore {
   }
 }
 
-function recordOf({ uid, record }: Change | Last['changes'][number], nowMs: number): TopicRecord {
-  return { key: uid, value: record ? json(record) : null, timeMs: nowMs }
+function recordOf(key: string, record: object | undefined, nowMs: number): TopicRecord {
+  return { key, value: record ? json(record) : null, timeMs: nowMs }
 }
 
 function json(value: unknown): Buffer {

@@ -27,19 +27,10 @@ export async function disableKey(
   nowMs: number,
 ): Promise<AuditRecord> {
   const { value: keyId } = decision.target
-  const say = (what: 'key_disabled' | 'key_refused' | 'key_failed', skip: string | undefined): AuditRecord =>
-    auditRecord([decision.uid], {
-      time: nowMs,
+  const say = (what: KeyEvent, skip: string | undefined): AuditRecord =>
+    auditOfKey(decision, nowMs, {
       what,
-      target: keyId,
-      decision: decision.uid,
-      ...(decision.rule === undefined ? {} : { rule: decision.rule }),
-      who: decision.who,
-      reason: decision.reason,
       ...(skip === undefined ? {} : { skip_reason: skip }),
-      ...(decision.alertUids.length > 0 ? { alert_uids: decision.alertUids } : {}),
-      ...(decision.incidentUid === undefined ? {} : { incident_uid: decision.incidentUid }),
-      ...(what === 'key_disabled' ? { latency_ms: Math.max(0, nowMs - (decision.receivedMs ?? decision.time)) } : {}),
       dry_run: api === undefined,
     })
   if (decision.target.type !== 'access_key' || !KEY_ID.test(keyId)) return say('key_refused', 'bad_target')
@@ -55,6 +46,34 @@ export async function disableKey(
   if (user === undefined) return say('key_failed', 'no_such_key')
   if (neverDisable.includes(user)) return say('key_refused', 'never_disable')
   return (await api.disable(keyId, user)) ? say('key_disabled', undefined) : say('key_failed', 'no_such_key')
+}
+
+/** That it cannot be disabled yet: told once for each request, and its key is tried again. */
+export function auditOfWaiting(decision: Decision, nowMs: number, why: string): AuditRecord {
+  const fields = { what: 'key_failed', skip_reason: 'waiting', dry_run: false } as const
+  return auditOfKey({ ...decision, reason: why }, nowMs, fields)
+}
+
+type KeyEvent = 'key_disabled' | 'key_refused' | 'key_failed'
+
+function auditOfKey(
+  { uid, target, rule, who, reason, alertUids, incidentUid, receivedMs, time }: Decision,
+  nowMs: number,
+  said: { readonly what: KeyEvent; readonly skip_reason?: string; readonly dry_run: boolean },
+): AuditRecord {
+  // What waits may be refused for good later: that is another event.
+  return auditRecord(said.skip_reason === 'waiting' ? [uid, 'waiting'] : [uid], {
+    time: nowMs,
+    target: target.value,
+    decision: uid,
+    ...(rule === undefined ? {} : { rule }),
+    who,
+    reason,
+    ...(alertUids.length > 0 ? { alert_uids: alertUids } : {}),
+    ...(incidentUid === undefined ? {} : { incident_uid: incidentUid }),
+    ...(said.what === 'key_disabled' ? { latency_ms: Math.max(0, nowMs - (receivedMs ?? time)) } : {}),
+    ...said,
+  })
 }
 
 /** Somebody may have enabled the key again since. What a person asks for is news whatever it is about. */

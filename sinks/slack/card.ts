@@ -1,8 +1,8 @@
 import type { KnownBlock, MessageAttachment } from '@slack/web-api'
 import { ADDRESSES_MAX, type Incident } from '../../platform/incident.ts'
+import { cut, escapeMarkup, flag, markup, nameOf, plain } from '../../platform/notify/text.ts'
+import type { Words } from '../../platform/notify/words.ts'
 import type { LocalTime } from './local-time.ts'
-import { cut, escapeMarkup, flag, markup, plain } from './text.ts'
-import type { Words } from './words.ts'
 
 /** How things are said: in which language, in whose time, with links to what. */
 export interface Voice {
@@ -23,15 +23,16 @@ export interface Message {
 const COLOURS = ['#667085', '#667085', '#175cd3', '#b54708', '#b42318', '#7a0019']
 const COLOUR_CLOSED = '#027a48'
 const HEADER_CHARS = 150
+const RUNBOOK_CHARS = 400
 /** Slack takes 2,000 characters as the value of a button. */
 const VALUE_CHARS = 1_900
 
 /** The message of an incident: one for as long as it lives, edited in place. `nowMs` says when it was edited. */
 export function card(incident: Incident, voice: Voice, nowMs: number): Message {
   const { words } = voice
-  const { severity_id, state, merged_into, kind, sample } = incident
+  const { severity_id, state, kind, sample, runbook } = incident
   const severity = words.severity[severity_id] ?? ''
-  const standing = merged_into === undefined ? words[state] : words.merged
+  const standing = standingOf(incident, words)
   const kindWord = kind === 'campaign' ? `${words.campaign} · ` : ''
   const sampleWord = sample ? ` · ${words.sample}` : ''
   const title = `${severity} · ${kindWord}${incident.title} (${standing})${sampleWord}`
@@ -40,8 +41,12 @@ export function card(incident: Incident, voice: Voice, nowMs: number): Message {
     { type: 'section', text: { type: 'mrkdwn', verbatim: true, text: summary(incident, voice, nowMs) } },
     { type: 'section', fields: fields(incident, voice, nowMs) },
   ]
-  const example = exampleLine(incident)
-  if (example !== '') blocks.push(preformatted(example))
+  const example = exampleLine(incident, voice)
+  if (example !== '') blocks.push(preformatted([example]))
+  if (runbook !== undefined && state === 'open') {
+    const text = `${words.runbook}: ${plain(runbook, RUNBOOK_CHARS)}`
+    blocks.push({ type: 'context', elements: [{ type: 'plain_text', text, emoji: false }] })
+  }
   blocks.push(...actions(incident, voice))
   const footer = [
     `INC-${incident.number}`,
@@ -53,7 +58,10 @@ export function card(incident: Incident, voice: Voice, nowMs: number): Message {
   const line = [
     `[${severity}] ${kindWord}${markup(incident.title, 120)}`,
     ...(target === undefined ? [] : [markup(target, 80)]),
-    words.addresses(voice.number(incident.address_count), incident.address_count > ADDRESSES_MAX),
+    // What is blocked says how many as well.
+    ...(incident.holds.active > 0
+      ? []
+      : [words.addresses(voice.number(incident.address_count), incident.address_count > ADDRESSES_MAX)]),
     `${blocked(incident, voice, nowMs)} (${standing})${sampleWord}`,
   ]
   return {
@@ -62,21 +70,51 @@ export function card(incident: Incident, voice: Voice, nowMs: number): Message {
   }
 }
 
+function standingOf({ state, merged_into, quiet_time }: Incident, words: Words): string {
+  if (merged_into !== undefined) return words.merged
+  return quiet_time === undefined ? words[state] : words.quietOpen
+}
+
 function summary(incident: Incident, voice: Voice, nowMs: number): string {
   const { words, number } = voice
+  // What was done comes first; as many addresses as are blocked need not be counted again.
   const parts = [
-    `*${words.alerts(number(incident.count))}*`,
-    words.addresses(number(incident.address_count), incident.address_count > ADDRESSES_MAX),
     `*${blocked(incident, voice, nowMs)}*`,
+    words.alerts(number(incident.count)),
+    ...(incident.holds.active === incident.address_count
+      ? []
+      : [words.addresses(number(incident.address_count), incident.address_count > ADDRESSES_MAX)]),
   ]
-  if (incident.state === 'closed') {
-    const minutes = Math.max(1, Math.round((incident.last_seen_time - incident.first_seen_time) / 60_000))
-    parts.push(words.duration(number(minutes)))
-  }
-  if (incident.merged_into !== undefined) parts.push(words.mergedInto)
-  if (incident.acknowledged) parts.push(words.acknowledgedBy(markup(incident.acknowledged.by, 80)))
-  if (incident.false_positive) parts.push(words.falsePositiveBy(markup(incident.false_positive.by, 80)))
+  const { state, merged_into, acknowledged, false_positive, snoozed, helpful, holds } = incident
+  const who = (by: string): string => markup(nameOf(by), 80)
+  if ((holds.waiting ?? 0) > 0) parts.push(words.waitingForWaf(number(holds.waiting ?? 0)))
+  if (holds.slowest_ms !== undefined) parts.push(words.slowest(number(Math.ceil(holds.slowest_ms / 100) / 10)))
+  if (state === 'closed') parts.push(words.duration(number(minutesOf(incident))))
+  if (merged_into !== undefined) parts.push(words.mergedInto)
+  if (acknowledged) parts.push(words.acknowledgedBy(who(acknowledged.by)))
+  if (false_positive) parts.push(words.falsePositiveBy(who(false_positive.by)))
+  else if (state === 'closed' && merged_into === undefined) parts.push(words.noFalsePositive)
+  if (snoozed && state === 'open') parts.push(words.snoozedBy(who(snoozed.by), voice.time.minute(snoozed.until, nowMs)))
+  if (helpful) parts.push(words.helpfulBy(who(helpful.by), helpful.yes))
   return parts.join(' — ')
+}
+
+/** What a thread is told when it is over: for how long, how much, and what was done. */
+export function resolvedLine(incident: Incident, voice: Voice, nowMs: number): string {
+  const { words, number } = voice
+  return [
+    words.duration(number(minutesOf(incident))),
+    words.alerts(number(incident.count)),
+    words.addresses(number(incident.address_count), incident.address_count > ADDRESSES_MAX),
+    blocked(incident, voice, nowMs),
+    incident.false_positive
+      ? words.falsePositiveBy(markup(nameOf(incident.false_positive.by), 80))
+      : words.noFalsePositive,
+  ].join(' · ')
+}
+
+function minutesOf({ first_seen_time, last_seen_time }: Incident): number {
+  return Math.max(1, Math.round((last_seen_time - first_seen_time) / 60_000))
 }
 
 function blocked({ holds }: Incident, { words, number, time }: Voice, nowMs: number): string {
@@ -123,7 +161,7 @@ function listed(all: readonly string[], max: number, words: Words, number: Voice
   return shown.join(', ') + (rest > 0 ? ` ${words.others(number(rest))}` : '')
 }
 
-function exampleLine({ example, addresses }: Incident): string {
+function exampleLine({ example, addresses, count }: Incident, { words, number }: Voice): string {
   if (!example) return ''
   const { method, path, user_agent, rule } = example
   const parts = [
@@ -132,12 +170,13 @@ function exampleLine({ example, addresses }: Incident): string {
     rule && `rule=${rule}`,
     addresses.length > 1 && `${addresses.slice(0, 5).join(' ')}${addresses.length > 5 ? ' …' : ''}`,
   ]
+  if (count > 1) parts.push(`(${words.example(number(count))})`)
   return parts.filter(Boolean).join('  ')
 }
 
 /** Lines in which Slack reads no markup. */
-export function preformatted(...lines: readonly string[]): KnownBlock {
-  const element = { type: 'text' as const, text: lines.map(line => plain(line, 1_000)).join('\n') }
+export function preformatted(lines: readonly string[], charsMax = 1_000): KnownBlock {
+  const element = { type: 'text' as const, text: lines.map(line => plain(line, charsMax)).join('\n') }
   return { type: 'rich_text', elements: [{ type: 'rich_text_preformatted', elements: [element] }] }
 }
 
@@ -171,6 +210,10 @@ function actions(incident: Incident, { words, consoleUrl }: Voice): KnownBlock[]
     })
     elements.push({ type: 'button' as const, action_id: 'extend', text: plainText(words.more.extend), value })
   }
+  if (incident.severity_id < 5 && state === 'open' && !incident.snoozed) {
+    const value = buttonValue(incident, 0)
+    elements.push({ type: 'button' as const, action_id: 'snooze', text: plainText(words.more.snooze), value })
+  }
   if (!incident.false_positive) {
     const value = buttonValue(incident, 0)
     elements.push({
@@ -180,17 +223,23 @@ function actions(incident: Incident, { words, consoleUrl }: Voice): KnownBlock[]
       value,
     })
   }
-  return elements.length === 0 ? [] : [{ type: 'actions', elements }]
+  const blocks: KnownBlock[] = elements.length === 0 ? [] : [{ type: 'actions', elements }]
+  if (state !== 'closed' || incident.helpful) return blocks
+  const answers = (['helpful', 'not_helpful'] as const).map(action_id => {
+    const text = plainText(action_id === 'helpful' ? words.yes : words.no)
+    return { type: 'button' as const, action_id, text, value: buttonValue(incident, 0) }
+  })
+  return [...blocks, { type: 'section', text: plainText(words.wasItHelpful) }, { type: 'actions', elements: answers }]
 }
 
-/** `{"i":uid,"n":number,"a":[addresses that fit]}`; where a whole network is the actor, and held as such, it comes first. */
-function buttonValue({ uid, number, addresses, actor }: Incident, charsMax: number): string {
+/** `{"i":uid,"n":number,"a":[blocked addresses that fit],"t":of how many}`: of a network that is held as one, the network. */
+function buttonValue({ uid, number, holds, addresses }: Incident, charsMax: number): string {
   const fitting: string[] = []
-  let chars = 80
-  for (const address of actor?.type === 'network' ? [actor.value, ...addresses].slice(0, ADDRESSES_MAX) : addresses) {
-    chars += address.length + 3
+  let chars = 90
+  for (const target of holds.targets ?? addresses) {
+    chars += target.length + 3
     if (chars > charsMax) break
-    fitting.push(address)
+    fitting.push(target)
   }
-  return JSON.stringify({ i: uid, n: number, a: fitting })
+  return JSON.stringify({ i: uid, n: number, a: fitting, t: holds.active })
 }

@@ -45,6 +45,11 @@ export class SlackCalls {
     return this.#call('chat.update', { channel, ts, ...message, ...NO_LINKS })
   }
 
+  /** To one member of the channel alone. */
+  whisper(channel: string, user: string, text: string): Promise<Outcome> {
+    return this.#call('chat.postEphemeral', { channel, user, text, ...NO_LINKS })
+  }
+
   /** `ts` of the message that was posted with this key since then; undefined when there is none. */
   async find(channel: string, key: string, sinceMs: number, threadTs?: string): Promise<Outcome> {
     const method = threadTs === undefined ? 'conversations.history' : 'conversations.replies'

@@ -1,9 +1,11 @@
 import { hash } from 'node:crypto'
-import type { Incident } from '../../platform/incident.ts'
+import { type Incident, isUnseen } from '../../platform/incident.ts'
+import type { Bulletin, Notice, Round } from '../../platform/notify/notice.ts'
+import { type AuditNews, endGathering, isCritical, type News, takeNews } from './bulletin.ts'
+import { bulletinCard } from './bulletin-card.ts'
 import { card, type Message, type Voice } from './card.ts'
-import type { Notice, Round } from './notice.ts'
 import { editEveryMs, Pace } from './pace.ts'
-import { type Reply, replyFor } from './replies.ts'
+import { isMeasured, type Reply, replyFor } from './replies.ts'
 import { roundCard } from './round-card.ts'
 
 const MINUTE_MS = 60_000
@@ -20,12 +22,25 @@ const FIND_AFTER_MS = 10_000
 const FORGET_MS = 24 * 60 * MINUTE_MS
 const ROUNDS_MAX = 10
 const SEVERITY_SINGLE = 3
+const CRITICAL = 5
+const WHISPERS_MAX = 20
+const WHISPER_CHARS_MAX = 1_500
 
 /** What is to be done next in a channel. */
 export type Step =
   | { readonly what: 'post' | 'edit' | 'find' | 'find-reply' | 'forget'; readonly uid: string }
   | { readonly what: 'reply'; readonly uid: string; readonly reply: Reply }
-  | { readonly what: 'post-round' | 'edit-round' | 'find-round'; readonly round: Round }
+  | { readonly what: 'post-round' | 'edit-round' | 'find-round'; readonly round: Gathered }
+  | { readonly what: 'whisper'; readonly whisper: Whisper }
+
+/** One message for much: many incidents, or news of one kind. */
+export type Gathered = Round | Bulletin
+
+/** Said to one person alone, once, and forgotten if it cannot be said. */
+interface Whisper {
+  readonly user: string
+  readonly text: string
+}
 
 /** One channel: what should be said there, what is said, and what comes next. Decides; does not call, wait or write. */
 export class Lane {
@@ -33,6 +48,8 @@ export class Lane {
   readonly incidents = new Map<string, Incident>()
   readonly notices = new Map<string, Notice>()
   readonly rounds: Round[] = []
+  readonly bulletins: Bulletin[] = []
+  readonly #whispers: Whisper[] = []
   readonly #voice: Voice
   readonly #onCall: readonly string[]
   readonly #pace = new Pace()
@@ -51,7 +68,7 @@ export class Lane {
   put(incident: Incident, nowMs: number): void {
     const known = this.incidents.get(incident.uid)
     if (known && known.version > incident.version) return
-    if (!this.notices.has(incident.uid) && nowMs - incident.updated_time > POST_AGE_MS) return
+    if (!this.notices.has(incident.uid) && isStale(incident, nowMs)) return
     this.incidents.set(incident.uid, incident)
   }
 
@@ -59,7 +76,23 @@ export class Lane {
     return card(incident, this.#voice, nowMs)
   }
 
-  roundMessage(round: Round, nowMs: number): Message {
+  /** True when there is something new to be kept and said. */
+  hear(news: News, audit: AuditNews, nowMs: number): boolean {
+    return nowMs - audit.time <= POST_AGE_MS && takeNews(this.bulletins, news, audit)
+  }
+
+  /** Several for one person are one. */
+  whisper(user: string, text: string): void {
+    const waiting = this.#whispers.findIndex(each => each.user === user)
+    const before = this.#whispers[waiting]
+    if (before && before.text.length < WHISPER_CHARS_MAX)
+      this.#whispers[waiting] = { user, text: `${before.text}\n${text}` }
+    else if (!before) this.#whispers.push({ user, text })
+    if (this.#whispers.length > WHISPERS_MAX) this.#whispers.shift()
+  }
+
+  roundMessage(round: Gathered, nowMs: number): Message {
+    if ('subject' in round) return bulletinCard(round, isCritical(round.kind), this.#voice, nowMs)
     return roundCard(round, this.rowsOf(round), this.#voice, nowMs)
   }
 
@@ -68,7 +101,7 @@ export class Lane {
     return [...this.incidents.values()].filter(each => {
       if (this.notices.has(each.uid) || each.merged_into !== undefined || each.severity_id < SEVERITY_SINGLE)
         return false
-      if (kind === 'quiet' && each.severity_id > SEVERITY_SINGLE) return false
+      if (!isOf(kind, each)) return false
       return each.opened_time >= fromMs && each.opened_time <= endMs
     })
   }
@@ -76,17 +109,43 @@ export class Lane {
   /** The most urgent thing that may be done now; undefined when there is none. */
   next(nowMs: number): Step | undefined {
     return (
-      this.#unknown(nowMs) ?? this.#round(nowMs) ?? this.#parent(nowMs) ?? this.#change(nowMs) ?? this.#forgotten(nowMs)
+      this.#unknown(nowMs) ??
+      this.#round(nowMs) ??
+      this.#bulletin(nowMs) ??
+      this.#parent(nowMs) ??
+      this.#whispered() ??
+      this.#change(nowMs) ??
+      this.#forgotten(nowMs)
     )
   }
 
   /** A step was tried: it counts, whatever became of it. */
   spent(step: Step, nowMs: number): void {
-    if (step.what === 'post') {
-      const critical = this.incidents.get(step.uid)?.severity_id === 5
+    if (step.what === 'post-round' && 'subject' in step.round) this.#bucketOf(step.round).take(nowMs)
+    else if (step.what === 'post') {
+      const critical = this.incidents.get(step.uid)?.severity_id === CRITICAL
       this.#pace[critical ? 'criticals' : 'parents'].take(nowMs)
     } else if (step.what === 'edit' || step.what === 'reply' || step.what === 'edit-round')
       this.#pace.changes.take(nowMs)
+  }
+
+  #whispered(): Step | undefined {
+    const whisper = this.#whispers.shift()
+    return whisper && { what: 'whisper', whisper }
+  }
+
+  #bucketOf({ kind }: Bulletin): Pace['parents'] {
+    return this.#pace[isCritical(kind) ? 'criticals' : 'parents']
+  }
+
+  #bulletin(nowMs: number): Step | undefined {
+    endGathering(this.bulletins, this.#voice.words, nowMs)
+    const round = this.bulletins.find(each => {
+      // What was over before it could be said need not be said.
+      const isPast = this.#voice.words.bulletins[each.kind].over !== undefined && each.endMs !== undefined
+      return each.state === 'posting' && each.sinceMs === 0 && !isPast && this.#bucketOf(each).has(nowMs)
+    })
+    return round && { what: 'post-round', round }
   }
 
   #unknown(nowMs: number): Step | undefined {
@@ -94,8 +153,9 @@ export class Lane {
       if (state === 'posting' && nowMs - sinceMs >= FIND_AFTER_MS) return { what: 'find', uid }
       if (replying && nowMs - replying.sinceMs >= FIND_AFTER_MS) return { what: 'find-reply', uid }
     }
-    const round = this.rounds.find(
-      each => each.state === 'posting' && each.ts === undefined && nowMs - each.sinceMs >= FIND_AFTER_MS,
+    const round = [...this.rounds, ...this.bulletins].find(
+      ({ state, ts, sinceMs }) =>
+        state === 'posting' && ts === undefined && sinceMs > 0 && nowMs - sinceMs >= FIND_AFTER_MS,
     )
     return round && { what: 'find-round', round }
   }
@@ -103,7 +163,7 @@ export class Lane {
   #parent(nowMs: number): Step | undefined {
     const due = this.#waiting(nowMs).sort((a, b) => b.severity_id - a.severity_id || a.opened_time - b.opened_time)
     for (const { uid, severity_id } of due) {
-      if (this.#pace[severity_id === 5 ? 'criticals' : 'parents'].has(nowMs)) return { what: 'post', uid }
+      if (this.#pace[severity_id === CRITICAL ? 'criticals' : 'parents'].has(nowMs)) return { what: 'post', uid }
     }
     return undefined
   }
@@ -111,23 +171,26 @@ export class Lane {
   /** Those that should have a message of their own by now. */
   #waiting(nowMs: number): Incident[] {
     return [...this.incidents.values()].filter(each => {
-      const { uid, severity_id, opened_time, merged_into, updated_time, state } = each
+      const { uid, severity_id, opened_time, merged_into, state } = each
       if (this.notices.has(uid) || merged_into !== undefined || severity_id < SEVERITY_SINGLE) return false
-      if (nowMs - updated_time > POST_AGE_MS || this.rounds.some(round => this.#covers(round, each))) return false
+      if (isSnoozed(each, nowMs)) return false
+      if (isStale(each, nowMs) || this.rounds.some(round => this.#covers(round, each))) return false
       if (severity_id > SEVERITY_SINGLE) return true
       return !this.#voice.time.quiet(opened_time) && (nowMs - opened_time >= GATHER_MS || state === 'closed')
     })
   }
 
   #covers(round: Round, incident: Incident): boolean {
-    if (round.kind === 'quiet' && incident.severity_id > SEVERITY_SINGLE) return false
+    if (!isOf(round.kind, incident)) return false
     return incident.opened_time >= round.fromMs && incident.opened_time <= (round.endMs ?? Number.POSITIVE_INFINITY)
   }
 
   /** Begins and ends storms and nights; afterwards what is to be said of them. */
   #round(nowMs: number): Step | undefined {
-    this.#beginStorm(nowMs)
-    this.#endStorm(nowMs)
+    for (const kind of ['storm', 'critical'] as const) {
+      this.#beginStorm(kind, nowMs)
+      this.#endStorm(kind, nowMs)
+    }
     this.#endNight(nowMs)
     for (const round of this.rounds) {
       if (round.state === 'posting' && round.sinceMs === 0) return { what: 'post-round', round }
@@ -135,16 +198,18 @@ export class Lane {
     return undefined
   }
 
-  get #storm(): Round | undefined {
-    return this.rounds.find(({ kind, endMs }) => kind === 'storm' && endMs === undefined)
+  #storm(wanted: 'storm' | 'critical'): Round | undefined {
+    return this.rounds.find(({ kind, endMs }) => kind === wanted && endMs === undefined)
   }
 
-  #beginStorm(nowMs: number): void {
-    if (this.#storm) return
-    const waiting = this.#waiting(nowMs)
+  #beginStorm(kind: 'storm' | 'critical', nowMs: number): void {
+    if (this.#storm(kind)) return
+    const waiting = this.#waiting(nowMs).filter(each => isOf(kind, each))
     if (waiting.length === 0) return
-    const recent = [...this.incidents.values()].filter(({ opened_time, merged_into, severity_id }) => {
-      return nowMs - opened_time <= STORM_WINDOW_MS && merged_into === undefined && severity_id >= SEVERITY_SINGLE
+    const recent = [...this.incidents.values()].filter(each => {
+      const { opened_time, merged_into, severity_id } = each
+      const isNew = nowMs - opened_time <= STORM_WINDOW_MS && merged_into === undefined
+      return isNew && severity_id >= SEVERITY_SINGLE && isOf(kind, each)
     })
     const oldestMs = Math.min(
       ...waiting.map(({ opened_time, severity_id }) => opened_time + (severity_id > 3 ? 0 : GATHER_MS)),
@@ -153,11 +218,11 @@ export class Lane {
     // A single one that waits, for Slack to come back, is no storm.
     if (waiting.length === 1) return
     const fromMs = Math.min(...waiting.map(({ opened_time }) => opened_time))
-    this.#add({ kind: 'storm', fromMs, state: 'posting', sinceMs: 0 })
+    this.#add({ kind, fromMs, state: 'posting', sinceMs: 0 })
   }
 
-  #endStorm(nowMs: number): void {
-    const storm = this.#storm
+  #endStorm(kind: 'storm' | 'critical', nowMs: number): void {
+    const storm = this.#storm(kind)
     if (!storm) return
     const newest = Math.max(storm.fromMs, ...this.rowsOf(storm).map(({ opened_time }) => opened_time))
     if (nowMs - newest > STORM_QUIET_MS) storm.endMs = nowMs
@@ -189,13 +254,14 @@ export class Lane {
       const incident = this.incidents.get(uid)
       if (!incident || notice.state !== 'posted' || notice.ts === undefined || notice.replying) continue
       if (marksOf(incident) !== notice.marks) return { what: 'edit', uid }
+      if (isSnoozed(incident, nowMs)) continue
       const reply = this.#replyFor(incident, notice, nowMs)
       if (reply) late.push({ step: { what: 'reply', uid, reply }, sinceMs: 0 })
       else if (this.#isDue(notice, nowMs) && this.hashOf(incident) !== notice.hash) {
         late.push({ step: { what: 'edit', uid }, sinceMs: notice.editedMs ?? 0 })
       }
     }
-    for (const round of this.rounds) {
+    for (const round of [...this.rounds, ...this.bulletins]) {
       if (round.state !== 'posted' || !this.#isDue(round, nowMs, round.endMs !== undefined)) continue
       if (this.hashOfRound(round) !== round.hash) late.push({ step: { what: 'edit-round', round }, sinceMs: 1 })
     }
@@ -203,16 +269,16 @@ export class Lane {
   }
 
   #replyFor(incident: Incident, notice: Notice, nowMs: number): Reply | undefined {
-    if (this.#told.get(incident) === notice && incident.severity_id < 5) return undefined
+    if (this.#told.get(incident) === notice && incident.severity_id < CRITICAL) return undefined
     const reply = replyFor(incident, notice, this.#voice, this.#onCall, nowMs)
-    if (!reply) this.#told.set(incident, notice)
+    if (!reply && !incident.timeline.some(entry => isMeasured(entry, nowMs))) this.#told.set(incident, notice)
     return reply
   }
 
-  #isDue({ postedMs = 0, editedMs = postedMs }: Notice | Round, nowMs: number, over = false): boolean {
+  #isDue({ postedMs = 0, editedMs = postedMs }: Notice | Gathered, nowMs: number, over = false): boolean {
     // While there is a storm its own message tells how it goes.
     const everyMs =
-      this.#storm || over ? editEveryMs(over ? 0 : Number.POSITIVE_INFINITY) : editEveryMs(nowMs - postedMs)
+      this.#storm('storm') || over ? editEveryMs(over ? 0 : Number.POSITIVE_INFINITY) : editEveryMs(nowMs - postedMs)
     return nowMs - editedMs >= everyMs
   }
 
@@ -232,17 +298,39 @@ export class Lane {
     return known
   }
 
-  hashOfRound(round: Round): string {
+  hashOfRound(round: Gathered): string {
     return hashed(this.roundMessage(round, 0))
   }
 }
 
-export function marksOf({ state, severity_id, acknowledged, false_positive, holds, merged_into }: Incident): string {
+/** Too old to be posted for the first time; a critical one that nobody has seen is news for a day. */
+function isStale(incident: Incident, nowMs: number): boolean {
+  const isWaiting = incident.state === 'open' && isUnseen(incident)
+  return nowMs - incident.updated_time > (isWaiting ? FORGET_MS : POST_AGE_MS)
+}
+
+/** Nothing is said of it for now, because somebody asked for that; never of a critical one. */
+function isSnoozed({ snoozed, severity_id }: Incident, nowMs: number): boolean {
+  return snoozed !== undefined && snoozed.until > nowMs && severity_id < CRITICAL
+}
+
+/** Critical ones do not disappear among the rest, nor in the night. */
+function isOf(kind: Round['kind'], { severity_id }: Incident): boolean {
+  if (kind === 'critical') return severity_id === CRITICAL
+  return kind === 'storm' ? severity_id < CRITICAL : severity_id === SEVERITY_SINGLE
+}
+
+export function marksOf(incident: Incident): string {
+  const { state, severity_id, acknowledged, false_positive, snoozed, helpful, quiet_time, holds, merged_into } =
+    incident
   return [
     state,
     severity_id,
     acknowledged?.by ?? '',
     false_positive?.by ?? '',
+    snoozed?.until ?? '',
+    helpful?.by ?? '',
+    quiet_time ?? '',
     holds.active > 0,
     merged_into ?? '',
   ].join('/')

@@ -1,7 +1,7 @@
 import type { Incident } from '../../platform/incident.ts'
+import type { Round } from '../../platform/notify/notice.ts'
+import { cut, plain } from '../../platform/notify/text.ts'
 import { type Message, preformatted, type Voice } from './card.ts'
-import type { Round } from './notice.ts'
-import { cut, plain } from './text.ts'
 
 const ROWS_MAX = 5
 const COLOUR_STORM = '#b42318'
@@ -12,9 +12,10 @@ const COLOUR_QUIET = '#b54708'
 export function roundCard(round: Round, incidents: readonly Incident[], voice: Voice, nowMs: number): Message {
   const { words, number, time } = voice
   const count = number(incidents.length)
-  const title = round.kind === 'storm' ? words.storm(count) : words.quiet(count)
-  const over = round.kind === 'storm' && round.endMs !== undefined
-  const standing = round.kind === 'quiet' ? '' : ` (${over ? words.stormOver : words.storming})`
+  const isStorm = round.kind !== 'quiet'
+  const title = isStorm ? words.storm(count) : words.quiet(count)
+  const over = isStorm && round.endMs !== undefined
+  const standing = !isStorm ? '' : ` (${over ? words.stormOver : words.storming})`
   const alerts = incidents.reduce((sum, each) => sum + each.count, 0)
   const worst = incidents.toSorted((a, b) => b.severity_id - a.severity_id || b.count - a.count).slice(0, ROWS_MAX)
   const rows = worst.map(each => {
@@ -27,11 +28,11 @@ export function roundCard(round: Round, incidents: readonly Incident[], voice: V
     text: `${title}${standing} · ${words.alerts(number(alerts))}`,
     attachments: [
       {
-        color: over ? COLOUR_OVER : round.kind === 'storm' ? COLOUR_STORM : COLOUR_QUIET,
+        color: over ? COLOUR_OVER : isStorm ? COLOUR_STORM : COLOUR_QUIET,
         blocks: [
           { type: 'header', text: { type: 'plain_text', text: plain(`${title}${standing}`, 150), emoji: false } },
           { type: 'section', text: { type: 'mrkdwn', verbatim: true, text: `*${words.alerts(number(alerts))}*` } },
-          ...(rows.length > 0 ? [preformatted(...rows)] : []),
+          ...(rows.length > 0 ? [preformatted(rows)] : []),
           {
             type: 'context',
             elements: [

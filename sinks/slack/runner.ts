@@ -1,10 +1,10 @@
 import { type Backoff, backoffMs } from '../../platform/backoff.ts'
 import type { Clock } from '../../platform/clock.ts'
 import type { Log } from '../../platform/log.ts'
+import type { Notice } from '../../platform/notify/notice.ts'
 import type { Message } from './card.ts'
 import type { Outcome, SlackCalls } from './client.ts'
-import { type Lane, marksOf, type Step } from './lane.ts'
-import type { Notice, Round } from './notice.ts'
+import { type Gathered, type Lane, marksOf, type Step } from './lane.ts'
 import { saidAtFirst } from './replies.ts'
 
 /** Slack takes one message a second for a channel. */
@@ -22,6 +22,8 @@ const GONE = [
   'thread_not_found',
   'cannot_reply_to_message',
 ]
+/** What was to be said to one person cannot be: he is not in the channel, or gone. */
+const WHISPER = ['user_not_in_channel', 'user_not_found']
 /** Something is wrong with this one message; it is sent again as plain text. */
 const MESSAGE = [
   'msg_too_long',
@@ -72,7 +74,7 @@ export class Runner {
   }
 
   async #do(step: Step): Promise<void> {
-    const { lane, clock, keep } = this.#parts
+    const { lane, clock, keep, calls } = this.#parts
     if (step.what === 'forget') {
       if (lane.notices.delete(step.uid)) await keep(step.uid, null)
       lane.incidents.delete(step.uid)
@@ -96,6 +98,8 @@ export class Runner {
         return this.#findRound(step.round)
       case 'edit-round':
         return this.#editRound(step.round)
+      case 'whisper':
+        this.#settle(await calls.whisper(lane.channel, step.whisper.user, step.whisper.text))
     }
   }
 
@@ -191,7 +195,7 @@ export class Runner {
     delete notice.replying
   }
 
-  async #postRound(round: Round): Promise<void> {
+  async #postRound(round: Gathered): Promise<void> {
     const { lane, clock, calls } = this.#parts
     round.sinceMs = clock.now()
     await this.#keepRounds()
@@ -204,7 +208,7 @@ export class Runner {
     await this.#keepRounds()
   }
 
-  async #findRound(round: Round): Promise<void> {
+  async #findRound(round: Gathered): Promise<void> {
     const { lane, clock, calls } = this.#parts
     const outcome = this.#settle(await calls.find(lane.channel, roundKey(round), round.sinceMs))
     if (outcome.kind !== 'ok') return
@@ -213,7 +217,7 @@ export class Runner {
     await this.#keepRounds()
   }
 
-  async #editRound(round: Round): Promise<void> {
+  async #editRound(round: Gathered): Promise<void> {
     const { lane, clock, calls } = this.#parts
     const hash = lane.hashOfRound(round)
     const outcome = await this.#message(lane.roundMessage(round, clock.now()), each =>
@@ -250,7 +254,7 @@ export class Runner {
       if (this.#failures === 0)
         log.warn('Slack does not answer as it should', { channel: lane.channel, error: outcome.error })
       this.#freeMs = nowMs + Math.max(CALL_MS, backoffMs(backoff, this.#failures++, random))
-    } else if (!GONE.includes(outcome.error) && !MESSAGE.includes(outcome.error)) {
+    } else if (![...GONE, ...MESSAGE, ...WHISPER].includes(outcome.error)) {
       if (!this.#paused)
         log.error('Slack refuses us until somebody acts', { channel: lane.channel, error: outcome.error })
       this.#pause(`Slack refuses ${lane.channel}: ${outcome.error}; see docs/slack.md`)
@@ -271,8 +275,13 @@ export class Runner {
 
   #keepRounds(): Promise<void> {
     const { lane, keep } = this.#parts
-    return keep(`channel/${lane.channel}`, { channel: lane.channel, rounds: lane.rounds })
+    return keep(...channelRecordOf(lane))
   }
+}
+
+/** Key and value of what is kept of a channel. */
+export function channelRecordOf({ channel, rounds, bulletins }: Lane): [string, object] {
+  return [`channel/${channel}`, { channel, rounds, bulletins }]
 }
 
 function posted(ts: string | undefined, nowMs: number) {
@@ -283,6 +292,7 @@ function replyKey({ incident, replies }: Notice): string {
   return `${incident}/${replies}`
 }
 
-function roundKey({ kind, fromMs }: Round): string {
-  return `${kind}/${fromMs}`
+function roundKey(round: Gathered): string {
+  const { kind, fromMs } = round
+  return 'subject' in round ? `${kind}/${round.subject}/${fromMs}` : `${kind}/${fromMs}`
 }

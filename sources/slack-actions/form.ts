@@ -13,6 +13,7 @@ const words = {
     submit: '해제',
     cancel: '취소',
     addresses: '해제할 IP',
+    rest: (count: number) => `그 외 ${count}개는 haetae decisions list 와 delete 로`,
     reason: '이유',
     reasons: { customer: '고객', false_positive: '오탐', test: '테스트', other: '기타' },
     allow: '재차단 방지',
@@ -29,6 +30,7 @@ const words = {
     submit: 'Unblock',
     cancel: 'Cancel',
     addresses: 'Addresses to unblock',
+    rest: (count: number) => `${count} more: haetae decisions list, and delete`,
     reason: 'Reason',
     reasons: { customer: 'A customer', false_positive: 'False positive', test: 'Test', other: 'Other' },
     allow: 'Not again',
@@ -47,7 +49,8 @@ export const wordsFor = (language: FormLanguage) => words[language]
 /** The form in which people say which addresses are let go, and why. */
 export function unblockForm(interaction: Extract<Interaction, { triggerId: string }>, language: FormLanguage): View {
   const say = words[language]
-  const { addresses, incident } = interaction
+  const { addresses, incident, blocked } = interaction
+  const rest = blocked - addresses.length
   const text = (value: string) => ({ type: 'plain_text' as const, text: value, emoji: false })
   const options = addresses.map(address => ({ text: text(address), value: address }))
   const element = {
@@ -65,7 +68,13 @@ export function unblockForm(interaction: Extract<Interaction, { triggerId: strin
     submit: text(say.submit),
     close: text(say.cancel),
     blocks: [
-      { type: 'input', block_id: 'addresses', label: text(say.addresses), element },
+      {
+        type: 'input',
+        block_id: 'addresses',
+        label: text(say.addresses),
+        element,
+        ...(rest > 0 ? { hint: text(say.rest(rest)) } : {}),
+      },
       {
         type: 'input',
         block_id: 'reason',

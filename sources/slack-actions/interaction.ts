@@ -2,7 +2,9 @@ import { z } from 'zod'
 import { formatAddress, formatCidr, parseAddress, parseCidr } from '../../platform/address.ts'
 
 const ADDRESSES_MAX = 50
-const pressed = ['acknowledge', 'false_positive', 'unblock', 'extend'] as const
+/** Buttons that say something of an incident, and those that ask for a change of its blocks. */
+export const sayings = ['acknowledge', 'false_positive', 'snooze', 'helpful', 'not_helpful'] as const
+const pressed = [...sayings, 'unblock', 'extend'] as const
 
 /** Somebody pressed a button of a message, or sent the form that `unblock` opens. */
 export type Interaction =
@@ -11,6 +13,8 @@ export type Interaction =
       readonly triggerId: string
       readonly channel: string
       readonly addresses: readonly string[]
+      /** How many are blocked; not all of them fit into a button. */
+      readonly blocked: number
     })
   | (Common & {
       readonly what: 'release'
@@ -34,7 +38,7 @@ const user = z.object({
   name: z.string().optional(),
 })
 const incident = z.object({ i: z.string().min(1).max(64), n: z.int().min(0) })
-const buttonValue = incident.extend({ a: z.array(z.string()).max(ADDRESSES_MAX) })
+const buttonValue = incident.extend({ a: z.array(z.string()).max(ADDRESSES_MAX), t: z.int().min(0).default(0) })
 
 const press = z.object({
   type: z.literal('block_actions'),
@@ -87,6 +91,7 @@ function readPress({ user: by, trigger_id, channel, actions }: z.output<typeof p
     triggerId: trigger_id,
     channel: channel.id,
     addresses: canonical(value.a),
+    blocked: value.t,
   }
 }
 

@@ -1,9 +1,18 @@
 import type { Kind } from '../../engine/contract.ts'
 import { auditRecord } from '../../platform/response/audit.ts'
 import { stableId } from '../../platform/stable-id.ts'
-import type { Interaction } from './interaction.ts'
+import { type Interaction, sayings } from './interaction.ts'
 
-const DAY_MS = 24 * 3_600_000
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
+
+const SAID = {
+  acknowledge: 'incident_acknowledged',
+  false_positive: 'incident_false_positive',
+  snooze: 'incident_snoozed',
+  helpful: 'incident_helpful',
+  not_helpful: 'incident_not_helpful',
+} as const
 
 export interface ActionRecord {
   readonly kind: Extract<Kind, 'decision' | 'audit'>
@@ -17,16 +26,18 @@ export interface ActionRecord {
  */
 export function recordsOf(interaction: Interaction, nowMs: number): ActionRecord[] {
   const { incident, user } = interaction
+  // The name is for people and may change; the id tells who it was.
+  const who = `${user.name} (${user.id})`
   if (interaction.what === 'unblock') return []
-  if (interaction.what === 'acknowledge' || interaction.what === 'false_positive') {
-    const said = interaction.what === 'acknowledge' ? 'incident_acknowledged' : 'incident_false_positive'
+  const saying = sayings.find(each => each === interaction.what)
+  if (saying) {
     const json = auditRecord([interaction.id, incident.uid], {
       time: nowMs,
-      what: said,
+      what: SAID[saying],
       incident_uid: incident.uid,
-      who: user.name,
+      who,
       source: 'slack',
-      reason: `slack user ${user.id}`,
+      ...(saying === 'snooze' ? { until_ms: nowMs + HOUR_MS } : {}),
       dry_run: false,
     })
     return [{ kind: 'audit', key: incident.uid, json }]
@@ -45,7 +56,7 @@ export function recordsOf(interaction: Interaction, nowMs: number): ActionRecord
         reason,
         alertUids: [],
         incidentUid: incident.uid,
-        who: user.name,
+        who,
         source: 'slack',
         sample: false,
         replayed: false,

@@ -35,6 +35,8 @@ export interface ConsumeOptions extends Omit<SubscribeOptions, 'topics' | 'liste
 const STAGE = 'topic'
 /** What is paused when only positions cannot be stored. */
 const COMMITS = 'topic positions'
+/** With what leaving a group may take it stays below what a process gives its components to close (pipelines/signals.ts). */
+const LAST_STORE_MS_MAX = 10_000
 
 export class TopicSource implements Source {
   readonly positions: Positions
@@ -125,13 +127,34 @@ export class TopicSource implements Source {
 
   async close(): Promise<void> {
     this.#stop.abort()
-    await this.#loop
-    await this.#keepUp()
-    // What was taken last may have waited for what is settled only now.
-    this.#keeper?.take()
-    await this.#keepUp()
+    await this.#storeLast()
     for (const { guard } of this.#options.topics) guard.close()
     await this.#subscription?.close()
+  }
+
+  /** Where we are and what detectors remember, for the last time; for a while only, as a topic that is away may be so for hours. */
+  async #storeLast(): Promise<void> {
+    const { clock, log } = this.#deps
+    const over = new AbortController()
+    const stored = (async () => {
+      await this.#loop
+      await this.#keepUp()
+      // What was taken last may have waited for what is settled only now.
+      this.#keeper?.take()
+      await this.#keepUp()
+      return true
+    })()
+    const late = clock.wait(LAST_STORE_MS_MAX, over.signal).then(() => false)
+    const inTime = await Promise.race([stored, late])
+    over.abort()
+    if (inTime) return
+    stored.catch(() => undefined)
+    log.warn(
+      'stopping: the position could not be stored in time: what was settled since is read again and recognised',
+      {
+        waitedMs: LAST_STORE_MS_MAX,
+      },
+    )
   }
 
   /** What is handed out now; the rest is held. */

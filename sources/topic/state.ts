@@ -90,15 +90,22 @@ export class StateKeeper {
     const fresh = streams.filter(stream => !this.#kept.has(stream))
     if (fresh.length === 0) return
     const topics = await this.#deps.topics()
-    const prefixes = fresh.map(({ name }) => prefixOf(this.#options.group, name))
-    const stored = await readStored(topics, this.#options.topic, prefixes)
-    this.#forgetGone()
-    for (const [at, stream] of fresh.entries()) {
-      if (stream.isRevoked) continue
-      const records = stored.get(prefixes[at]!)!
+    const wanted = fresh.map(stream => {
       const note = readNote(stream.note, stream.committed)
-      this.#restoreOne(stream, note, note && partsOf(records, prefixes[at]!, note))
-      const state = new StoredState(prefixes[at]!, randomUUID(), records.keys())
+      return { stream, note, prefix: prefixOf(this.#options.group, stream.name) }
+    })
+    const owners = new Map(wanted.map(({ prefix, note }) => [prefix, note?.snapshot?.owner]))
+    const stored = await readStored(topics, this.#options.topic, owners)
+    this.#forgetGone()
+    for (const { stream, note, prefix } of wanted) {
+      const { keys, values } = stored.get(prefix)!
+      // Of one stream at a time, its bytes and what they become are in memory together.
+      stored.delete(prefix)
+      // Much that is remembered takes long to read, and a group must hear of us meanwhile.
+      await this.#deps.clock.wait(0)
+      if (stream.isRevoked) continue
+      this.#restoreOne(stream, note, note && partsOf(values, prefix, note))
+      const state = new StoredState(prefix, randomUUID(), keys)
       this.#kept.set(stream, { stored: state, taken: undefined, unwritten: undefined })
     }
   }

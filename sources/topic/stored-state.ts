@@ -46,18 +46,32 @@ export function prefixOf(group: string, stream: string): string {
   return `${group}/${stream}/`
 }
 
-/** What is stored of each of these streams, by key. One pass over the topic. */
+/** What is stored of one stream. */
+export interface Stored {
+  /** Of the owner whose snapshot is wanted, by key. */
+  readonly values: ReadonlyMap<string, Buffer>
+  /** Of every owner. */
+  readonly keys: readonly string[]
+}
+
+/** By prefix, what is stored of these streams; `owners` of the snapshots that are wanted, as what others left is only to be deleted. */
 export async function readStored(
   topics: Topics,
   topic: string,
-  prefixes: readonly string[],
-): Promise<ReadonlyMap<string, ReadonlyMap<string, Buffer>>> {
-  const stored = new Map(prefixes.map(prefix => [prefix, new Map<string, Buffer>()]))
-  for await (const { key = '', value } of topics.readCompacted(topic)) {
-    const prefix = prefixes.find(each => key.startsWith(each))
-    if (prefix !== undefined && value !== null) stored.get(prefix)!.set(key, Buffer.from(value))
+  owners: ReadonlyMap<string, string | undefined>,
+): Promise<Map<string, Stored>> {
+  const found = new Map<string, { readonly values: Map<string, Buffer>; readonly keys: string[] }>()
+  for (const prefix of owners.keys()) found.set(prefix, { values: new Map(), keys: [] })
+  const prefixOfKey = (key: string): string | undefined => [...owners.keys()].find(each => key.startsWith(each))
+  for await (const { key = '', value } of topics.readCompacted(topic, each => prefixOfKey(each) !== undefined)) {
+    const prefix = prefixOfKey(key)
+    if (prefix === undefined || value === null) continue
+    const { keys, values } = found.get(prefix)!
+    keys.push(key)
+    const owner = owners.get(prefix)
+    if (owner !== undefined && key.startsWith(`${prefix}${owner}/`)) values.set(key, Buffer.from(value))
   }
-  return stored
+  return found
 }
 
 /** The parts of one snapshot, joined again; undefined when not all of it is there. */

@@ -14,8 +14,8 @@ function story(): { readonly ledger: Ledger; readonly events: readonly Issued[];
 
 function flawless({ ledger, events, letter }: ReturnType<typeof story>) {
   const stored = (): Map<string, Facts[]> => new Map(events.map(({ id, facts }) => [id, [facts]]))
-  const dead = (): Map<string, { raw: Buffer; reason: string }> =>
-    new Map([[letter.id, { raw: letter.raw, reason: 'not_waf' }]])
+  const dead = (): Map<string, { raw: Buffer; reason: string; times: number }> =>
+    new Map([[letter.id, { raw: letter.raw, reason: 'not_waf', times: 1 }]])
   return {
     copies: new Map([...ledger.byId.keys()].map(id => [id, 1])),
     documents: stored(),
@@ -29,12 +29,15 @@ function flawless({ ledger, events, letter }: ReturnType<typeof story>) {
   } satisfies Readings
 }
 
+/** As often as a copy may have been read. */
+const READS_MAX = 3
+
 const told = story()
 const [first, second] = told.events
 const id = first!.id
 
 test('readings as they must be break no promise', () => {
-  const judgement = judge(told.ledger.byId, { ...flawless(told), sentAgain: 3 })
+  const judgement = judge(told.ledger.byId, { ...flawless(told), sentAgain: 3 }, READS_MAX)
   expect(judgement).toEqual({
     missing: 0,
     spurious: 0,
@@ -44,6 +47,7 @@ test('readings as they must be break no promise', () => {
     repeatsOnTheWire: 3,
     rawRepeats: 0,
     letters: 1,
+    lettersRepeated: 0,
   })
 })
 
@@ -54,7 +58,7 @@ test('what was not acknowledged may be anywhere or nowhere', () => {
     each.acknowledged = false
     for (const place of [readings.copies, readings.documents, readings.rows, readings.rawRows]) place.delete(each.id)
   }
-  expect(judge(other.ledger.byId, readings).examples).toEqual([])
+  expect(judge(other.ledger.byId, readings, READS_MAX).examples).toEqual([])
 })
 
 type Readable = ReturnType<typeof flawless>
@@ -75,7 +79,7 @@ const wrongs: readonly (readonly [what: string, spoil: (readings: Readable) => v
   ],
   [
     'an event among the dead letters',
-    ({ letters }) => letters.get('waf')!.set(id, { raw: first!.raw, reason: 'not_json' }),
+    ({ letters }) => letters.get('waf')!.set(id, { raw: first!.raw, reason: 'not_json', times: 1 }),
     /^spurious: .* is a dead letter of waf: not_json/,
   ],
   [
@@ -95,7 +99,7 @@ const wrongs: readonly (readonly [what: string, spoil: (readings: Readable) => v
   ],
   [
     'other bytes in the dead letter',
-    ({ letters }) => letters.get('waf')!.set(told.letter.id, { raw: Buffer.from('{}'), reason: 'not_waf' }),
+    ({ letters }) => letters.get('waf')!.set(told.letter.id, { raw: Buffer.from('{}'), reason: 'not_waf', times: 1 }),
     /^corrupted: the dead letter of waf holds other bytes/,
   ],
   [
@@ -119,13 +123,26 @@ const wrongs: readonly (readonly [what: string, spoil: (readings: Readable) => v
 test.each(wrongs)('the oracle complains of %s', (_, spoil, complaint) => {
   const readings = flawless(told)
   spoil(readings)
-  expect(judge(told.ledger.byId, readings).examples).toContainEqual(expect.stringMatching(complaint))
+  expect(judge(told.ledger.byId, readings, READS_MAX).examples).toContainEqual(expect.stringMatching(complaint))
 })
 
 test('repeats in the topic may be as many rows, and are counted', () => {
   const readings = flawless(told)
   readings.copies.set(id, 2)
   readings.rawRows.set(id, 2)
-  const judgement = judge(told.ledger.byId, readings)
+  const judgement = judge(told.ledger.byId, readings, READS_MAX)
   expect(judgement).toMatchObject({ examples: [], repeatsOnTheWire: 1, rawRepeats: 1 })
+})
+
+test('a letter may come again with each copy of its record and each time that is read again, and no more often', () => {
+  const { raw, id: letterId } = told.letter
+  const withTimes = (times: number, copies: number) => {
+    const readings = flawless(told)
+    readings.letters.get('waf')!.set(letterId, { raw, reason: 'not_waf', times })
+    readings.copies.set(letterId, copies)
+    return judge(told.ledger.byId, readings, READS_MAX)
+  }
+  expect(withTimes(6, 2)).toMatchObject({ doubled: 0, lettersRepeated: 5 })
+  expect(withTimes(7, 2)).toMatchObject({ doubled: 1, lettersRepeated: 6 })
+  expect(withTimes(7, 2).examples).toEqual([expect.stringMatching(/^doubled: .* 7 times in the dead letters of waf/)])
 })

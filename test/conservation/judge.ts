@@ -15,13 +15,18 @@ export interface Judgement {
   /** Rows of the lake that its query leaves out as repeats. */
   readonly rawRepeats: number
   readonly letters: number
+  /** Letters beyond the first of a record in one pipeline: allowed, within bounds (`judge`). */
+  readonly lettersRepeated: number
 }
 
 type Sort = 'missing' | 'spurious' | 'corrupted' | 'doubled'
 const EXAMPLES_MAX = 5
 
-/** Compares what was read with what was issued and acknowledged. Pure. */
-export function judge(issued: ReadonlyMap<string, Issued>, readings: Readings): Judgement {
+/**
+ * Compares what was read with what was issued and acknowledged. Pure. A letter is written before the position is stored, so it comes again
+ * with each copy in the topic, and with each time that is read again: `readsMax` is how often one copy may have been.
+ */
+export function judge(issued: ReadonlyMap<string, Issued>, readings: Readings, readsMax: number): Judgement {
   const counts: Record<Sort, number> = { missing: 0, spurious: 0, corrupted: 0, doubled: 0 }
   const examples: string[] = []
   const complain = (sort: Sort, what: string): void => {
@@ -32,7 +37,11 @@ export function judge(issued: ReadonlyMap<string, Issued>, readings: Readings): 
   judgeStored('OpenSearch', issued, readings.documents, complain)
   judgeStored('the lake', issued, readings.rows, complain)
   judgeRawRows(readings, complain)
-  for (const pipeline of ['waf', 'waf-lake']) judgeLetters(pipeline, issued, readings, complain)
+  for (const pipeline of ['waf', 'waf-lake']) {
+    judgeLetters(pipeline, issued, readings, complain)
+    judgeRepeatedLetters(pipeline, readings, readsMax, complain)
+  }
+  const letters = [...readings.letters.values()].flatMap(each => [...each.values()])
   const copies = [...readings.copies.values()]
   const rawRows = [...readings.rawRows.values()].reduce((sum, rows) => sum + rows, 0)
   return {
@@ -41,6 +50,7 @@ export function judge(issued: ReadonlyMap<string, Issued>, readings: Readings): 
     repeatsOnTheWire: copies.filter(times => times > 1).length + readings.sentAgain,
     rawRepeats: rawRows - readings.rows.size,
     letters: readings.letters.get('waf')?.size ?? 0,
+    lettersRepeated: letters.reduce((sum, { times }) => sum + times - 1, 0),
   }
 }
 
@@ -108,6 +118,16 @@ function judgeLetters(
   for (const [id, { fate, acknowledged, facts }] of issued) {
     if (fate === 'letter' && acknowledged && !letters.has(id)) {
       complain('missing', `${facts.name} was acknowledged and is no dead letter of ${pipeline}`)
+    }
+  }
+}
+
+function judgeRepeatedLetters(pipeline: string, readings: Readings, readsMax: number, complain: Complain): void {
+  for (const [id, { times }] of readings.letters.get(pipeline) ?? []) {
+    const copies = readings.copies.get(id) ?? 0
+    if (times > copies * readsMax) {
+      const could = `${copies} copies in the topic, each read ${readsMax} times at most`
+      complain('doubled', `${id} is ${times} times in the dead letters of ${pipeline}: ${could}`)
     }
   }
 }

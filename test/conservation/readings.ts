@@ -25,6 +25,8 @@ export interface Readings {
 interface Letter {
   readonly raw: Buffer
   readonly reason: string
+  /** How often it is in the dead letters of the pipeline. */
+  readonly times: number
 }
 
 /** Reads when nothing moves any more: the members are stopped, the ways are free. */
@@ -116,7 +118,7 @@ function readLetters({ members }: System): ReadonlyMap<string, ReadonlyMap<strin
     for (const file of existsSync(folder) ? readdirSync(folder) : []) {
       for (const line of readFileSync(join(folder, file), 'utf8').split('\n')) {
         const letter = decodeDeadLetter(line)
-        if (letter) mine.set(letter.id, letter)
+        if (letter) mine.set(letter.id, { ...letter, times: (mine.get(letter.id)?.times ?? 0) + 1 })
       }
     }
   }

@@ -59,7 +59,10 @@ export async function runRound(servers: Servers, options: RoundOptions): Promise
     const settled = await allSettled(system, producing, healedMs + SETTLE_MS_MAX)
     const settledSeconds = settled ? (Date.now() - healedMs) / 1_000 : undefined
     const badExits = await stopMembers(system)
-    const judgement = judge(ledger.byId, await readAll(system))
+    const restarts = system.members.reduce((total, { starts }) => total + starts - 1, 0)
+    // A fault, and a process that begins anew, share the partitions out twice at most: when somebody is gone and when he is back.
+    const readsMax = 1 + 2 * (plan.length + restarts)
+    const judgement = judge(ledger.byId, await readAll(system), readsMax)
     const sum = (some: readonly Producer[]): number => some.reduce((total, { acknowledged }) => total + acknowledged, 0)
     return {
       ...judgement,
@@ -69,7 +72,7 @@ export async function runRound(servers: Servers, options: RoundOptions): Promise
       settledSeconds,
       ownEnds: system.members.flatMap(({ ownEnds }) => ownEnds),
       badExits,
-      restarts: system.members.reduce((total, { starts }) => total + starts - 1, 0),
+      restarts,
     }
   } finally {
     for (const producer of producers) producer.abandon()

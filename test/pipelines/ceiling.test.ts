@@ -23,6 +23,16 @@ test('a component counts for what its own configuration lets it hold', () => {
   expect(ceilingOf([pipeline(HTTP, LAKE), pipeline(HTTP, drop)]).heldBytesMax).toBe((8 + 128 + 8) * MIB)
 })
 
+test('lake sinks with equal limits share one DuckDB, which counts once; with others each has its own', () => {
+  const topic = '{ type: topic, topic: t, kind: waf }'
+  const other = (more: string) => LAKE.replace('134217728 }', more)
+  expect(ceilingOf([pipeline(topic, LAKE), pipeline(HTTP, LAKE)]).heldBytesMax).toBe((8 + 128) * MIB)
+  const folders = [LAKE, LAKE.replace('/srv/lake', '/srv/other')]
+  expect(ceilingOf(folders.map(each => pipeline(topic, each))).heldBytesMax).toBe(128 * MIB)
+  const apart = [LAKE, other('268435456 }'), other('134217728, threads: 2 }')]
+  expect(ceilingOf(apart.map(each => pipeline(topic, each))).heldBytesMax).toBe((128 + 256 + 128) * MIB)
+})
+
 test('a byte more that a pipeline may have on its way raises the ceiling by what it costs in memory', () => {
   const of = (bytes: number) => ceilingOf([pipeline(HTTP, LAKE, `residentBytesMax: ${bytes}`)])
   expect(of(4 * MIB).residentBytesMax).toBe(4 * MIB + BATCH_BYTES_MAX)

@@ -154,3 +154,14 @@ test.each([
   expect(code).toBe(2)
   expect(err).toMatch(message)
 })
+
+test('sinks whose templates somebody else sees to are left alone, unless their file is named', async () => {
+  vi.stubEnv('OPENSEARCH_TEMPLATES', 'unmanaged')
+  expect(await run('apply')).toMatchObject({
+    code: 2,
+    err: expect.stringContaining('OPENSEARCH_TEMPLATES is unmanaged'),
+  })
+  expect(server.templates.size).toBe(0)
+  expect((await run('apply', 'pipelines/waf.yaml')).code).toBe(0)
+  expect([...server.templates.keys()]).toEqual(['haetae-waf'])
+})

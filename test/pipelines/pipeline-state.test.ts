@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { deadLetterOf, encodeDeadLetter } from '../../engine/dead-letter.ts'
@@ -30,6 +30,16 @@ describe('what a pipeline keeps on disk', () => {
     await first!.close()
     const third = await openPipeline(configOf(parts(fakes)), runtime, never)
     await third!.close()
+  })
+
+  test('that cannot be made is a state folder that cannot be used, with its path and the reason of the system', async () => {
+    const runtime = fakeRuntime()
+    writeFileSync(join(runtime.settings.stateFolder, 'pipelines'), 'a file')
+    const opened = openPipeline(configOf(parts(new Components())), runtime, never)
+    await expect(opened).rejects.toMatchObject({
+      code: 'STATE_UNWRITABLE',
+      message: expect.stringMatching(/pipelines\/\S+ cannot be made \(E\w+: .*\): check the disk and who owns it/),
+    })
   })
 
   test('of two pipelines stands side by side in one state folder', async () => {

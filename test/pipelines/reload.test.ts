@@ -1,12 +1,16 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { loadRules, revisionOfRules } from '../../detections/sigma/load.ts'
 import { askReload } from '../../pipelines/control.ts'
 import { loadPipeline, type PipelineConfig } from '../../pipelines/load.ts'
 import { type Running, startProcess } from '../../pipelines/process.ts'
-import { revisionOf } from '../../pipelines/revision.ts'
+import { Reloading } from '../../pipelines/reloading.ts'
+import { readRevision } from '../../pipelines/revision.ts'
 import { readSettings, type Settings } from '../../pipelines/settings.ts'
+import { silentLog } from '../../platform/log.ts'
+import { createMetrics } from '../../platform/metrics.ts'
 import { freePorts } from '../support/free-ports.ts'
 import { temporary } from '../support/pipelines.ts'
 
@@ -78,11 +82,11 @@ describe('reload', () => {
     await two()
     await put('{"n":1}', '{"n":2}')
     await expect.poll(() => lines('a.ndjson')).toHaveLength(2)
-    const before = revisionOf(load())
+    const before = (await readRevision(load())).name
     write('copy', reading('b.ndjson'))
     const [answer] = await running!.reload()
     expect(answer).toMatchObject({ valid: true, applied: true, message: `${before} was replaced` })
-    expect(answer!.revision).toBe(revisionOf(load()))
+    expect(answer!.revision).toBe((await readRevision(load())).name)
     expect(answer!.revision).not.toBe(before)
     expect(await readyz()).toEqual({ ready: true, revision: answer!.revision })
     await put('{"n":3}')
@@ -112,7 +116,7 @@ describe('reload', () => {
 
   test('with files that are invalid the old configuration goes on, and the answer names file, line and key', async () => {
     await two()
-    const before = revisionOf(load())
+    const before = (await readRevision(load())).name
     write('copy', `${reading('b.ndjson')}colour: red\n`)
     const [answer] = await running!.reload()
     expect(answer).toMatchObject({ valid: false, applied: false, revision: before })
@@ -124,7 +128,7 @@ describe('reload', () => {
 
   test('with a port that somebody else has the old configuration is started again, and the answer says why', async () => {
     const port = await two()
-    const before = revisionOf(load())
+    const before = (await readRevision(load())).name
     const other = createServer()
     await new Promise<void>(resolve => other.listen(0, '127.0.0.1', resolve))
     const taken = (other.address() as { port: number }).port
@@ -177,12 +181,141 @@ describe('reload', () => {
   })
 })
 
-test('the revision is that of the content: equal for equal configuration, another for any change', () => {
+test('the revision is that of the content: equal for equal configuration, another for any change', async () => {
   write('copy', reading('a.ndjson'))
-  const first = revisionOf(load())
+  const first = (await readRevision(load())).name
   expect(first).toMatch(/^[0-9a-f]{12}$/)
   write('copy', `${reading('a.ndjson')}deliveriesMax: 32\n`)
-  expect(revisionOf(load())).toBe(first)
+  expect((await readRevision(load())).name).toBe(first)
   write('copy', `${reading('a.ndjson')}deliveriesMax: 31\n`)
-  expect(revisionOf(load())).not.toBe(first)
+  expect((await readRevision(load())).name).not.toBe(first)
+})
+
+describe('rules', () => {
+  const rule = (title: string, path: string): string => `title: ${title}
+id: 953b895e-5cc9-454b-b183-7f3db55545aa
+status: test
+level: high
+logsource: { category: webserver }
+detection:
+  selection: { cs-uri-stem: ${path} }
+  condition: selection
+`
+  const writeRule = (text: string, name = 'own.yml'): void => writeFileSync(join(folder, 'rules', name), text)
+  const detecting = (): string => `source: { type: topic, topic: t, kind: waf, commitMs: 10 }
+stages: [{ type: parse-waf }]
+detectors: [{ type: sigma, shipped: false, rules: [${join(folder, 'rules')}] }]
+sinks: [{ type: drop }]
+alertSinks: [{ type: file, path: ${join(folder, 'alerts.ndjson')} }]
+`
+  const asking = (uri: string): string =>
+    readFileSync(new URL('../../docs/examples/waf-record.json', import.meta.url), 'utf8').replace(
+      /"uri": ?"[^"]*"/,
+      `"uri":"${uri}"`,
+    )
+  const titles = (): readonly string[] =>
+    readFileSync(join(folder, 'alerts.ndjson'), 'utf8').match(/own rule \d/g) ?? []
+
+  async function detects(): Promise<void> {
+    mkdirSync(join(folder, 'rules'))
+    writeRule(rule('own rule 1', '/one'))
+    writeFileSync(join(folder, 'key'), 'secret-key')
+    write('ingest', http((await freePorts(1))[0]!))
+    write('detect', detecting())
+    await start()
+  }
+
+  test('that changed are read anew: the revision is another, /readyz says it, and they run', async () => {
+    await detects()
+    const before = (await readRevision(load())).name
+    expect(await readyz()).toEqual({ ready: true, revision: before })
+    await put(asking('/one'), asking('/two'))
+    await expect.poll(titles).toContain('own rule 1')
+    writeRule(rule('own rule 2', '/two'))
+    const listener = running!.health.pipelines.find(({ name }) => name === 'ingest')
+    const [answer] = await running!.reload()
+    expect(answer).toMatchObject({ valid: true, applied: true, message: `${before} was replaced` })
+    expect(answer!.revision).not.toBe(before)
+    await expect.poll(readyz).toEqual({ ready: true, revision: answer!.revision })
+    // Who has no rules never noticed.
+    expect(running!.health.pipelines.find(({ name }) => name === 'ingest')).toBe(listener)
+    await put(asking('/one'), asking('/two'))
+    await expect.poll(titles).toContain('own rule 2')
+  })
+
+  test('that are broken are not taken over: the answer names file and line, and those that ran go on', async () => {
+    await detects()
+    const before = (await readRevision(load())).name
+    writeRule(rule('own rule 2', '/one').replace('level: high', 'level: [high'))
+    writeRule(rule('own rule 3', '/three'), 'more.yml')
+    writeRule(rule('own rule 4', '/four'), 'same-id.yml')
+    const [answer] = await running!.reload()
+    expect(answer).toMatchObject({ valid: false, applied: false, revision: before })
+    expect(answer!.message).toMatch(/own\.yml:\d+:\d+: unreadable: /)
+    expect(answer!.message).toMatch(/same-id\.yml:\d+:\d+: duplicate: /)
+    await put(asking('/one'))
+    await expect.poll(titles).toContain('own rule 1')
+  })
+
+  test('of which none is left are not taken over either', async () => {
+    await detects()
+    rmSync(join(folder, 'rules', 'own.yml'))
+    expect(await running!.reload()).toMatchObject([{ valid: false, applied: false }])
+    rmSync(join(folder, 'rules'), { recursive: true })
+    expect(await running!.reload()).toMatchObject([{ valid: false, applied: false }])
+    expect(running!.health.missing()).toEqual([])
+  })
+
+  test('that are written while they are opened are opened again by the next reload, even when they are as before', async () => {
+    await detects()
+    const [first, second] = [rule('own rule 1', '/one'), rule('own rule 2', '/two')]
+    const configs = load()
+    let revised = (): void => writeRule(first)
+    const changes: string[][] = []
+    const reloading = new Reloading(configs, await readRevision(configs), {
+      load: () => Promise.resolve(configs),
+      replace: (given, changed) => {
+        changes.push(given.map(({ name }) => name).filter(changed))
+        revised()
+        return Promise.resolve(undefined)
+      },
+      log: silentLog,
+      metrics: createMetrics(),
+    })
+    writeRule(second)
+    expect((await reloading.reload()).message).toMatch(/changed meanwhile: reload again$/)
+    writeRule(second)
+    revised = () => undefined
+    expect(await reloading.reload()).toMatchObject({ applied: true, message: expect.not.stringMatching(/again/) })
+    expect(await reloading.reload()).toMatchObject({ applied: true, message: 'nothing has changed' })
+    expect(changes).toEqual([['detect'], ['detect']])
+  })
+
+  test('make the same revision wherever their folder is, and another with any byte, name or order', async () => {
+    const folders = ['a', 'b'].map(name => join(folder, name))
+    for (const each of folders) {
+      mkdirSync(join(each, 'below'), { recursive: true })
+      writeFileSync(join(each, 'below', 'x.yml'), 'x')
+      writeFileSync(join(each, 'y.yaml'), 'y')
+    }
+    const [a = '', b = ''] = folders
+    const before = await revisionOfRules([a])
+    expect(await revisionOfRules([b])).toBe(before)
+    writeFileSync(join(b, 'no-rule.txt'), 'z')
+    expect(await revisionOfRules([b])).toBe(before)
+    writeFileSync(join(b, 'y.yaml'), 'y ')
+    expect(await revisionOfRules([b])).not.toBe(before)
+    writeFileSync(join(b, 'y.yaml'), 'y')
+    renameSync(join(b, 'below', 'x.yml'), join(b, 'below', 'z.yml'))
+    expect(await revisionOfRules([b])).not.toBe(before)
+  })
+
+  test('larger than a rule may be are read only as far as that shows', async () => {
+    mkdirSync(join(folder, 'rules'))
+    writeFileSync(join(folder, 'rules', 'large.yml'), Buffer.alloc(4 * 1024 * 1024, 'a'))
+    const first = await revisionOfRules([join(folder, 'rules')])
+    writeFileSync(join(folder, 'rules', 'large.yml'), Buffer.alloc(5 * 1024 * 1024, 'a'))
+    expect(await revisionOfRules([join(folder, 'rules')])).toBe(first)
+    expect((await loadRules([join(folder, 'rules')])).refused).toMatchObject([{ reason: 'unreadable' }])
+  })
 })

@@ -6,6 +6,8 @@ import { run } from '../../engine/pipeline.ts'
 import { type OpenPipeline, openPipeline } from '../../pipelines/compose.ts'
 import { parsePipeline, writtenTopics } from '../../pipelines/load.ts'
 import { systemClock } from '../../platform/clock.ts'
+import { auditRecord } from '../../platform/response/audit.ts'
+import type { Topics } from '../../platform/topics/contract.ts'
 import { alertBody } from '../support/alerts.ts'
 import { fakeRuntime } from '../support/pipelines.ts'
 import { FakeSlack } from '../support/slack-server.ts'
@@ -23,6 +25,14 @@ function shipped(name: string, apiUrl: string) {
     .replace('  token: { env: SLACK_BOT_TOKEN }\n  #', `  token: { env: SLACK_BOT_TOKEN }\n  apiUrl: ${apiUrl}\n  #`)
     .replace('users: []', 'users: [U0000000001]')
   return parsePipeline(`${name}.yaml`, text, process.env)
+}
+
+/** As the owner of the ledger says it. */
+async function tripped(topics: Pick<Topics, 'append'>): Promise<void> {
+  const timeMs = Date.now()
+  const said = { time: timeMs, what: 'budget_tripped', who: 'haetae', skip_reason: 'minute', dry_run: false } as const
+  const value = Buffer.from(JSON.stringify(auditRecord(['test'], said)))
+  await topics.append('audit', [{ key: 'budget', value, timeMs }])
 }
 
 test('an alert on its topic becomes a message in Slack, and a press of its button comes back into it', async () => {
@@ -81,6 +91,8 @@ test('an alert on its topic becomes a message in Slack, and a press of its butto
     timeout: 30_000,
   })
   await vi.waitFor(() => expect(fake.replies()[0]?.text).toContain('*Acknowledged* · kim'), { timeout: 30_000 })
+  await tripped(topics)
+  await vi.waitFor(() => expect(fake.parents()[1]?.text).toContain('Block budget tripped'), { timeout: 30_000 })
   expect(fake.problems).toEqual([])
   expect(fake.limited()).toBe(0)
 

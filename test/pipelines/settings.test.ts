@@ -75,6 +75,15 @@ test('a state folder that cannot be made or used is refused with its path and wh
   }
 })
 
+test('a state folder several levels down is made, for its owner alone; one below /proc is refused at once', () => {
+  const state = join(temporary(), 'a', 'b', 'state')
+  makeStateFolder(readSettings({ HAETAE_STATE: state }))
+  expect(statSync(state).mode & 0o777).toBe(0o700)
+  expect(() => makeStateFolder(readSettings({ HAETAE_STATE: '/proc/haetae/state' }))).toThrow(
+    /the state folder \/proc\/haetae\/state cannot be used: .*HAETAE_STATE/,
+  )
+})
+
 test('pipeline files see the defaults as variables', () => {
   const settings = readSettings({ HAETAE_STATE: '/srv/haetae' })
   expect(pipelineVariables(settings, { X: 'y' })).toEqual({

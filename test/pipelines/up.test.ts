@@ -1,13 +1,19 @@
-import { mkdtempSync, readFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, test, vi } from 'vitest'
 import { main } from '../../pipelines/cli.ts'
+import { readSettings } from '../../pipelines/settings.ts'
+import { openTopics } from '../../pipelines/topics/open.ts'
+import { silentLog } from '../../platform/log.ts'
+import { createMetrics } from '../../platform/metrics.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'haetae-up-'))
 const KEY = 'key-of-this-test'
 
 afterEach(() => {
+  // Of a process that has ended: a second signal would end this one.
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.removeAllListeners(signal)
   vi.restoreAllMocks()
   vi.unstubAllEnvs()
 })
@@ -44,6 +50,27 @@ test('with ports of 0 the greeting names the ports that were bound, and both ans
   const [, asked] = /client_ip = '([^']+)'/.exec(greeting) ?? []
   expect(/"clientIp":"([^"]+)"/.exec(greeting)?.[1]).toBe(asked)
 
+  process.emit('SIGTERM')
+  expect(await ended).toBe(0)
+})
+
+test('a second process that is refused the log has written no key, and the first has the one that it greets with', async () => {
+  const state = join(folder, 'owned')
+  const environment = { HAETAE_STATE: state, HAETAE_LAKE: join(folder, 'lake-owned'), HAETAE_FIREHOSE_KEY: '' }
+  const ports = { HAETAE_INGEST_PORT: '0', HAETAE_STATUS_PORT: '0', HAETAE_LOG_LEVEL: 'fatal', OPENSEARCH_URL: '' }
+  for (const [name, value] of Object.entries({ ...environment, ...ports })) vi.stubEnv(name, value)
+  const owner = await openTopics(readSettings(), silentLog, createMetrics())
+  const said: string[] = []
+  vi.spyOn(console, 'error').mockImplementation(text => void said.push(String(text)))
+  expect(await main(['up', '--no-sample'])).toBe(1)
+  expect(said.join('\n')).toContain('TOPIC_OWNED')
+  expect(existsSync(join(state, 'ingest.key'))).toBe(false)
+  await owner.close()
+  said.length = 0
+  const ended = main(['up', '--no-sample'])
+  await expect.poll(() => said.join('\n')).toMatch(/key +\S+ {2}\(kept in/)
+  const kept = readFileSync(join(state, 'ingest.key'), 'utf8').trim()
+  expect(said.join('\n')).toContain(kept)
   process.emit('SIGTERM')
   expect(await ended).toBe(0)
 })

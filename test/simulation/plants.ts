@@ -135,7 +135,7 @@ function bound(topics: Topics): Topics {
     ensure: config => topics.ensure(config),
     append: (...given) => topics.append(...given),
     subscribe: options => topics.subscribe(options),
-    readCompacted: topic => topics.readCompacted(topic),
+    readCompacted: (topic, wants) => topics.readCompacted(topic, wants),
     lag: () => topics.lag(),
     close: () => topics.close(),
   }

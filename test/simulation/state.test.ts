@@ -115,7 +115,7 @@ function settledFurther(inner: Topics): Topics {
   return {
     ensure: config => inner.ensure(config),
     append: (...given) => inner.append(...given),
-    readCompacted: topic => inner.readCompacted(topic),
+    readCompacted: (topic, wants) => inner.readCompacted(topic, wants),
     lag: () => inner.lag(),
     close: () => inner.close(),
     async subscribe(options) {

@@ -45,10 +45,10 @@ export class SimTopics implements Topics {
   }
 
   /** Read whole at one moment of the simulated time. */
-  async *readCompacted(topic: string): ReturnType<Topics['readCompacted']> {
+  async *readCompacted(topic: string, wants?: (key: string) => boolean): ReturnType<Topics['readCompacted']> {
     yield* await this.#call(0, async () => {
       const records: (FetchedRecord & { readonly partition: number })[] = []
-      for await (const record of this.#log.readCompacted(topic)) records.push(record)
+      for await (const record of this.#log.readCompacted(topic, wants)) records.push(record)
       return records
     })
   }

@@ -84,7 +84,9 @@ describe('one message an incident', () => {
     )
     await clock.advance(5_000)
     expect(JSON.stringify(fake.parents()[0]!.attachments)).toContain('#027a48')
-    expect(fake.replies()).toMatchObject([{ text: '*Resolved* · 12:00 KST' }])
+    const totals =
+      'for 1 min · 100 alerts · 2 addresses · 2 addresses blocked (until 13:00 KST) · no false positive reported'
+    expect(fake.replies()).toMatchObject([{ text: `*Resolved* · ${totals} · 12:00 KST` }])
   })
 
   test('mentions who is on call when nobody acknowledges a critical one for 5 and 15 minutes', async () => {
@@ -96,6 +98,79 @@ describe('one message an incident', () => {
       '<!subteam^S0000000002> *A critical incident is not acknowledged for 15 min*',
     ])
     expect(fake.problems).toEqual([])
+  })
+
+  test('calls them however much was said before, and counts from when it became critical', async () => {
+    const { tell, clock, fake } = await startSlack()
+    await tell(incidentOf())
+    await clock.advance(2_000)
+    for (let each = 0; each < 20; each++) {
+      const timeline = [{ time: NOON + each, what: 'hold_released' as const, detail: `192.0.2.${each}`, who: 'kim' }]
+      await tell(incidentOf({ version: 2 + each, timeline }))
+      await clock.advance(MINUTE)
+    }
+    await tell(incidentOf({ version: 90, severity_id: 5, critical_time: clock.now() }))
+    await clock.advance(4 * MINUTE)
+    expect(fake.replies().filter(({ text }) => text.includes('subteam'))).toEqual([])
+    await clock.advance(2 * MINUTE)
+    expect(fake.replies().at(-1)!.text).toContain('<!subteam^S0000000001>')
+    await tell(
+      incidentOf({ version: 91, severity_id: 5, critical_time: clock.now(), acknowledged: { by: 'kim', time: 1 } }),
+    )
+    await clock.advance(20 * MINUTE)
+    expect(fake.replies().filter(({ text }) => text.includes('subteam'))).toHaveLength(1)
+  })
+
+  test('says nothing of what was snoozed, until it is over, or it becomes critical', async () => {
+    const { tell, clock, fake } = await startSlack()
+    const snoozed = { by: 'kim (U0000000001)', time: NOON, until: NOON + 60 * MINUTE }
+    await tell(incidentOf())
+    await clock.advance(2_000)
+    await tell(incidentOf({ version: 2, snoozed }), incidentOf({ uid: 'next', snoozed }))
+    await clock.advance(MINUTE)
+    expect(fake.parents()).toMatchObject([{ edits: 1 }])
+    expect(JSON.stringify(fake.parents()[0]!.attachments)).toContain('snoozed until 13:00 KST: kim')
+    const timeline = [{ time: NOON + 1, what: 'target' as const, detail: 'www' }]
+    await tell(incidentOf({ version: 3, count: 9_000, snoozed, timeline }))
+    await clock.advance(30 * MINUTE)
+    expect(fake.parents()).toMatchObject([{ edits: 1 }])
+    expect(fake.replies()).toEqual([])
+    await tell(incidentOf({ version: 4, count: 9_000, severity_id: 5, snoozed, timeline }))
+    await clock.advance(MINUTE)
+    expect(fake.parents()[0]!.text).toContain('[Critical]')
+    expect(fake.replies()).toHaveLength(1)
+  })
+
+  test('tells the first block with where it comes from and until when, and no further one', async () => {
+    const { tell, clock, fake } = await startSlack()
+    const given = { kind: 'actor' as const, holds: { active: 1, total: 1, until: NOON + 60 * MINUTE } }
+    await tell(incidentOf(given))
+    await clock.advance(2_000)
+    const blocks = ['203.0.113.7: Credential stuffing', '203.0.113.8: Credential stuffing'].map((detail, at) => {
+      return { time: NOON + at, what: 'hold_created' as const, detail, who: 'haetae' }
+    })
+    await tell(incidentOf({ ...given, version: 2, timeline: blocks }))
+    await clock.advance(MINUTE)
+    expect(fake.replies().map(({ text }) => text)).toEqual([
+      '*First block* · 203.0.113.7: Credential stuffing · 🇨🇳 CN · AS4134 Chinanet · until 13:00 KST · 12:00 KST',
+    ])
+  })
+
+  test('waits to say how long an unblock took, but not for ever', async () => {
+    const { tell, clock, fake } = await startSlack()
+    await tell(incidentOf())
+    await clock.advance(2_000)
+    const released = { time: NOON + 2_000, what: 'hold_released' as const, who: 'kim (U0000000001)', asked_time: NOON }
+    const first = { ...released, detail: '192.0.2.1: customer' }
+    const second = { ...released, detail: '192.0.2.2: customer' }
+    await tell(incidentOf({ version: 2, timeline: [first, second] }))
+    await clock.advance(4_000)
+    expect(fake.replies()).toEqual([])
+    await tell(incidentOf({ version: 3, timeline: [{ ...first, took_ms: 1_801 }, second] }))
+    await clock.advance(3_000)
+    expect(fake.replies()).toMatchObject([{ text: '*Unblocked* · 192.0.2.1: customer · kim · in 1.9 s · 12:00 KST' }])
+    await clock.advance(MINUTE)
+    expect(fake.replies()[1]).toMatchObject({ text: '*Unblocked* · 192.0.2.2: customer · kim · 12:00 KST' })
   })
 
   test('calls nobody for what is made up', async () => {
@@ -150,6 +225,16 @@ describe('many incidents', () => {
     await tell(incidentOf({ uid: 'later', opened_time: clock.now(), updated_time: clock.now() }))
     await clock.advance(5_000)
     expect(fake.parents().at(-1)!.metadata).toMatchObject({ event_payload: { key: 'later' } })
+  })
+
+  test('a storm does not swallow critical ones, though they share its channel', async () => {
+    const { tell, clock, fake } = await startSlack({ channels: { alerts: ALERTS } })
+    await tell(...Array.from({ length: 40 }, (_, each) => incidentOf({ uid: `i${each}`, number: each })))
+    await clock.advance(MINUTE)
+    const now = { opened_time: clock.now(), updated_time: clock.now(), critical_time: clock.now() }
+    await tell(incidentOf({ uid: 'c', severity_id: 5, ...now }))
+    await clock.advance(5_000)
+    expect(fake.parents().at(-1)!.text).toContain('[Critical]')
   })
 
   test('medium ones of the night are one message in the morning, high ones are posted at once', async () => {

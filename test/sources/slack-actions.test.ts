@@ -159,6 +159,9 @@ describe('what people press', () => {
   test.each([
     ['acknowledge', 'incident_acknowledged'],
     ['false_positive', 'incident_false_positive'],
+    ['snooze', 'incident_snoozed'],
+    ['helpful', 'incident_helpful'],
+    ['not_helpful', 'incident_not_helpful'],
   ])('%s becomes an audit record about the incident, with one id however often it comes', async (action, what) => {
     expect(await send(press(action))).toEqual({ status: 200, json: undefined })
     await send(press(action))
@@ -167,7 +170,7 @@ describe('what people press', () => {
       kind: 'audit',
       key: 'inc-1',
       what,
-      who: 'kim',
+      who: 'kim (U0000000001)',
       incident_uid: 'inc-1',
       source: 'slack',
     })
@@ -184,7 +187,7 @@ describe('what people press', () => {
         key: '203.0.113.7',
         type: 'extend',
         ttlMs: 86_400_000,
-        who: 'kim',
+        who: 'kim (U0000000001)',
         source: 'slack',
         incidentUid: 'inc-1',
       },
@@ -202,6 +205,19 @@ describe('what people press', () => {
     expect(fake.calls).toMatchObject([{ method: 'views.open', params: { trigger_id: '1.2.abc' } }])
     expect(JSON.stringify(fake.calls[0]!.params['view'])).toContain('203.0.113.7')
     expect(stored).toEqual([])
+  })
+
+  test('the form says how many addresses are blocked beside those that it lists', async () => {
+    await send(
+      bodyFor({
+        type: 'block_actions',
+        user: { id: 'U0000000001', username: 'kim' },
+        trigger_id: '1.2.abc',
+        channel: { id: 'C0000000001' },
+        actions: [{ action_id: 'unblock', action_ts: '1', value: '{"i":"inc-1","n":1,"a":["203.0.113.7"],"t":38}' }],
+      }),
+    )
+    expect(JSON.stringify(fake.calls[0]!.params['view'])).toContain('37 more: haetae decisions list')
   })
 
   test('the form releases what was chosen, with the reason, and can keep it from coming back', async () => {

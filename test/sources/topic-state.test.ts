@@ -198,9 +198,9 @@ describe('what detectors remember', () => {
       let refuses = true
       const refusing: Topics = {
         ...mortalTopics(topics).mortal,
-        async *readCompacted(name: string) {
+        async *readCompacted(name: string, wants?: (key: string) => boolean) {
           if (refuses) throw new HaetaeError(code, 'not now')
-          yield* topics.readCompacted(name)
+          yield* topics.readCompacted(name, wants)
         },
       }
       const next = new Memory()
@@ -272,7 +272,7 @@ function mortalTopics(inner: Topics): { readonly mortal: Topics; readonly die: (
   const mortal: Topics = {
     ensure: config => inner.ensure(config),
     append: (...given) => (dead ? gone() : inner.append(...given)),
-    readCompacted: name => inner.readCompacted(name),
+    readCompacted: (name, wants) => inner.readCompacted(name, wants),
     lag: () => inner.lag(),
     close: () => inner.close(),
     async subscribe(options) {

@@ -19,7 +19,7 @@ async function foreignTopics(records: readonly FetchedRecord[], committed: (offs
   return {
     ensure: config => topics.ensure(config),
     append: (...rest) => topics.append(...rest),
-    readCompacted: name => topics.readCompacted(name),
+    readCompacted: (name, wants) => topics.readCompacted(name, wants),
     lag: () => topics.lag(),
     close: () => topics.close(),
     subscribe({ listener }) {
@@ -291,7 +291,7 @@ describe('a right that is missing', () => {
     const restricted: Topics = {
       ensure: config => topics.ensure(config),
       append: (...rest) => topics.append(...rest),
-      readCompacted: name => topics.readCompacted(name),
+      readCompacted: (name, wants) => topics.readCompacted(name, wants),
       lag: () => topics.lag(),
       close: () => topics.close(),
       subscribe({ listener }) {

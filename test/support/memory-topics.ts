@@ -25,12 +25,15 @@ export class MemoryTopics implements Topics {
     return Promise.resolve({ retry: [], repeated: false })
   }
 
-  async *readCompacted(topic: string): AsyncGenerator<FetchedRecord & { readonly partition: number }> {
+  async *readCompacted(
+    topic: string,
+    wants: (key: string) => boolean = () => true,
+  ): AsyncGenerator<FetchedRecord & { readonly partition: number }> {
     // As of now: what is appended meanwhile is not of it.
     const newest = [...(this.#newest.get(topic)?.values() ?? [])]
     for (const { record, offset } of newest) {
       await Promise.resolve()
-      if (record.value !== null) yield { ...record, offset, partition: 0 }
+      if (record.value !== null && wants(record.key ?? '')) yield { ...record, offset, partition: 0 }
     }
   }
 

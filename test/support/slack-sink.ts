@@ -50,6 +50,7 @@ export async function startSlack(config: object = {}, nowMs = NOON) {
   let sink = await process()
   return {
     clock,
+    sink: () => sink,
     topics,
     fake,
     paused,

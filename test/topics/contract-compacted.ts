@@ -21,6 +21,21 @@ export function compactedPromises({ topics: opened, topicWith }: Contract): void
       expect(await compactedState(opened(), topic)).toEqual({ a: '3', b: 'back', c: '' })
     })
 
+    it('gives of the keys that are wanted those alone', async () => {
+      const topic = await topicWith([], { compacted: true })
+      await opened().append(topic, [recordOf('a/1', '1'), recordOf('b/1', '1'), recordOf('a/2', '1')])
+      await opened().append(topic, [recordOf('a/1', '2'), recordOf('b/1', '2'), recordOf('a/2', null)])
+      const asked = new Set<string>()
+      const found: string[] = []
+      const wants = (key: string): boolean => {
+        asked.add(key)
+        return key.startsWith('a/')
+      }
+      for await (const { key, value } of opened().readCompacted(topic, wants)) found.push(`${key}=${value}`)
+      expect(found).toEqual(['a/1=2'])
+      expect(asked).toEqual(new Set(['a/1', 'b/1', 'a/2']))
+    })
+
     it('holds keys that are names of an object prototype', async () => {
       const topic = await topicWith([], { compacted: true })
       await opened().append(topic, [

@@ -6,75 +6,15 @@
  *
  * To be done with the commit of a release, before the next changes what is stored; earlier fixtures stay.
  */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { generateWaf } from '../../bench/generate/waf.ts'
-import { freePorts } from '../support/free-ports.ts'
+import { makeResponse } from './make-response.ts'
+import { EarlierProgram, end, until } from './program.ts'
 
 const [program = '', out = ''] = process.argv.slice(2).map(each => resolve(each))
-const cli = join(program, 'pipelines', 'haetae.mjs')
-const [ingestPort, statusPort] = await freePorts(2)
-const env = {
-  ...process.env,
-  OPENSEARCH_URL: '',
-  HAETAE_KAFKA_BROKERS: '',
-  HAETAE_STATE: join(out, 'state'),
-  HAETAE_LAKE: join(out, 'state', 'lake'),
-  HAETAE_FIREHOSE_KEY: 'fixture',
-  HAETAE_INGEST_PORT: String(ingestPort),
-  HAETAE_STATUS_PORT: String(statusPort),
-  // The log grows by its records alone, not by the free space that is otherwise kept in it.
-  HAETAE_TOPICS_BYTES_MAX: String(64 * 1024 * 1024),
-}
-
-function haetae(...args: readonly string[]): string {
-  return execFileSync(process.execPath, [cli, ...args], { env, encoding: 'utf8' })
-}
-
-async function up(flushMs: number): Promise<ChildProcess> {
-  const child = spawn(process.execPath, [cli, 'up', '--no-sample'], {
-    env: { ...env, HAETAE_LAKE_FLUSH_MS: String(flushMs) },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  })
-  await until(async () => (await fetch(`http://127.0.0.1:${statusPort}/readyz`)).status === 200)
-  return child
-}
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  for (const endMs = Date.now() + 60_000; ; ) {
-    if (await condition().catch(() => false)) return
-    if (Date.now() > endMs) throw new Error(`never: ${String(condition)}`)
-    await new Promise(done => setTimeout(done, 50))
-  }
-}
-
-async function metric(start: string): Promise<number> {
-  const text = await (await fetch(`http://127.0.0.1:${statusPort}/metrics`)).text()
-  return Number(
-    text
-      .split('\n')
-      .find(line => line.startsWith(start))
-      ?.split(' ')
-      .at(-1) ?? 0,
-  )
-}
-
-async function send(lines: readonly string[]): Promise<void> {
-  const answer = await fetch(`http://127.0.0.1:${ingestPort}/ingest/waf`, {
-    method: 'POST',
-    headers: { authorization: 'Bearer fixture' },
-    body: lines.map(line => `${line}\n`).join(''),
-  })
-  if (answer.status !== 200) throw new Error(`${answer.status}: ${await answer.text()}`)
-}
-
-async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
-  child.kill(signal)
-  await once(child, 'exit')
-}
+const earlier = await EarlierProgram.of(program, join(out, 'state'), join(out, 'state', 'lake'))
 
 interface Upkeep {
   compactOnce(settings: unknown, limits: object, nowMs: number, signal: AbortSignal): Promise<{ merged?: number }>
@@ -87,7 +27,12 @@ async function compactLater(): Promise<void> {
   const { readSettings } = (await load('pipelines/settings.ts')) as { readSettings(env: NodeJS.ProcessEnv): unknown }
   const { compactionDefaults } = (await load('platform/lake/compact.ts')) as { compactionDefaults: object }
   const limits = { ...compactionDefaults, latenessMs: 0 }
-  const report = await compactOnce(readSettings(env), limits, Date.now() + 2 * 3_600_000, new AbortController().signal)
+  const report = await compactOnce(
+    readSettings(earlier.env),
+    limits,
+    Date.now() + 2 * 3_600_000,
+    new AbortController().signal,
+  )
   console.error('compacted', report)
 }
 
@@ -98,22 +43,23 @@ const bad = ['{"timestamp":', '{"hello":"world"}', 'not JSON at all']
 
 rmSync(out, { recursive: true, force: true })
 mkdirSync(out, { recursive: true })
-// In the lake, part of it merged, and some in the dead letter, one of them replayed.
-const first = await up(200)
-for (const from of [0, 20]) await send(records.slice(from, from + 20))
-await send(bad)
-await until(async () => (await metric('haetae_events_acked_total{pipeline="waf-lake"}')) >= 40 + bad.length)
-await until(async () => (await metric('haetae_topic_lag_records{group="waf-lake"')) === 0)
+// In the lake, part of it merged, and some in the dead letter.
+const first = await earlier.up(200)
+for (const from of [0, 20]) await earlier.send(records.slice(from, from + 20))
+await earlier.send(bad)
+await until(async () => (await earlier.metric('haetae_events_acked_total{pipeline="waf-lake"}')) >= 40 + bad.length)
+await until(async () => (await earlier.metric('haetae_topic_lag_records{group="waf-lake"')) === 0)
 await end(first, 'SIGTERM')
 await compactLater()
-const letters = JSON.parse(haetae('deadletter', 'list', '-o', 'json')) as readonly { readonly id: string }[]
-haetae('deadletter', 'replay', letters[0]!.id)
 // Taken, spooled, and not in the lake when the process dies.
-const second = await up(600_000)
-await send(records.slice(40))
-await until(async () => (await metric('haetae_lake_spool_bytes')) > 0)
-await until(async () => (await metric('haetae_events_read_total{pipeline="waf-lake"}')) >= 20)
+const second = await earlier.up(600_000)
+await earlier.send(records.slice(40))
+await until(async () => (await earlier.metric('haetae_lake_spool_bytes')) > 0)
+await until(async () => (await earlier.metric('haetae_events_read_total{pipeline="waf-lake"}')) >= 20)
 await end(second, 'SIGKILL')
+// Nobody has read it yet.
+const letters = JSON.parse(earlier.haetae('deadletter', 'list', '-o', 'json')) as readonly { readonly id: string }[]
+earlier.haetae('deadletter', 'replay', letters[0]!.id)
 
 /** The record batch in which Kafka holds records of every sort. */
 const { encodeBatch } = (await import(pathToFileURL(join(program, 'platform/topics/kafka/batch.ts')).href)) as {
@@ -126,9 +72,12 @@ const kafka = [
 ]
 writeFileSync(join(out, 'kafka-batch.bin'), encodeBatch(kafka))
 writeFileSync(join(out, 'records.ndjson'), [...records, ...bad].map(line => `${line}\n`).join(''))
+await makeResponse(program, out)
 // What belongs to the process, not to the state.
-for (const name of ['log.mdb-lock', 'owner.lock', 'owner.pid', 'reserve', 'topics.sock']) {
-  rmSync(join(out, 'state', 'topics', name), { force: true })
+for (const state of ['state', 'response']) {
+  for (const name of ['log.mdb-lock', 'owner.lock', 'owner.pid', 'reserve', 'topics.sock']) {
+    rmSync(join(out, state, 'topics', name), { force: true })
+  }
 }
 const { version } = JSON.parse(readFileSync(join(program, 'package.json'), 'utf8')) as { version: string }
 console.error(`made ${out} by version ${version}`)

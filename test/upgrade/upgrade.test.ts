@@ -56,7 +56,8 @@ describe.each(earlierVersions)('what version %s left behind', name => {
     expect(found.map(({ letter }) => letter.reason)).toEqual(
       found.map(() => expect.stringMatching(/^(not_json|not_waf)/)),
     )
-    expect(found.filter(({ replayed }) => replayed)).toHaveLength(1)
+    // In each pipeline that had it.
+    expect(new Set(found.filter(({ replayed }) => replayed).map(({ letter }) => letter.id)).size).toBe(1)
   })
 
   test('Kafka: a record batch is decoded, with key, time, mark and tombstone', () => {

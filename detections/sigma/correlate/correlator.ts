@@ -45,6 +45,8 @@ export class Correlator {
   #body: OcsfEvent | undefined
   readonly #values = new Map<GroupField, readonly string[]>()
   #shown: string | undefined
+  #event: Event | undefined
+  readonly #shownOfEvent: Shown = { evidence: () => this.#evidence(), sample: () => isSample(this.#event!.body) }
 
   constructor(
     correlations: readonly RunningCorrelation[],
@@ -81,14 +83,14 @@ export class Correlator {
   matched(event: Event, rule: Rule, emit: (alert: Alert) => void): void {
     const feeds = this.#feeds.get(rule.id)
     if (!feeds) return
-    const shown = { evidence: () => this.#evidence(event), sample: () => isSample(event.body) }
+    this.#event = event
     for (const { correlation, base } of feeds) {
       const value = base.value === undefined ? '' : this.#read(base.value)[0]
       if (value === undefined) continue
       for (const group of groupsOf(base.group, this.#read)) {
         const match = matchOf(event, correlation, base, group, value)
-        if (correlation.inPlace) this.#count(event, correlation, match, shown, emit)
-        else emit(matchRecord(match, this.#evidence(event), event))
+        if (correlation.inPlace) this.#count(event, correlation, match, this.#shownOfEvent, emit)
+        else emit(matchRecord(match, this.#evidence(), event))
       }
     }
   }
@@ -106,13 +108,14 @@ export class Correlator {
   /** To be called once a batch. */
   expire(streams: Iterable<string>): void {
     this.#body = undefined
+    this.#event = undefined
     this.#shown = undefined
     this.#values.clear()
     for (const stream of streams) this.#groups.expire(stream)
   }
 
-  #evidence(event: Event): string {
-    this.#shown ??= JSON.stringify(redactValue(shortEvidenceOf(event), this.#names))
+  #evidence(): string {
+    this.#shown ??= JSON.stringify(redactValue(shortEvidenceOf(this.#event!), this.#names))
     return this.#shown
   }
 

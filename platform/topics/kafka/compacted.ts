@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Clock } from '../../clock.ts'
 import type { FetchedRecord } from '../contract.ts'
 import { placeOf } from '../place.ts'
@@ -9,35 +10,90 @@ import { EARLIEST, fetch, LATEST } from './messages/records.ts'
 import { offsetsAt, patiently } from './offsets.ts'
 
 const BYTES_MAX = 4 * 1024 * 1024
+/** Each is shorter than the one before. Kafka's cleaner leaves alone what is still written to, so already the third has nothing to find. */
+const ROUNDS_MAX = 8
 
-/** The newest record of each key, partition by partition, up to where each ended when it began. Throws a KafkaFailure. */
+/** One partition as it is read here. */
+export interface CompactedLog {
+  /** The offset after the last record, as of now. */
+  end(): Promise<bigint>
+  /** The records from one offset to before another, as far as compaction left them. Values are parts of larger buffers. */
+  scan(from: bigint, end: bigint): AsyncIterable<FetchedRecord>
+}
+
+/**
+ * The newest record of each key that is wanted, as of the begin or later. Reads a partition twice: what it
+ * keeps are keys and offsets, not values. Throws a KafkaFailure.
+ */
 export async function* newestRecords(
   cluster: Cluster,
   clock: Clock,
   topic: string,
   partitions: number,
+  wants: (key: string) => boolean,
 ): AsyncGenerator<FetchedRecord & { readonly partition: number }> {
   const refs = Array.from({ length: partitions }, (_, partition) => ({ topic, partition }))
-  const ends = await patiently(clock, () => offsetsAt(cluster, LATEST, refs))
   const starts = await patiently(clock, () => offsetsAt(cluster, EARLIEST, refs))
   for (const ref of refs) {
     const { partition } = ref
     const place = placeOf(ref)
-    const newest = new Map<string, FetchedRecord>()
-    const end = ends.get(place)!
-    for (let offset = starts.get(place)!; offset < end; ) {
-      const batches = await patiently(clock, () => fetchFrom(cluster, topic, partition, offset))
-      for (const batch of splitBatches(batches)) {
-        for (const record of decodeBatch(batch, offset)) {
-          if (record.offset >= end || record.key === undefined) continue
-          // The newest comes last, also in the order of the map.
-          newest.delete(record.key)
-          newest.set(record.key, record)
+    const log: CompactedLog = {
+      end: async () => (await patiently(clock, () => offsetsAt(cluster, LATEST, [ref]))).get(place)!,
+      async *scan(from, end) {
+        for (let offset = from; offset < end; ) {
+          const batches = await patiently(clock, () => fetchFrom(cluster, topic, partition, offset))
+          for (const batch of splitBatches(batches)) {
+            for (const record of decodeBatch(batch, offset)) if (record.offset < end) yield record
+            offset = batch.lastOffset + 1n
+            // Promises alone would let no timer pass before the fetched bytes are used up, and the heartbeats of our groups are timers.
+            await nextTurn()
+          }
         }
-        offset = batch.lastOffset + 1n
-      }
+      },
     }
-    for (const record of newest.values()) if (record.value !== null) yield { ...record, partition }
+    for await (const record of newestOf(log, starts.get(place)!, wants)) yield { ...record, partition }
+  }
+}
+
+/** Of one partition. Exported for its test. */
+export async function* newestOf(
+  log: CompactedLog,
+  start: bigint,
+  wants: (key: string) => boolean,
+): AsyncGenerator<FetchedRecord> {
+  const newest = new Map<string, bigint>()
+  let end = start
+  // What was rewritten meanwhile may be gone before it is read, and its successor stands behind the end: until nothing was written.
+  for (let round = 0; round < ROUNDS_MAX; round++) {
+    const from = end
+    end = await log.end()
+    if (end === from) break
+    for await (const { key, value, offset } of log.scan(from, end)) {
+      if (key === undefined || !wants(key)) continue
+      if (value === null) newest.delete(key)
+      else newest.set(key, offset)
+    }
+  }
+  for await (const record of log.scan(start, end)) {
+    if (record.key === undefined || newest.get(record.key) !== record.offset) continue
+    newest.delete(record.key)
+    yield record
+  }
+  // What is left was compacted away between the two passes, as there is a newer one behind the end. They are few.
+  while (newest.size > 0) {
+    const from = end
+    end = await log.end()
+    // Deleted, and the deletion is gone, too.
+    if (end === from) return
+    const later = new Map<string, FetchedRecord>()
+    for await (const record of log.scan(from, end)) {
+      if (record.key === undefined || !newest.has(record.key)) continue
+      later.set(record.key, { ...record, value: record.value && Buffer.from(record.value) })
+    }
+    for (const [key, record] of later) {
+      newest.delete(key)
+      if (record.value !== null) yield record
+    }
   }
 }
 

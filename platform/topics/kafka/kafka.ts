@@ -139,12 +139,15 @@ export class KafkaTopics implements Topics {
     }
   }
 
-  async *readCompacted(topic: string): AsyncGenerator<FetchedRecord & { readonly partition: number }> {
+  async *readCompacted(
+    topic: string,
+    wants: (key: string) => boolean = () => true,
+  ): AsyncGenerator<FetchedRecord & { readonly partition: number }> {
     if (!(await this.#known(topic))) {
       throw new HaetaeError('TOPIC_MISMATCH', `the topic ${topic} is not compacted: subscribe to it instead`)
     }
     try {
-      yield* newestRecords(this.#cluster, this.#options.clock, topic, this.#partitions(topic))
+      yield* newestRecords(this.#cluster, this.#options.clock, topic, this.#partitions(topic), wants)
     } catch (thrown) {
       throw explained(thrown, `reading ${topic}`)
     }

@@ -54,6 +54,9 @@ export interface CommittedTo extends PartitionRef {
   readonly note: string | undefined
 }
 
+/** A courtesy: who does not answer finds out by the session. */
+const LEAVE_MS_MAX = 2_000
+
 /**
  * One member of a consumer group: joins, keeps its place by heartbeats on a timer whatever else goes on, and commits
  * only while it is what the broker takes it for. While a new share is asked for all partitions rest; those that come back
@@ -257,7 +260,8 @@ export class Member {
     this.#giveUp()
     const node = this.#coordinator
     if (node === undefined) return
-    if (this.#id !== '') await this.#ask(leaveGroup, { group, generation, member: this.#id }).catch(() => undefined)
+    const leaving = { group, generation, member: this.#id }
+    if (this.#id !== '') await this.#ask(leaveGroup, leaving, LEAVE_MS_MAX).catch(() => undefined)
     await cluster.closeLane(node, this.#lane)
   }
 

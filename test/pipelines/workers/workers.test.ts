@@ -3,7 +3,7 @@ import { expect, test, vi } from 'vitest'
 import { main } from '../../../pipelines/cli.ts'
 import { parsePipeline } from '../../../pipelines/load.ts'
 import { readSettings } from '../../../pipelines/settings.ts'
-import { demandShareable, workerFolder } from '../../../pipelines/workers/workers.ts'
+import { demandShareable, exitCodeOf, workerFolder } from '../../../pipelines/workers/workers.ts'
 import { temporary } from '../../support/pipelines.ts'
 
 const withSource = (source: string) =>
@@ -34,4 +34,18 @@ test.each(['0', '65', '-1', 'two', '1.5', ''])('--workers %j is wrong usage', as
   expect(err.mock.calls.join('\n')).toContain('--workers is a number from 1 to 64')
   err.mockRestore()
   vi.unstubAllEnvs()
+})
+
+test('a worker that ends by itself ends the container with a code that gets it restarted, even if it ended well', () => {
+  expect(exitCodeOf({ code: 0, signal: null }, false)).toBe(1)
+  expect(exitCodeOf({ code: 3, signal: null }, false)).toBe(3)
+  expect(exitCodeOf({ code: null, signal: 'SIGKILL' }, false)).toBe(1)
+  expect(exitCodeOf({ code: null, signal: 'SIGTERM' }, false)).toBe(1)
+})
+
+test('one that was told to stop ends it with its own code', () => {
+  expect(exitCodeOf({ code: 0, signal: null }, true)).toBe(0)
+  expect(exitCodeOf({ code: 1, signal: null }, true)).toBe(1)
+  expect(exitCodeOf({ code: null, signal: 'SIGTERM' }, true)).toBe(0)
+  expect(exitCodeOf({ code: null, signal: 'SIGKILL' }, true)).toBe(1)
 })

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { generateWaf } from '../../../bench/generate.ts'
 import { scanAny, scanJson, scanned } from '../../../platform/json/scan.ts'
 import { KERNEL_BYTES_MAX, NOT_SCANNED, scanFast } from '../../../platform/json/scan-kernel.ts'
-import { moduleText } from './build-kernel.ts'
+import { kernels, moduleText } from './build-kernel.ts'
 
 const DEPTH_MAX = 64
 const KEYS_MAX = 2_000
@@ -47,10 +47,9 @@ const texts = fc.oneof(
     .map(all => all.join('')),
 )
 
-test('the module is what its source says: npm run kernel', async () => {
-  expect(readFileSync(new URL('../../../platform/json/scan-module.ts', import.meta.url), 'utf8')).toBe(
-    await moduleText(),
-  )
+test.each(kernels)('the module %s is what its source says: npm run kernel', async name => {
+  const made = new URL(`../../../platform/json/${name}-module.ts`, import.meta.url)
+  expect(readFileSync(made, 'utf8')).toBe(await moduleText(name))
 })
 
 test('the kernel and the script write the same tape, from any base on', () => {

@@ -1,4 +1,4 @@
-/** `npm run bench:kafka`: a real Kafka node and an S3 server for bench/kafka-pipeline.ts, whose arguments it takes. */
+/** `npm run bench:kafka`, `npm run bench:recovery`: a real Kafka node and an S3 server for the program of bench/ named first, and its arguments. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
@@ -7,8 +7,9 @@ import { startS3 } from './s3.ts'
 
 const [kafka, s3] = await Promise.all([startKafka(), startS3()])
 try {
-  const program = fileURLToPath(new URL('../../../bench/kafka-pipeline.ts', import.meta.url))
-  const child = spawn(process.execPath, [...process.execArgv, program, ...process.argv.slice(2)], {
+  const [name = 'kafka-pipeline', ...rest] = process.argv.slice(2)
+  const program = fileURLToPath(new URL(`../../../bench/${name}.ts`, import.meta.url))
+  const child = spawn(process.execPath, [...process.execArgv, program, ...rest], {
     stdio: 'inherit',
     env: {
       ...process.env,

@@ -87,7 +87,7 @@ export function makingTopics(topics: KafkaTopics): Topics {
     },
     append: (topic, records) => topics.append(topic, records),
     subscribe: options => topics.subscribe(options),
-    readCompacted: topic => topics.readCompacted(topic),
+    readCompacted: (topic, wants) => topics.readCompacted(topic, wants),
     lag: () => topics.lag(),
     close: () => topics.close(),
   }

@@ -1,60 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import {
-  ADDRESSES_MAX,
-  type Incident,
-  incidentSchema,
-  RULES_MAX,
-  TARGETS_MAX,
-  TIMELINE_MAX,
-} from '../../../platform/incident.ts'
+import { ADDRESSES_MAX, incidentSchema, RULES_MAX, TARGETS_MAX, TIMELINE_MAX } from '../../../platform/incident.ts'
 import { alertFacts } from '../../../response/incidents/alert.ts'
-import { auditFacts } from '../../../response/incidents/audit.ts'
-import { type Grouping, IncidentBook } from '../../../response/incidents/book.ts'
-import { type AlertGiven, alertBody, auditBody, NOON, uidOf } from '../../support/alerts.ts'
+import { alertBody, NOON, uidOf } from '../../support/alerts.ts'
+import { bookWith, grouping } from '../../support/incident-book.ts'
 import { groupNaively, type Step } from './naive-grouping.ts'
 
 const MINUTE = 60_000
-const grouping: Grouping = {
-  keepAliveMs: 10 * MINUTE,
-  durationMsMax: 6 * 60 * MINUTE,
-  campaignActors: 5,
-  openMax: 1000,
-  closedKeepMs: 24 * 60 * MINUTE,
-  closedMax: 1000,
-}
-
-/** A book and what it has told the outside, as its topic would hold it. */
-function bookWith(changed: Partial<Grouping> = {}, known: readonly Incident[] = []) {
-  const book = new IncidentBook({ ...grouping, ...changed }, known, 0)
-  const topic = new Map<string, Incident>(known.map(each => [each.uid, each]))
-  const take = (): void => {
-    for (const { uid, record } of book.take()) {
-      if (record) topic.set(uid, record)
-      else topic.delete(uid)
-    }
-  }
-  return {
-    book,
-    topic,
-    alert(given: AlertGiven, nowMs = given.timeMs ?? NOON) {
-      book.alert(alertFacts(alertBody(given))!, nowMs)
-      take()
-    },
-    audit(what: string, given: Readonly<Record<string, unknown>>, nowMs = NOON) {
-      const known = book.audit(auditFacts(auditBody(what, given))!, nowMs)
-      take()
-      return known
-    },
-    pass(nowMs: number) {
-      book.pass(nowMs)
-      take()
-    },
-    get all() {
-      return [...topic.values()].sort((a, b) => a.number - b.number)
-    },
-  }
-}
 
 describe('grouping', () => {
   test('gives what the rules give when everything is looked at, for any alerts and any pauses', () => {
@@ -73,6 +25,7 @@ describe('grouping', () => {
       campaignActors: fc.integer({ min: 2, max: 5 }),
       openMax: fc.constantFrom(3, 6, 1000),
       durationMsMax: fc.constantFrom(15 * MINUTE, 360 * MINUTE),
+      unseenMsMax: fc.constantFrom(20 * MINUTE, 72 * 60 * MINUTE),
     })
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), limits, fc.boolean(), (drawn, changed, restarting) => {
@@ -93,7 +46,7 @@ describe('grouping', () => {
         for (const { actor, class: technique, ...rest } of steps) {
           books.pass(rest.nowMs)
           books.alert({ ...rest, address: actor, technique }, rest.nowMs)
-          if (restarting) books = bookWith(changed, books.all)
+          if (restarting) books = bookWith(changed, books)
         }
         books.pass(nowMs + MINUTE)
         const groups = groupNaively(steps, used, nowMs + MINUTE)
@@ -156,6 +109,47 @@ describe('grouping', () => {
     expect(books.all[1]).toMatchObject({ state: 'open', successor_of: books.all[0]!.uid, count: 1 })
   })
 
+  test('keeps a critical one open until somebody says a word about it, and then closes it at once', () => {
+    const books = bookWith()
+    books.alert({ severity: 5 })
+    books.pass(NOON + 11 * MINUTE)
+    expect(books.all).toMatchObject([{ state: 'open', critical_time: NOON, quiet_time: NOON + 11 * MINUTE }])
+    expect(books.all[0]!.timeline.at(-1)).toMatchObject({ what: 'quiet' })
+    const later = bookWith({}, books)
+    later.pass(NOON + 5 * 60 * MINUTE)
+    later.alert({ timeMs: NOON + 7 * 60 * MINUTE })
+    expect(later.all).toMatchObject([{ state: 'open', count: 2 }])
+    expect(later.all[0]!.quiet_time).toBeUndefined()
+    later.pass(NOON + 8 * 60 * MINUTE)
+    const incidentUid = later.all[0]!.uid
+    later.audit('incident_acknowledged', { incident_uid: incidentUid, who: 'kim' }, NOON + 9 * 60 * MINUTE)
+    later.pass(NOON + 9 * 60 * MINUTE)
+    expect(later.all).toMatchObject([{ state: 'closed', acknowledged: { by: 'kim' } }])
+    expect(later.all[0]!.quiet_time).toBeUndefined()
+  })
+
+  test('closes a critical one like any other when it is marked as a false positive, or made of sample data', () => {
+    const books = bookWith()
+    books.alert({ severity: 5 })
+    books.alert({ severity: 5, sample: true, address: '192.0.2.1', technique: 'T1595' })
+    books.audit('incident_false_positive', { incident_uid: books.all[0]!.uid })
+    books.pass(NOON + 11 * MINUTE)
+    expect(books.all.map(({ state }) => state)).toEqual(['closed', 'closed'])
+  })
+
+  test('closes a critical one that nobody looked at for days, and the oldest of too many', () => {
+    const books = bookWith({ openMax: 3 })
+    for (let actor = 1; actor <= 5; actor++) {
+      const timeMs = NOON + actor * 11 * MINUTE
+      books.pass(timeMs)
+      books.alert({ severity: 5, address: `192.0.2.${actor}`, technique: `T${actor}`, timeMs })
+    }
+    books.pass(NOON + 90 * MINUTE)
+    expect(books.all.map(({ state }) => state)).toEqual(['closed', 'closed', 'open', 'open', 'open'])
+    books.pass(NOON + 74 * 60 * MINUTE)
+    expect(books.all.map(({ state }) => state)).toEqual(Array(3).fill('closed'))
+  })
+
   test('ends an incident that goes on for too long, and goes on in its successor', () => {
     const books = bookWith()
     for (let at = 0; at <= 6 * 60 + 5; at += 5) books.alert({ timeMs: NOON + at * MINUTE })
@@ -178,61 +172,6 @@ describe('grouping', () => {
     books.alert({}, NOON - 60 * MINUTE)
     books.pass(NOON - 50 * MINUTE)
     expect(books.all).toMatchObject([{ state: 'open', count: 2 }])
-  })
-})
-
-describe('what people and the ledger say', () => {
-  test('holds are summed up by address, also those of a campaign, and after it is closed', () => {
-    const books = bookWith()
-    for (let actor = 1; actor <= 6; actor++) books.alert({ address: `192.0.2.${actor}` })
-    for (let actor = 1; actor <= 6; actor++) {
-      books.audit('hold_created', { target: { type: 'address', value: `192.0.2.${actor}` }, until_ms: NOON + actor })
-    }
-    const campaign = () => books.all.at(-1)!
-    expect(campaign().holds).toEqual({ active: 6, total: 6, until: NOON + 6 })
-    books.pass(NOON + 20 * MINUTE)
-    books.audit('hold_expired', { target: { type: 'address', value: '192.0.2.1' } })
-    books.audit('hold_released', { target: '192.0.2.2', who: 'kim' })
-    expect(campaign()).toMatchObject({ state: 'closed', holds: { active: 4, total: 6 } })
-    expect(campaign().timeline.at(-1)).toMatchObject({ what: 'hold_released', detail: '192.0.2.2', who: 'kim' })
-  })
-
-  test('a hold on the /64 of an IPv6 client belongs to his incident', () => {
-    const books = bookWith()
-    books.alert({ address: '2001:db8:1:2::9' })
-    expect(books.audit('hold_created', { target: '2001:db8:1:2::/64' })).toBe(true)
-    expect(books.all).toMatchObject([{ holds: { active: 1 }, timeline: [{}, { what: 'hold_created' }] }])
-  })
-
-  test('a hold that ends after the attack, and after a restart, is told to the incident that was closed before', () => {
-    const before = bookWith()
-    before.alert({})
-    before.audit('hold_created', { target: '203.0.113.7' })
-    before.pass(NOON + 20 * MINUTE)
-    const after = bookWith({}, before.all)
-    expect(after.audit('hold_expired', { target: '203.0.113.7' })).toBe(true)
-    expect(after.all).toMatchObject([{ state: 'closed', holds: { active: 0, total: 1 } }])
-  })
-
-  test('the first acknowledgement stands; one about a merged incident is one about its campaign', () => {
-    const books = bookWith()
-    for (let actor = 1; actor <= 5; actor++) books.alert({ address: `192.0.2.${actor}` })
-    const incidentUid = books.all[0]!.uid
-    expect(books.audit('incident_acknowledged', { incident_uid: incidentUid, who: 'kim' })).toBe(true)
-    books.audit('incident_acknowledged', { incident_uid: incidentUid, who: 'lee' })
-    books.audit('incident_false_positive', { incident_uid: incidentUid, who: 'lee' })
-    const campaign = books.all.at(-1)!
-    expect(campaign.acknowledged).toEqual({ by: 'kim', time: NOON })
-    expect(campaign.false_positive).toEqual({ by: 'lee', time: NOON })
-  })
-
-  test('what is about no incident changes nothing', () => {
-    const books = bookWith()
-    books.alert({})
-    expect(books.audit('hold_created', { target: '198.51.100.1' })).toBe(false)
-    expect(books.audit('incident_acknowledged', { incident_uid: 'unknown' })).toBe(false)
-    expect(auditFacts(auditBody('waf_written'))).toBeUndefined()
-    expect(auditFacts({ what: 'hold_created' })).toBeUndefined()
   })
 })
 

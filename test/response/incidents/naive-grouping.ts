@@ -23,11 +23,23 @@ export interface Group {
 export function groupNaively(steps: readonly Step[], grouping: Grouping, endMs: number): Group[] {
   const groups: Group[] = []
   const quietAt = (group: Group, nowMs: number) => nowMs - group.changedMs > grouping.keepAliveMs
+  /** Critical ones are not closed before somebody saw them, and here nobody does. */
+  const isUnseen = ({ alerts }: Group) => alerts.some(({ severity }) => severity === 5)
+  const waiting = (nowMs: number) => groups.filter(each => each.open && isUnseen(each) && quietAt(each, nowMs))
+  const pass = (nowMs: number): void => {
+    for (const group of groups) {
+      const longEnough = nowMs - group.changedMs > grouping.keepAliveMs + grouping.unseenMsMax
+      if (group.open && quietAt(group, nowMs) && (!isUnseen(group) || longEnough)) group.open = false
+    }
+    const left = waiting(nowMs).sort((a, b) => a.changedMs - b.changedMs || groups.indexOf(a) - groups.indexOf(b))
+    for (const group of left.slice(0, Math.max(0, left.length - grouping.openMax))) group.open = false
+  }
   const find = (key: string, step: Step): Group | undefined => {
     const group = groups.find(each => each.open && each.key === key)
     if (!group) return undefined
     const newest = Math.max(...group.alerts.map(({ timeMs }) => timeMs))
     const oldest = Math.min(...group.alerts.map(({ timeMs }) => timeMs))
+    if (isUnseen(group)) return group
     const over =
       quietAt(group, step.nowMs) ||
       step.timeMs - newest > grouping.keepAliveMs ||
@@ -41,9 +53,9 @@ export function groupNaively(steps: readonly Step[], grouping: Grouping, endMs: 
     return group
   }
   for (const step of steps) {
-    for (const group of groups) if (group.open && quietAt(group, step.nowMs)) group.open = false
+    pass(step.nowMs)
     const actor = `address:${step.actor}`
-    const full = () => groups.filter(each => each.open).length >= grouping.openMax
+    const full = () => groups.filter(each => each.open).length - waiting(step.nowMs).length >= grouping.openMax
     const group =
       find(`class:${step.class}`, step) ??
       find(actor, step) ??
@@ -63,6 +75,6 @@ export function groupNaively(steps: readonly Step[], grouping: Grouping, endMs: 
       each.merged = true
     }
   }
-  for (const group of groups) if (group.open && quietAt(group, endMs)) group.open = false
+  pass(endMs)
   return groups
 }

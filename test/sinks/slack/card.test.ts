@@ -2,11 +2,11 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { exampleIncidents } from '../../../pipelines/slack-examples.ts'
 import { incidentSchema } from '../../../platform/incident.ts'
+import { markup, plain } from '../../../platform/notify/text.ts'
+import { languages, wordsOf } from '../../../platform/notify/words.ts'
 import { card } from '../../../sinks/slack/card.ts'
 import { localTime } from '../../../sinks/slack/local-time.ts'
 import { roundCard } from '../../../sinks/slack/round-card.ts'
-import { markup, plain } from '../../../sinks/slack/text.ts'
-import { languages, wordsOf } from '../../../sinks/slack/words.ts'
 import { voiceOf } from '../../../sinks/slack.ts'
 import { NOON } from '../../support/alerts.ts'
 import { blockKitProblems } from '../../support/block-kit.ts'
@@ -55,26 +55,53 @@ describe('the message of an incident', () => {
 
   test('says severity first, what, where and what was done, in both languages', () => {
     expect(card(incidentOf(), ko, NOON).text).toBe(
-      '[높음] 캠페인 · Credential stuffing · api.example.kr · IP 2개 · 2개 차단 중 (13:00 KST까지) (진행 중)',
+      '[높음] 캠페인 · Credential stuffing · api.example.kr · IP 2개 차단 중 (13:00 KST까지) (진행 중)',
     )
     expect(card(incidentOf(), en, NOON).text).toBe(
-      '[High] campaign · Credential stuffing · api.example.kr · 2 addresses · 2 blocked (until 13:00 KST) (ongoing)',
+      '[High] campaign · Credential stuffing · api.example.kr · 2 addresses blocked (until 13:00 KST) (ongoing)',
     )
   })
 
   test('has the buttons that its state allows', () => {
     const ids = (changed: Parameters<typeof incidentOf>[0]) => actionIds(card(incidentOf(changed), en, NOON))
-    expect(ids({})).toEqual(['acknowledge', 'evidence', 'unblock', 'extend', 'false_positive'])
+    expect(ids({})).toEqual(['acknowledge', 'evidence', 'unblock', 'extend', 'snooze', 'false_positive'])
+    expect(ids({ severity_id: 5 })).not.toContain('snooze')
+    expect(ids({ snoozed: { by: 'kim', time: NOON, until: NOON + 1 } })).not.toContain('snooze')
     expect(ids({ acknowledged: { by: 'kim', time: NOON } })).not.toContain('acknowledge')
     expect(ids({ holds: { active: 0, total: 1 } })).not.toContain('unblock')
-    expect(ids({ state: 'closed' })).toEqual(['evidence', 'unblock', 'extend', 'false_positive'])
+    expect(ids({ state: 'closed' })).toEqual([
+      'evidence',
+      'unblock',
+      'extend',
+      'false_positive',
+      'helpful',
+      'not_helpful',
+    ])
+    const helpful = { by: 'kim', time: NOON, yes: true }
+    expect(ids({ state: 'closed', helpful })).not.toContain('helpful')
     expect(ids({ state: 'closed', merged_into: 'x' })).toEqual([])
   })
 
-  test('lets a network go that is held as one', () => {
-    const { attachments } = card(incidentOf({ actor: { type: 'network', value: '203.0.113.0/24' } }), en, NOON)
-    const values = JSON.stringify(attachments).match(/\\"a\\":\[\\"203\.0\.113\.0\/24\\"/g)
-    expect(values).toHaveLength(2)
+  test('lets go what is blocked, as the ledger names it, and nothing else', () => {
+    const holds = { active: 3, total: 9, targets: ['203.0.113.0/24', '2001:db8::/64'] }
+    const { attachments } = card(incidentOf({ holds }), en, NOON)
+    const value = JSON.stringify(JSON.stringify({ i: incidentOf().uid, n: 2041, a: holds.targets, t: 3 }))
+    expect(JSON.stringify(attachments).split(value)).toHaveLength(3)
+  })
+
+  test('says who did what by name alone, and what is still to be done', () => {
+    const shown = (changed: Parameters<typeof incidentOf>[0]) => JSON.stringify(card(incidentOf(changed), en, NOON))
+    const mark = { by: 'kim (U0123456789)', time: NOON }
+    expect(shown({ acknowledged: mark })).toContain('acknowledged: kim')
+    expect(shown({ acknowledged: mark, false_positive: mark })).not.toContain('U0123456789')
+    expect(shown({ snoozed: { ...mark, until: NOON + 3_600_000 } })).toContain('snoozed until 13:00 KST: kim')
+    expect(shown({ quiet_time: NOON })).toContain('quiet now, not acknowledged')
+    expect(shown({ holds: { active: 3, waiting: 2, total: 3, slowest_ms: 4_210 } })).toContain(
+      '3 addresses blocked* — 100 alerts — 2 addresses — 2 not in the WAF yet — each within 4.3 s',
+    )
+    expect(shown({ runbook: 'Look <!channel>' })).toContain('What to do: Look ‹!channel›')
+    expect(shown({ state: 'closed' })).toContain('no false positive reported')
+    expect(shown({ state: 'closed', helpful: { ...mark, yes: false } })).toContain('not helpful: kim')
   })
 
   test('has the same keys in both languages, and no text in the other one', () => {
@@ -87,7 +114,7 @@ describe('the message of an incident', () => {
     const rows = Array.from({ length: 900 }, (_, each) =>
       incidentOf({ uid: String(each), title: hostile.slice(0, 128), targets: [hostile.slice(0, 128)] }),
     )
-    for (const kind of ['storm', 'quiet'] as const) {
+    for (const kind of ['storm', 'critical', 'quiet'] as const) {
       const round = { kind, fromMs: NOON, state: 'posted' as const, sinceMs: NOON }
       const message = roundCard(round, rows, ko, NOON)
       expect(blockKitProblems(message)).toEqual([])

@@ -1,4 +1,4 @@
-import { untrusted } from '../../platform/untrusted.ts'
+import { untrusted } from '../untrusted.ts'
 
 /**
  * Text that others wrote, as it may stand in a `plain_text` object or a preformatted element: controls shown, links broken, cut
@@ -43,3 +43,15 @@ export function flag(country: string): string {
   if (!/^[A-Z]{2}$/.test(country)) return ''
   return String.fromCodePoint(...country.split('').map(letter => 0x1f1e6 + letter.charCodeAt(0) - 0x41))
 }
+
+/** What people are called: `kim (U0123456789)`, as audit records have it, without the id. */
+export function nameOf(who: string): string {
+  return who.replace(PERSON, '')
+}
+
+/** The Slack id in it, if it is somebody of Slack. */
+export function slackIdOf(who: string): string | undefined {
+  return PERSON.exec(who)?.[1]
+}
+
+const PERSON = / \(([UW][A-Z0-9]{2,20})\)$/
