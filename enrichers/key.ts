@@ -54,6 +54,9 @@ function resourceOf(record: unknown): string | undefined {
     const found = keyText(path.reduce<unknown>(field, resource))
     if (found) return found
   }
+  // Of AWS Health: the leaked key.
+  const entity = keyText(field(field(finding, 'affectedEntities'), 'entityValue'))
+  if (entity) return entity
   // Attack sequences name no single resource: all updates of one finding stay together.
   return keyText(field(finding, 'id'))
 }

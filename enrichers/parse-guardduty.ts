@@ -9,6 +9,7 @@ import { parseTimeMs } from '../platform/time-text.ts'
 import { guardDutyEvidences } from './finding/guardduty-evidence.ts'
 import { type GuardDutyRecord, guardDutyRecord } from './finding/guardduty-record.ts'
 import { guardDutyResources, takeInstanceId } from './finding/guardduty-resources.ts'
+import { isHealthEvent, mapHealthEvent } from './finding/health.ts'
 import { observablesOf } from './finding/observables.ts'
 import { findingStage, type Mapped } from './finding/stage.ts'
 
@@ -17,11 +18,13 @@ import { findingStage, type Mapped } from './finding/stage.ts'
  * `metadata.uid` comes of the finding's id and updatedAt, so the same state of a finding by any road and for any administrator is
  * the same event; `finding_info.uid` joins its updates. What OCSF has no place for is in `unmapped` under GuardDuty's names.
  *
+ * AWS Health's events about leaked credentials come by the same road, as one rule of EventBridge can send both (finding/health.ts).
+ *
  * Rejects `oversize`, `not_json`, `invalid_utf8`, `too_deep`, `too_many_keys`, `not_guardduty` and `time_out_of_range`.
  */
 export const parseGuardduty = defineStage({
   type: 'parse-guardduty',
-  summary: 'Maps GuardDuty findings to OCSF Detection Finding',
+  summary: 'Maps GuardDuty findings, and the events of AWS Health about leaked credentials, to OCSF Detection Finding',
   config: z.strictObject({}),
   example: '{}',
   open: (_config, { clock }) =>
@@ -29,6 +32,7 @@ export const parseGuardduty = defineStage({
 })
 
 function mapRecord(record: JsonObject, _event: Event, dangerous: JsonObject | undefined): Mapped {
+  if (isHealthEvent(record)) return mapHealthEvent(record, dangerous)
   const found = guardDutyRecord(record)
   if (typeof found === 'string') return { reason: `not_guardduty: ${found}` }
   const updatedMs = timeOf(found.finding, 'updatedAt')

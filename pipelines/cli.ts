@@ -1,5 +1,6 @@
 import { asError, HaetaeError } from '../platform/errors.ts'
 import type { Command } from './command.ts'
+import { audit } from './commands/audit.ts'
 import { check } from './commands/check.ts'
 import { deadletter } from './commands/deadletter.ts'
 import { decisions } from './commands/decisions.ts'
@@ -33,6 +34,7 @@ const commands: readonly Command[] = [
   rules,
   reload,
   decisions,
+  audit,
   incidents,
   ip,
   keys,

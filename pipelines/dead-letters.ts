@@ -1,4 +1,4 @@
-import type { Deps, Event } from '../engine/contract.ts'
+import { type DeadLetter, type Deps, type Event, isLogKind } from '../engine/contract.ts'
 import { type KeptLetter, readDeadLetters } from '../engine/dead-letter-files.ts'
 import { RecordEvent } from '../engine/event.ts'
 import { reasonCode } from '../engine/measures.ts'
@@ -48,7 +48,7 @@ const REPLAY_IDS_MAX = 1_000_000
 
 export interface Replayed {
   readonly sent: number
-  /** Letters that cannot be sent: of an oversize record only the start is kept, an announcement of S3 is no record. */
+  /** Letters that cannot be sent: of an oversize record only the start is kept, an announcement of S3 is no record, an incident is out of date. */
   readonly skipped: number
   /** Letters that were left for the next replay, as this one had sent its most. */
   readonly left: number
@@ -78,14 +78,15 @@ export async function replayDeadLetters(
     await key.apply(events, event => {
       throw new HaetaeError('PIPELINE_STOPPED', `no key for ${event.id}: a fault in the key stage`)
     })
-    for (const [topic, records] of byTopic(events)) await append(topic, records)
+    const topics = batch.map(({ letter }) => topicOf(letter)!)
+    for (const [topic, records] of byTopic(events, topics)) await append(topic, records)
     await markReplayed(batch)
     batch = []
   }
   for await (const found of findDeadLetters(folder, selection)) {
     const { letter } = found
     if (letter.timeMs > beganMs || sent.has(letter.id)) continue
-    if (NO_RECORDS.includes(reasonCode(letter.reason))) skipped++
+    if (NO_RECORDS.includes(reasonCode(letter.reason)) || topicOf(letter) === undefined) skipped++
     else if (sent.size >= idsMax) left++
     else {
       sent.add(letter.id)
@@ -112,10 +113,19 @@ async function markOthers(folder: string, ids: ReadonlySet<string>, untilMs: num
   await markReplayed(batch)
 }
 
-function byTopic(events: readonly Event[]): Map<string, TopicRecord[]> {
+/**
+ * Logs go back to the topic of their kind, what Haetae wrote itself to the topic it was read from. undefined: it cannot be sent again, as an
+ * incident, of which the newest version counts and not the one that was written last.
+ */
+function topicOf({ kind, origin }: DeadLetter): string | undefined {
+  if (isLogKind(kind)) return `events.${kind}`
+  return kind === 'incident' ? undefined : origin?.stream.replace(/\/\d+$/, '')
+}
+
+function byTopic(events: readonly Event[], names: readonly string[]): Map<string, TopicRecord[]> {
   const topics = new Map<string, TopicRecord[]>()
-  for (const { kind, key, raw, timeMs } of events) {
-    const topic = `events.${kind}`
+  for (const [at, { key, raw, timeMs }] of events.entries()) {
+    const topic = names[at]!
     const records = topics.get(topic) ?? []
     records.push({ key, value: raw, timeMs, replayed: true })
     topics.set(topic, records)

@@ -1,14 +1,24 @@
+import type { About } from '../detections/sigma/about.ts'
+import { alert, alertOf, seenOf } from '../detections/sigma/alert.ts'
+import { actorOf } from '../detections/sigma/correlate/correlator.ts'
 import { type Explanation, explainRules } from '../detections/sigma/explain.ts'
 import { loadRules, shippedRules } from '../detections/sigma/load.ts'
 import type { RuleSet } from '../detections/sigma/read.ts'
-import { type Deps, type Event, type LogKind, logKinds, type Stage } from '../engine/contract.ts'
+import type { Rule } from '../detections/sigma/rule.ts'
+import { type Alert, type Deps, type Event, type LogKind, logKinds, type Stage } from '../engine/contract.ts'
 import { stages } from '../enrichers/index.ts'
 import { queryLake } from '../platform/lake/query.ts'
 import { lakeTables } from '../platform/lake/tables.ts'
 import type { OcsfEvent } from '../platform/ocsf/event.ts'
 import { SecretNames } from '../platform/redaction/names.ts'
 import { redactValue } from '../platform/redaction/plain.ts'
+import { type Decision, decisionSchema } from '../platform/response/decision.ts'
+import { stableId } from '../platform/stable-id.ts'
+import { decisionsOf } from '../response/decide/alert.ts'
 import { openByType } from './compose.ts'
+
+/** As the sink `decide` has it by default. */
+const BLOCK_RULE_PREFIX = 'haetae-block'
 
 /** What becomes of one record, step by step. Without secrets. */
 export interface Explained {
@@ -20,6 +30,14 @@ export interface Explained {
   readonly rules: readonly ExplainedRule[]
   /** Correlations that count it, with what they count by. */
   readonly counted: readonly ExplainedCount[]
+  /** What its rules ask for, as the sink `decide` would put it; of a correlation, once it has counted enough. */
+  readonly asked: readonly Asked[]
+}
+
+export interface Asked {
+  readonly title: string
+  readonly once: 'now' | 'counted'
+  readonly decision: Decision
 }
 
 interface ExplainedRule {
@@ -70,12 +88,14 @@ export class Explainer {
     const kind = event.kind as LogKind
     const parsed = await this.#parsers.get(kind)!.apply([event], (_, reason) => reasons.push(reason))
     const [enriched] = parsed.length > 0 ? await this.#geoip.apply(parsed, (_, reason) => reasons.push(reason)) : []
-    if (!enriched) return { kind, id: event.id, rejected: reasons[0] ?? 'dropped', rules: [], counted: [] }
-    return this.event(kind, event.id, enriched.body)
+    if (!enriched) return { kind, id: event.id, rejected: reasons[0] ?? 'dropped', rules: [], counted: [], asked: [] }
+    return this.event(enriched)
   }
 
   /** An event as the pipelines make it. */
-  event(kind: LogKind, id: string, body: OcsfEvent): Explained {
+  event(given: Event): Explained {
+    const { id, body } = given
+    const kind = given.kind as LogKind
     const { rules, correlations, feeding } = this.#rules
     const explained = explainRules(
       rules.filter(({ log }) => log === kind),
@@ -94,8 +114,42 @@ export class Explainer {
           asksToBlock: haetae.respond?.block === true,
         })),
     )
+    const asked = this.#asked(
+      given,
+      explained.filter(each => each.matched).map(({ rule }) => rule),
+    )
     const event = redactValue(JSON.parse(JSON.stringify(body)), this.#names) as OcsfEvent
-    return { kind, id, event, rules: explained.map(each => shown(each, feeding.has(each.rule.id))), counted }
+    return { kind, id, event, rules: explained.map(each => shown(each, feeding.has(each.rule.id))), counted, asked }
+  }
+
+  /** By way of the alerts that the detector would give, so that what is said is what runs. */
+  #asked(event: Event, matched: readonly Rule[]): readonly Asked[] {
+    const seen = seenOf(event, this.#names)
+    const decided = (about: About, once: Asked['once'], made: Alert): readonly Asked[] => {
+      const requests = decisionsOf(made, BLOCK_RULE_PREFIX)
+      if (typeof requests === 'string') return []
+      return requests.map(request => ({ title: about.title, once, decision: decisionSchema.parse(request) }))
+    }
+    const { correlations, feeding } = this.#rules
+    const alone = matched.filter(rule => rule.haetae.respond && !feeding.has(rule.id))
+    return [
+      ...alone.flatMap(rule => decided(rule, 'now', alertOf(rule, seen))),
+      ...correlations
+        .filter(({ haetae }) => haetae.respond)
+        .flatMap(correlation => {
+          const base = correlation.bases.find(({ rule }) => matched.some(({ id }) => id === rule.id))
+          const actor =
+            base &&
+            actorOf(
+              correlation,
+              base.group.map(field => field.read(event.body)[0] ?? ''),
+            )
+          if (!actor) return []
+          const { event: _, ...rest } = seen
+          const id = stableId(correlation.id, event.id)
+          return decided(correlation, 'counted', alert(correlation, { ...rest, id, actor }))
+        }),
+    ]
   }
 
   async close(): Promise<void> {
@@ -140,6 +194,7 @@ export async function eventInLake(
 }
 
 function kindOfEvent({ metadata }: OcsfEvent): LogKind {
+  if (metadata?.log_name === 'aws-health') return 'guardduty'
   return logKinds.find(kind => kind === metadata?.log_name) ?? 'waf'
 }
 

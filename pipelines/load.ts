@@ -135,6 +135,7 @@ export function parsePipeline(file: string, text: string, env: NodeJS.ProcessEnv
   )
   problems.push(...detectionProblems(document, parsed))
   if (problems.length > 0 || !source) throw new ConfigError(problems)
+  problems.push(...objectProblems(document, parsed, present(sinkParts)))
   const withRedact = redacted(document, present(stageParts), present(sinkParts), parsed.unredacted, problems)
   if (problems.length > 0) throw new ConfigError(problems)
   return {
@@ -202,6 +203,27 @@ function detectionProblems(
   if (at < 0) return []
   const message = `events go to ${targets[at]!.type} redacted, and detectors must see them before: use a pipeline of its own for it, and drop here`
   return [problem(['sinks', at], message)]
+}
+
+/** Sinks of large objects keep their place in the one note that a stream has, and `raw` takes what redaction never saw. */
+function objectProblems(
+  document: Document,
+  { unredacted }: z.output<typeof pipelineFile>,
+  parts: readonly Part<Sink>[],
+): readonly Problem[] {
+  const problem = (at: number, message: string): Problem => ({ where: document.locate(['sinks', at]), message })
+  const problems: Problem[] = []
+  const objects = parts.flatMap(({ spec }, at) => (['lake', 's3'].includes(spec.type) ? [at] : []))
+  if (objects.length > 1)
+    problems.push(
+      problem(objects[1]!, 'one lake or s3 in a pipeline: each keeps its place beside the committed position'),
+    )
+  for (const [at, { spec, config }] of parts.entries()) {
+    const isRaw = spec.type === 's3' && (config as { readonly format: string }).format === 'raw'
+    if (isRaw && !unredacted)
+      problems.push(problem(at, 'format: raw stores records with their secrets: say unredacted: true if that is meant'))
+  }
+  return problems
 }
 
 function present<T>(parts: readonly (T | undefined)[]): T[] {

@@ -44,7 +44,7 @@ export const errorCodes = {
   DEADLETTER_FULL: { cure: 'person', means: 'the dead letter reached its size bound' },
   STATE_OWNED: { cure: 'fatal', means: 'another process runs this pipeline with the same state folder' },
   STATE_UNWRITABLE: { cure: 'fatal', means: 'the state folder of a pipeline cannot be used' },
-  LAKE_UNWRITABLE: { cure: 'wait', means: 'the lake cannot be written' },
+  LAKE_UNWRITABLE: { cure: 'wait', means: 'the lake, or the bucket of the sink s3, cannot be written' },
   LAKE_QUERY: { cure: 'fatal', means: 'the lake query failed' },
   LAKE_COMPACTION: { cure: 'fatal', means: 'the objects of an hour of the lake could not be merged into one' },
   OUTPUT_CLOSED: { cure: 'fatal', means: 'the reader of standard output went away' },

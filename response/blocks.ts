@@ -3,6 +3,7 @@ import { type Deps, defineSink, type Encoded, type Rejection, type Sink, type Ve
 import { asError, HaetaeError } from '../platform/errors.ts'
 import { type Decision, decisionSchema } from '../platform/response/decision.ts'
 import { responseTopic } from '../platform/response/topics.ts'
+import type { Terms } from './holds/apply.ts'
 import { metersOf } from './holds/meters.ts'
 import { NeverBlock, shippedNeverBlock } from './holds/never-block.ts'
 import { Owner } from './holds/owner.ts'
@@ -69,7 +70,7 @@ const config = z.strictObject({
     .describe('What was written to IP sets, the budget, what people allowed; made at start'),
   auditTopic: topicName.default('audit').describe('A record for every change; made at start'),
 })
-type Config = z.output<typeof config>
+export type BlocksConfig = z.output<typeof config>
 
 /**
  * Holds are written before anything is done about them; IP sets follow the ledger. Of several processes the one that has partition 0
@@ -114,7 +115,7 @@ export async function blocksWarning(given: unknown): Promise<string | undefined>
   return list.warning
 }
 
-function blockTopics({ topic, holdsTopic, stateTopic, auditTopic }: Config) {
+function blockTopics({ topic, holdsTopic, stateTopic, auditTopic }: BlocksConfig) {
   return [
     responseTopic(topic, false),
     responseTopic(holdsTopic, true),
@@ -124,7 +125,7 @@ function blockTopics({ topic, holdsTopic, stateTopic, auditTopic }: Config) {
 }
 
 /** Throws CONFIG_INVALID or CONFIG_UNREADABLE when the never-block list is not as it should be. */
-async function openBlocks(given: Config, deps: Deps): Promise<Sink> {
+async function openBlocks(given: BlocksConfig, deps: Deps): Promise<Sink> {
   const topics = await deps.topics()
   for (const each of blockTopics(given)) await topics.ensure(each)
   const neverBlock = new NeverBlock(given.neverBlock === '' ? shippedNeverBlock : given.neverBlock)
@@ -152,15 +153,7 @@ async function openBlocks(given: Config, deps: Deps): Promise<Sink> {
       store,
       neverBlock,
       limits: given.budget,
-      terms: {
-        ttlMs: given.ttlMinutes * 60_000,
-        stepFactor: given.stepFactor,
-        ttlMsMax: given.ttlHoursMax * HOUR_MS,
-        memoryMs: given.memoryHours * HOUR_MS,
-        personTtlMsMax: given.personTtlHoursMax * HOUR_MS,
-        evidenceAgeMsMax: given.evidenceMinutesMax * 60_000,
-        holdsMax: given.holdsMax,
-      },
+      terms: termsOf(given),
       dryRun,
       places,
       clock: deps.clock,
@@ -171,6 +164,19 @@ async function openBlocks(given: Config, deps: Deps): Promise<Sink> {
       asks: question => deps.asks?.('blocks', question),
     })
   return new BlockSink(`${given.topic}/0`, newOwner, places, deps)
+}
+
+/** What the configuration says about holds. */
+export function termsOf(given: BlocksConfig): Terms {
+  return {
+    ttlMs: given.ttlMinutes * 60_000,
+    stepFactor: given.stepFactor,
+    ttlMsMax: given.ttlHoursMax * HOUR_MS,
+    memoryMs: given.memoryHours * HOUR_MS,
+    personTtlMsMax: given.personTtlHoursMax * HOUR_MS,
+    evidenceAgeMsMax: given.evidenceMinutesMax * 60_000,
+    holdsMax: given.holdsMax,
+  }
 }
 
 class BlockSink implements Sink {
@@ -206,7 +212,8 @@ class BlockSink implements Sink {
       const parsed = decisionSchema.safeParse(event.body)
       // Access keys are for the sink `keys`.
       if (parsed.data?.type === 'disable_key') continue
-      if (parsed.success) decisions.push(parsed.data)
+      // The record may say no, as it was written before it came into the dead letter.
+      if (parsed.success) decisions.push({ ...parsed.data, replayed: parsed.data.replayed || event.replayed })
       else reject.push({ index, reason: `not_decision: ${z.prettifyError(parsed.error)}`.slice(0, 200) })
     }
     const owner = this.#owner

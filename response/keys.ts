@@ -74,7 +74,7 @@ class KeySink implements Sink {
       }
       if (parsed.data.type !== 'disable_key') continue
       try {
-        await this.#disable(parsed.data)
+        await this.#disable({ ...parsed.data, replayed: parsed.data.replayed || event.replayed })
       } catch (thrown) {
         retry.push(index)
         const isForAPerson = hasCode(thrown, 'SINK_UNAUTHORISED')

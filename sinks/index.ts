@@ -6,6 +6,7 @@ import { file } from './file.ts'
 import { firehose } from './firehose.ts'
 import { lake } from './lake.ts'
 import { opensearch } from './opensearch.ts'
+import { s3 } from './s3.ts'
 import { slack } from './slack.ts'
 import { stdout } from './stdout.ts'
 import { topic } from './topic.ts'
@@ -18,6 +19,7 @@ export const sinks: readonly Spec<ZodType, Sink>[] = [
   firehose,
   lake,
   opensearch,
+  s3,
   slack,
   stdout,
   topic,

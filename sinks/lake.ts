@@ -4,9 +4,13 @@ import { type Deps, defineSink, type Sink } from '../engine/contract.ts'
 import { asError, HaetaeError, isForAPerson } from '../platform/errors.ts'
 import { instanceKey, openDuckDb } from '../platform/lake/duckdb.ts'
 import { openLakeStore } from '../platform/lake/open-store.ts'
+import { objectName } from '../platform/lake/tables.ts'
 import { isS3Location } from '../platform/s3.ts'
-import { ParquetObjects } from './lake/objects.ts'
-import { LakeSink } from './lake/sink.ts'
+import { writeParquet } from './lake/parquet.ts'
+import { rowOf } from './lake/rows.ts'
+import { lakeMeasures } from './ranges/measures.ts'
+import { MadeObjects } from './ranges/objects.ts'
+import { LakeSink, type ObjectShape } from './ranges/sink.ts'
 
 const MIB = 1024 * 1024
 
@@ -77,8 +81,8 @@ async function openLake(options: z.output<typeof config>, deps: Deps): Promise<S
   const store = await openLakeStore(folder, own)
   const tempBytesMax = 4 * limits.spoolBytesMax
   const db = await openDuckDb({ memoryBytesMax, threads, tempFolder, tempBytesMax })
-  const objects = new ParquetObjects(store, workFolder, db, deps.log)
-  const sink = new LakeSink(limits, spoolFolder, objects, deps)
+  const objects = new MadeObjects(store, (split, file) => writeParquet(db, split, file, workFolder), deps.log)
+  const sink = new LakeSink(lakeShape(deps), limits, spoolFolder, objects, deps)
   try {
     await sink.prepare()
     await store.prepare(deps.clock.now())
@@ -104,4 +108,8 @@ async function openLake(options: z.output<typeof config>, deps: Deps): Promise<S
       await store.close()
     },
   }
+}
+
+export function lakeShape(deps: Deps): ObjectShape {
+  return { sink: 'lake', rowOf, nameOf: objectName, refusesRows: true, measures: lakeMeasures(deps) }
 }

@@ -230,7 +230,7 @@ const bans: readonly Ban[] = [
     example: 'return readFileSync(path)',
     folders: ['engine', ...componentFolders],
     except: [
-      'sinks/lake/files.ts', // How much is free, asked in the turn in which it is used.
+      'sinks/ranges/files.ts', // How much is free, asked in the turn in which it is used.
       'sources/http/server.ts', // Certificates, read once at the start.
       'sources/topic/mark.ts', // A write to the page cache that must come before the records it speaks of.
       'sources/topic/poison.ts', // Once a death, before anything is read.

@@ -23,11 +23,14 @@ export function actorOfEvent(event: Event): Actor | undefined {
   return ownerOf(event)
 }
 
-/** The access key that a finding is about, whoever used it. */
-export function accessKeyOf({ body }: Event): Actor | undefined {
-  const value = (body.resources ?? []).map(nameOf).find(name => name !== undefined && ACCESS_KEY.test(name))
-  return value === undefined ? undefined : { type: 'access_key', value }
+/** The access keys that a finding is about, whoever used them; the first is the actor of an alert about them. */
+export function accessKeysOf({ body }: Event): readonly string[] {
+  const names = (body.resources ?? []).map(nameOf).filter(name => name !== undefined)
+  return [...new Set(names.filter(name => ACCESS_KEY.test(name)))].slice(0, ACCESS_KEYS_MAX)
 }
+
+/** Far more than AWS tells of at once. */
+const ACCESS_KEYS_MAX = 20
 
 const ACCESS_KEY = /^A[KS]IA[A-Z0-9]{12,124}$/
 

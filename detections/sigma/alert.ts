@@ -8,7 +8,7 @@ import type { SecretNames } from '../../platform/redaction/names.ts'
 import { redactValue } from '../../platform/redaction/plain.ts'
 import { stableId } from '../../platform/stable-id.ts'
 import type { About } from './about.ts'
-import { type Actor, accessKeyOf, actorOfEvent } from './actor.ts'
+import { type Actor, accessKeysOf, actorOfEvent } from './actor.ts'
 import { evidenceOf } from './evidence.ts'
 import type { Rule } from './rule.ts'
 
@@ -42,6 +42,8 @@ export interface Seen {
   /** Correlations: the group, and how many events, values or rules there were. */
   readonly group?: Readonly<Record<string, string>>
   readonly count?: number
+  /** Keys to be disabled besides the actor's. */
+  readonly accessKeys?: readonly string[]
 }
 
 /** One event, for every rule that matched it. */
@@ -76,8 +78,14 @@ function logNameOf({ body, kind }: Event): string {
 export function alertOf(rule: Rule, seen: SeenEvent): Alert {
   const { event, ...rest } = seen
   // What is to be done is to be done about the actor.
-  const key = rule.haetae.respond?.disable_key ? accessKeyOf(event) : undefined
-  return alert(rule, { ...rest, id: stableId(rule.id, event.id), actor: key ?? seen.actor })
+  const [key, ...accessKeys] = rule.haetae.respond?.disable_key ? accessKeysOf(event) : []
+  const actor: Actor | undefined = key === undefined ? seen.actor : { type: 'access_key', value: key }
+  return alert(rule, {
+    ...rest,
+    id: stableId(rule.id, event.id),
+    actor,
+    ...(accessKeys.length > 0 ? { accessKeys } : {}),
+  })
 }
 
 const SAMPLE_LABEL = 'haetae:sample'
@@ -160,11 +168,12 @@ function bodyOf(about: About, seen: Seen): OcsfEvent {
 
 /** What the response goes by. */
 function ownFields({ haetae: { respond } }: About, seen: Seen): JsonObject {
-  const { actor, group, count, replayed, sample } = seen
+  const { actor, group, count, accessKeys, replayed, sample } = seen
   return {
     ...(actor ? { actor: { ...actor } } : {}),
     ...(group ? { group: { ...group } } : {}),
     ...(count === undefined ? {} : { count }),
+    ...(accessKeys ? { access_keys: [...accessKeys] } : {}),
     respond: {
       block: respond?.block ?? false,
       ...(respond?.ttl === undefined ? {} : { ttlMs: respond.ttl }),

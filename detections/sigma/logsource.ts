@@ -11,5 +11,7 @@ export function logOf({ category, product, service }: Logsource): LogKind | unde
   if (category === 'webserver' && product === undefined && service === undefined) return 'waf'
   if (category !== undefined) return undefined
   if (product === 'aws' && (service === 'waf' || service === 'guardduty')) return service
+  // AWS Health tells of leaked keys by GuardDuty's road.
+  if (product === 'aws' && service === 'health') return 'guardduty'
   return product === 'falco' && service === undefined ? 'falco' : undefined
 }

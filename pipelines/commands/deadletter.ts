@@ -109,7 +109,7 @@ async function replay(selection: Selection): Promise<number> {
   console.error(`${counted(sent, 'record')} sent again`)
   if (skipped > 0)
     console.error(
-      `${skipped} skipped: of an oversize record only the beginning is kept, and an announcement of S3 is no record`,
+      `${skipped} skipped: of an oversize record only the beginning is kept, an announcement of S3 is no record, and an incident is out of date`,
     )
   if (left > 0) console.error(`${left} left: run the command again, or narrow it with --pipeline or --reason`)
   return 0

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { type LogKind, logKinds } from '../../engine/contract.ts'
+import { type Event, type LogKind, logKinds } from '../../engine/contract.ts'
 import { RecordEvent, trimmed } from '../../engine/event.ts'
 import { HaetaeError } from '../../platform/errors.ts'
 import type { OcsfEvent } from '../../platform/ocsf/event.ts'
@@ -9,7 +9,8 @@ import type { Command } from '../command.ts'
 import { openByType } from '../compose.ts'
 import { type Explained, Explainer, eventInLake, kindOfRecord } from '../explain.ts'
 import { offlineDeps } from '../offline.ts'
-import { readSettings } from '../settings.ts'
+import { type Outlook, Response } from '../outlook.ts'
+import { readSettings, type Settings } from '../settings.ts'
 import { formatOf } from '../terminal.ts'
 
 const RECORDS_MAX = 20
@@ -20,7 +21,7 @@ export const explain: Command = {
   name: 'explain',
   usage: `FILE|-|EVENT-ID [--kind ${logKinds.join('|')}] [--rules FOLDER …] [--records N] [-o table|json|ndjson]`,
   summary:
-    'say what becomes of records: how they parse, which rules match or nearly do, and why, and what follows of it',
+    'say what becomes of records: how they parse, which rules match or nearly do and why, what the response decides, and what the WAF has of it',
   async run(args) {
     const { values, positionals } = parseArgs({
       args: [...args],
@@ -40,9 +41,10 @@ export const explain: Command = {
     const deps = offlineDeps('explain', settings)
     const explainer = await Explainer.open(values.rules, deps)
     try {
-      const explained = ID.test(what)
+      const found = ID.test(what)
         ? [await ofLake(what, explainer, settings.lake)]
         : await ofFile(what, kindOf(values.kind), countOf(values.records), explainer, deps)
+      const explained = await withOutlook(found, settings)
       if (format === 'json') console.log(JSON.stringify(explained, null, 2))
       else for (const each of explained) console.log(format === 'ndjson' ? JSON.stringify(each) : inLines(each))
       return explained.some(({ rejected }) => rejected !== undefined) ? 1 : 0
@@ -61,7 +63,33 @@ async function ofLake(id: string, explainer: Explainer, lake: string): Promise<E
     )
   }
   console.error('from the lake, where secrets are redacted: a rule that looks at one may say something else')
-  return explainer.event(found.kind, id, found.body)
+  return explainer.event(eventOf(id, found.kind, found.body))
+}
+
+/** As it was, but for its bytes: the lake does not keep them. */
+function eventOf(id: string, kind: LogKind, body: OcsfEvent): Event {
+  const timeMs = body.time ?? 0
+  const none = { origin: undefined, marker: undefined, key: undefined, encode: undefined, replayed: false }
+  return { ...none, id, kind, raw: Buffer.alloc(0), receivedMs: timeMs, timeMs, body }
+}
+
+interface WithOutlook extends Omit<Explained, 'asked'> {
+  readonly response: readonly Outlook[]
+  /** Why the ledger could not be asked. */
+  readonly ledger?: string
+}
+
+/** The ledger is asked only when something asks for it. */
+async function withOutlook(found: readonly Explained[], settings: Settings): Promise<readonly WithOutlook[]> {
+  const response = found.some(({ asked }) => asked.length > 0) ? await Response.open(settings) : undefined
+  const complete: WithOutlook[] = []
+  for (const { asked, ...rest } of found) {
+    const outlooks: Outlook[] = []
+    for (const each of asked) outlooks.push(await response!.outlook(each))
+    const problem = asked.length > 0 ? response?.problem : undefined
+    complete.push({ ...rest, response: outlooks, ...(problem === undefined ? {} : { ledger: problem }) })
+  }
+  return complete
 }
 
 async function ofFile(
@@ -101,7 +129,7 @@ function countOf(text: string): number {
 }
 
 /** For people, some lines; nothing that a stranger wrote acts on the terminal. */
-function inLines({ kind, id, rejected, event, rules, counted }: Explained): string {
+function inLines({ kind, id, rejected, event, rules, counted, response, ledger }: WithOutlook): string {
   const lines = [`event     ${id}  ${kind}`]
   if (rejected !== undefined) return [...lines, `parse     refused: ${rejected}`, ''].map(untrusted).join('\n')
   lines.push(`parse     ${summaryOf(event!)}`, `enrich    ${placesOf(event!)}`)
@@ -120,12 +148,38 @@ function inLines({ kind, id, rejected, event, rules, counted }: Explained): stri
   for (const { level, title, type, groupBy, rule } of counted) {
     lines.push(`  counts  ${level}: ${title} (${type} by ${groupBy.join(', ') || 'nothing'}), by the rule ${rule}`)
   }
-  const asks = [...matched.filter(({ feeds }) => !feeds), ...counted].filter(({ asksToBlock }) => asksToBlock)
-  lines.push(
-    `response  ${asks.length === 0 ? 'none of them asks to block' : `asked to block by ${asks.map(({ title }) => title).join(', ')}`}`,
-    '',
-  )
+  if (response.length === 0) lines.push('response  none of them asks for one')
+  for (const each of response) lines.push(...outlookLines(each))
+  if (ledger !== undefined) lines.push(`ledger    cannot be read, as if it were empty: ${ledger}`)
+  lines.push('')
   return lines.map(untrusted).join('\n')
+}
+
+function outlookLines(given: Outlook): readonly string[] {
+  const { title, once, type, target, outcome, detail, ifNow, dryRun, holds, audits } = given
+  const about = type === 'disable_key' ? 'disable the access key' : type
+  const when = once === 'now' ? '' : ', once it has counted enough'
+  const said = (of: { readonly outcome: string; readonly detail: string }): string =>
+    [of.outcome, of.detail].filter(part => part !== '').join(': ')
+  const lines = [
+    `response  ${title} asks to ${about} ${target}${when}`,
+    `decision  ${said({ outcome, detail })}${dryRun ? ' (a dry run: HAETAE_BLOCKING is off)' : ''}`,
+  ]
+  if (ifNow) lines.push(`          had it come just now: ${said(ifNow)}`)
+  for (const { uid, target: held, state, untilMs, who, reason, dryRun: dry, waf } of holds) {
+    const until = `${state}, until ${timeOf(untilMs)}, by ${who}: ${reason}${dry ? ' (dry run)' : ''}`
+    lines.push(`hold      ${uid.slice(0, 8)} ${held}: ${until}`, ...waf.map(each => `waf       ${each}`))
+  }
+  for (const { time, what, who, reason = '', skip_reason = '' } of audits) {
+    lines.push(
+      `audit     ${timeOf(time)} ${[what, skip_reason, reason].filter(part => part !== '').join(': ')} (${who})`,
+    )
+  }
+  return lines
+}
+
+function timeOf(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, 19)}Z`
 }
 
 function summaryOf({

@@ -95,6 +95,10 @@ Try next
   # in the lake up to ${flushMs(pipelines) / 1000} s later
   npx haetae lake query "SELECT time, action, country, city, path, rule FROM waf WHERE client_ip = '${CLIENT}' ORDER BY time DESC"
   npx haetae lake query 'SELECT country, count(*) AS blocked FROM waf WHERE action = '"'"'Denied'"'"' GROUP BY 1 ORDER BY 2 DESC'
+  npx haetae decisions list                    # who is kept out, until when and why
+  npx haetae ip ${CLIENT}                 # everything about one address
+  npx haetae explain docs/examples/waf-record.json   # which rules match a record, and what would be done
+  npx haetae audit                             # what was changed, by whom and why
   npx haetae deadletter list
 Stop with Ctrl-C.
 `

@@ -15,10 +15,14 @@ import type { Settings } from '../settings.ts'
 import { configuredTopics } from './configured.ts'
 import { openKafkaTopics, openLog } from './open.ts'
 
+const SLICE_BYTES_MAX = 4 * 1024 * 1024
+
 export interface AskedTopics {
   readonly append: Append
   /** The newest record of each key; throws TOPIC_UNKNOWN when there is no such topic. */
   readCompacted(topic: string): AsyncIterable<TopicRecord>
+  /** Records of a partition from `from` until before `to`, those that are still there; as many as the caller can hold. */
+  recordsBetween(topic: string, partition: number, from: bigint, to: bigint): Promise<readonly TopicRecord[]>
   lag(): Promise<readonly GroupLag[]>
   partitions(): Promise<readonly Pick<PartitionState, 'topic' | 'partition' | 'start' | 'end'>[]>
   forgetGroup(group: string): Promise<void>
@@ -33,6 +37,7 @@ export async function withAsked<T>(settings: Settings, work: (asked: AskedTopics
       work({
         append: appendAll(kafka),
         readCompacted: topic => kafka.readCompacted(topic),
+        recordsBetween: (...range) => kafka.recordsBetween(...range),
         lag: () => kafka.lagOf(names),
         partitions: () => kafka.rangesOf(names),
         forgetGroup: group => kafka.forgetGroup(group),
@@ -60,6 +65,15 @@ async function withOwnLog<T>(settings: Settings, work: (asked: AskedTopics) => P
       async *readCompacted(topic) {
         if (!exists) throw new HaetaeError('TOPIC_UNKNOWN', `there is no topic ${topic}: no log was ever made`)
         yield* (await opened()).readCompacted(topic)
+      },
+      async recordsBetween(topic, partition, from, to) {
+        const records: TopicRecord[] = []
+        for (let at = from; at < to; ) {
+          const slice = (await opened()).recordsBetween(topic, partition, at, to, SLICE_BYTES_MAX)
+          records.push(...slice.records)
+          at = slice.next
+        }
+        return records
       },
       lag: async () => (exists ? (await opened()).lag() : []),
       partitions: async () => (exists ? (await opened()).describe() : []),

@@ -71,7 +71,7 @@ export function dayStartMs(timeMs: number): number {
 }
 
 /**
- * `events.waf-3-5f0c7a91b2d4-00000000000000000123.parquet` for stream `events.waf/3`, range from 123, of a lineage (sinks/lake/plan.ts); without one,
+ * `events.waf-3-5f0c7a91b2d4-00000000000000000123.parquet` for stream `events.waf/3`, range from 123, of a lineage (sinks/ranges/plan.ts); without one,
  * `events.waf-3-00000000000000000123.parquet`.
  */
 export function objectName(stream: string, lineage: string, first: bigint): string {

@@ -1,30 +1,32 @@
 import { stableId } from '../stable-id.ts'
 
 /** What can be said in an audit record. `hold_…`: the ledger; `waf_…`: the IP sets; `key_…`: access keys; `incident_…`: people; `pipeline_…`: a process. */
-type AuditEvent =
-  | 'hold_created'
-  | 'hold_refused'
-  | 'hold_extended'
-  | 'hold_released'
-  | 'hold_expired'
-  | 'hold_suspended'
-  | 'waf_written'
-  | 'waf_removed'
-  | 'waf_failed'
-  | 'waf_recovered'
-  | 'budget_tripped'
-  | 'budget_resumed'
-  | 'allowed'
-  | 'key_disabled'
-  | 'key_refused'
-  | 'key_failed'
-  | 'incident_acknowledged'
-  | 'incident_false_positive'
-  | 'incident_snoozed'
-  | 'incident_helpful'
-  | 'incident_not_helpful'
-  | 'pipeline_paused'
-  | 'pipeline_resumed'
+export const auditEvents = [
+  'hold_created',
+  'hold_refused',
+  'hold_extended',
+  'hold_released',
+  'hold_expired',
+  'hold_suspended',
+  'waf_written',
+  'waf_removed',
+  'waf_failed',
+  'waf_recovered',
+  'budget_tripped',
+  'budget_resumed',
+  'allowed',
+  'key_disabled',
+  'key_refused',
+  'key_failed',
+  'incident_acknowledged',
+  'incident_false_positive',
+  'incident_snoozed',
+  'incident_helpful',
+  'incident_not_helpful',
+  'pipeline_paused',
+  'pipeline_resumed',
+] as const
+type AuditEvent = (typeof auditEvents)[number]
 
 /**
  * One JSON object of the topic `audit`. Written at least once; a repeat has the same uid. Its class is OCSF's Remediation Activity (7001), by

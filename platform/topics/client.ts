@@ -18,6 +18,8 @@ export interface TopicsClient {
   append(topic: string, records: readonly TopicRecord[]): Promise<void>
   /** The newest record of each key of a compacted topic. One that changes meanwhile may come twice or not at all. */
   readCompacted(topic: string): AsyncIterable<TopicRecord>
+  /** Records of a partition from `from` until before `to`, those that are still there. */
+  recordsBetween(topic: string, partition: number, from: bigint, to: bigint): Promise<readonly TopicRecord[]>
   lag(): Promise<readonly GroupLag[]>
   describe(): Promise<Description>
   forgetGroup(group: string): Promise<void>
@@ -38,12 +40,19 @@ export async function connectOwner(folder: string): Promise<TopicsClient | undef
     async *readCompacted(topic) {
       for (let skip = 0, more = true; more; ) {
         const answer = await ask({ op: 'compacted', topic, skip })
-        for (const { key, value, timeMs } of answer.records) {
-          yield { key, value: value === null ? null : Buffer.from(value, 'base64'), timeMs }
-        }
+        yield* answer.records.map(received)
         skip += answer.records.length
         more = answer.more
       }
+    },
+    async recordsBetween(topic, partition, from, to) {
+      const records: TopicRecord[] = []
+      for (let at = from; at < to; ) {
+        const answer = await ask({ op: 'records', topic, partition, from: String(at), to: String(to) })
+        records.push(...answer.records.map(received))
+        at = BigInt(answer.next)
+      }
+      return records
     },
     async lag() {
       const lags = await ask({ op: 'lag' })
@@ -65,6 +74,10 @@ export async function connectOwner(folder: string): Promise<TopicsClient | undef
     },
     close: () => socket.destroy(),
   }
+}
+
+function received({ key, value, timeMs }: SentRecord): TopicRecord {
+  return { key, value: value === null ? null : Buffer.from(value, 'base64'), timeMs }
 }
 
 function connect(folder: string): Promise<Socket | undefined> {

@@ -19,13 +19,14 @@ import type {
   TopicConfig,
   TopicRecord,
 } from './contract.ts'
-import type { EmbeddedLog, PartitionState } from './embedded-log.ts'
+import type { EmbeddedLog, PartitionState, Slice } from './embedded-log.ts'
 import { Groups } from './groups.ts'
 import { lockLog } from './lock.ts'
 import { type MarkerBounds, Markers } from './markers.ts'
 import { topicMetrics } from './measures.ts'
 import { type OwnerServer, serveOwner } from './owner.ts'
 import { GroupPositions } from './positions.ts'
+import { PartitionReader } from './reader.ts'
 import { LogRetention } from './retention.ts'
 import { LogRoom } from './room.ts'
 import { Space } from './space.ts'
@@ -47,6 +48,7 @@ export interface EmbeddedOptions {
 }
 
 const BYTES_MAX = 20 * 1024 ** 3
+const SLICE_RECORDS_MAX = 10_000
 const MARKERS: MarkerBounds = { ageMsMax: 24 * 3_600_000, countMax: 1_000_000 }
 const UPKEEP_MS = 5_000
 const NEW_LOG_BYTES = 2 * 1024 * 1024
@@ -179,6 +181,16 @@ export class EmbeddedTopics implements EmbeddedLog {
       throw new HaetaeError('TOPIC_MISMATCH', `the topic ${name} is not compacted: subscribe to it instead`)
     }
     yield* this.#compaction.newestRecords(topic, wants)
+  }
+
+  recordsBetween(name: string, partition: number, from: bigint, to: bigint, bytesMax: number): Slice {
+    this.#assertOpen()
+    const read = this.#catalog.known(name).partitions[partition]
+    if (!read) throw new HaetaeError('TOPIC_UNKNOWN', `the topic ${name} has no partition ${partition}`)
+    const end = Math.min(read.end, Number(to))
+    const reader = new PartitionReader(this.#store, read, Math.max(read.start, Number(from)))
+    const records = reader.next < end ? reader.take(SLICE_RECORDS_MAX, bytesMax, end) : []
+    return { records, next: reader.next >= end ? to : BigInt(reader.next) }
   }
 
   lag(): Promise<readonly GroupLag[]> {

@@ -108,6 +108,11 @@ async function perform(asked: Request, topics: EmbeddedLog): Promise<unknown> {
     }
     case 'compacted':
       return newestOf(topics, asked)
+    case 'records': {
+      const { topic, partition, from, to } = asked
+      const { records, next } = topics.recordsBetween(topic, partition, BigInt(from), BigInt(to), ANSWER_BYTES_MAX)
+      return { records: records.map(sent), next: String(next) }
+    }
     case 'forget':
       await topics.forgetGroup(asked.group)
       return {}

@@ -18,6 +18,8 @@ export function sent({ key, value, timeMs, replayed = false }: TopicRecord): Sen
   return { ...(key === undefined ? {} : { key }), value: value?.toString('base64') ?? null, timeMs, replayed }
 }
 
+const offset = z.string().regex(/^\d{1,16}$/)
+
 export const request = z.discriminatedUnion('op', [
   z.strictObject({
     op: z.literal('append'),
@@ -28,13 +30,20 @@ export const request = z.discriminatedUnion('op', [
   z.strictObject({ op: z.literal('lag') }),
   z.strictObject({ op: z.literal('describe') }),
   z.strictObject({ op: z.literal('compacted'), topic: z.string(), skip: z.number().int().min(0) }),
+  z.strictObject({
+    op: z.literal('records'),
+    topic: z.string(),
+    partition: z.number().int().min(0),
+    from: offset,
+    to: offset,
+  }),
   z.strictObject({ op: z.literal('forget'), group: z.string() }),
   z.strictObject({
     op: z.literal('move'),
     group: z.string(),
     topic: z.string(),
     partition: z.number().int().min(0),
-    offset: z.string().regex(/^\d{1,16}$/),
+    offset,
   }),
 ])
 export type Request = z.output<typeof request>
@@ -66,6 +75,8 @@ export const answers = {
   describe: description,
   /** The newest record of each key, from the one after `skip` on; `more` when there are further ones. */
   compacted: z.object({ records: z.array(record), more: z.boolean() }),
+  /** From the offset `from` until before `to`, as far as they fit; `next` is where to go on. */
+  records: z.object({ records: z.array(record), next: offset }),
   forget: z.object({}),
   move: z.object({}),
 }

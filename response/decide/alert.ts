@@ -49,6 +49,7 @@ const alertShape = z.object({
               disable_key: z.boolean().default(false),
             })
             .optional(),
+          access_keys: z.array(z.string().min(1).max(128)).max(DECISION_KEYS_MAX).catch([]).optional(),
           user: word,
           replayed: z.boolean().default(false),
           sample: z.boolean().default(false),
@@ -73,9 +74,14 @@ export function decisionsOf(event: Event, blockRulePrefix: string): readonly Dec
   const target = respond.block ? blockTarget(actor) : undefined
   const block = target && requestOf('block', target, alert, event, blockRulePrefix)
   const isKey = respond.disable_key && actor.type === 'access_key' && actor.value !== ''
-  const key =
-    isKey && requestOf('disable_key', { type: 'access_key', value: actor.value }, alert, event, blockRulePrefix)
-  return [...(block ? [block] : []), ...(key ? [key] : [])]
+  const more = alert.unmapped?.haetae?.access_keys ?? []
+  const keys = (isKey ? [actor.value, ...more] : []).map((value, position) => {
+    const request = requestOf('disable_key', { type: 'access_key', value }, alert, event, blockRulePrefix)
+    return position === 0
+      ? request
+      : { ...request, uid: stableId('decision', 'disable_key', alert.metadata.uid, value) }
+  })
+  return [...(block ? [block] : []), ...keys]
 }
 
 /** Only an address or a network can stand in an IP set. */

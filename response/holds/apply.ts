@@ -169,7 +169,8 @@ function objectionOf(judge: Judge, decision: Decision, cidr: Cidr, text: string)
   if (decision.replayed) return { reason: 'replayed', detail: 'sent again from the dead letter' }
   if (decision.sample && !dryRun) return { reason: 'sample', detail: 'sample data' }
   if (decision.ownBlock) return { reason: 'own_block', detail: 'our own block stopped it already' }
-  const ageMs = nowMs - (decision.evidenceTimeMs ?? decision.time)
+  // A clock that is ahead, or an event that says so, makes no evidence newer than its record.
+  const ageMs = nowMs - Math.min(decision.evidenceTimeMs ?? decision.time, decision.time)
   if (!decision.sample && ageMs > terms.evidenceAgeMsMax) {
     return { reason: 'old_evidence', detail: `${Math.round(ageMs / 60_000)} minutes old` }
   }
@@ -222,7 +223,8 @@ function onHolds(judge: Judge, decision: Decision, act: (hold: Hold) => boolean,
   // Carried out already, by a process that died before it could say so.
   const done = meant.filter(({ history }) => history.some(change => change.decision === uid))
   if (done.length > 0) return again(judge, decision, done)
-  const holds = meant.filter(isLive)
+  // Sent again, it is about what was held when it was made.
+  const holds = meant.filter(hold => isLive(hold) && (!decision.replayed || hold.createdMs <= decision.time))
   if (holds.length === 0) return refuse(judge, decision, { reason: 'nothing_held', detail: 'no live hold is meant' })
   const changed = holds.filter(act)
   if (changed.length > 0) return outcome
@@ -288,8 +290,9 @@ function resume(judge: Judge, decision: Decision): Outcome {
     ledger.tell(auditOfBudget(ledger.budget, dryRun))
     return 'known'
   }
-  if (!ledger.budget?.tripped)
-    return refuse(judge, decision, { reason: 'nothing_held', detail: 'the budget is not tripped' })
+  const { tripped } = ledger.budget ?? {}
+  if (!tripped || (decision.replayed && tripped.time > decision.time))
+    return refuse(judge, decision, { reason: 'nothing_held', detail: 'the budget is not tripped, or was not then' })
   const record = {
     type: 'budget',
     resumed: { who, reason, time: nowMs, decision: uid },

@@ -1,3 +1,5 @@
+import type { Hold } from '../../platform/response/hold.ts'
+
 /** How much detections may block by themselves before a person looks. */
 export interface BudgetLimits {
   readonly minuteMax: number
@@ -15,6 +17,14 @@ export type Limit = 'minute' | 'hour' | 'network'
 
 const MINUTE_MS = 60_000
 const HOUR_MS = 3_600_000
+
+/** What the holds of the ledger have spent within the last hour, since a person said last: go on. */
+export function spentBy(holds: Iterable<Hold>, nowMs: number, resumedMs = 0): readonly Spent[] {
+  const sinceMs = Math.max(nowMs - HOUR_MS, resumedMs)
+  return [...holds]
+    .filter(({ source, createdMs }) => source === 'detection' && createdMs > sinceMs)
+    .map(({ createdMs, asn }) => ({ timeMs: createdMs, asn }))
+}
 
 /** Blocks made by detections within the last hour; made again from the ledger after a restart. */
 export class Budget {

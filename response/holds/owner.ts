@@ -6,7 +6,7 @@ import type { Log } from '../../platform/log.ts'
 import type { Decision } from '../../platform/response/decision.ts'
 import { Turns } from '../../platform/turns.ts'
 import { applyDecision, isLive, type Outcome, release, type Terms } from './apply.ts'
-import { Budget, type BudgetLimits } from './budget.ts'
+import { Budget, type BudgetLimits, spentBy } from './budget.ts'
 import type { Guard } from './guard.ts'
 import type { Ledger } from './ledger.ts'
 import type { Meters } from './meters.ts'
@@ -144,10 +144,7 @@ export class Owner {
       throw thrown
     }
     for (const audit of ledger.unaudited(dryRun)) ledger.tell(audit)
-    const sinceMs = Math.max(clock.now() - 3_600_000, ledger.budget?.resumed?.time ?? 0)
-    const spent = [...ledger.holds.values()]
-      .filter(({ source, createdMs }) => source === 'detection' && createdMs > sinceMs)
-      .map(({ createdMs, asn }) => ({ timeMs: createdMs, asn }))
+    const spent = spentBy(ledger.holds.values(), clock.now(), ledger.budget?.resumed?.time)
     const known: Known = { ledger, budget: new Budget(limits, spent), news: new News(), settled: 0, guard: undefined }
     await this.#save(known)
     this.#paused('ledger', undefined)

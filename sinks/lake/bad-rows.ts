@@ -3,14 +3,8 @@ import { asError } from '../../platform/errors.ts'
 import { readJson } from '../../platform/lake/columns.ts'
 import { type DuckDb, isRowError } from '../../platform/lake/duckdb.ts'
 import type { Fields } from '../../platform/ocsf/schema.ts'
+import type { BadRow } from '../ranges/objects.ts'
 import type { Segment } from './segments.ts'
-
-export interface BadRow {
-  /** In the split. */
-  readonly row: number
-  /** What DuckDB said. */
-  readonly problem: string
-}
 
 /**
  * The rows that DuckDB cannot read, found by halving: a segment without any costs one reading, a bad row about twice the logarithm of a

@@ -2,10 +2,11 @@ import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readJson } from '../../platform/lake/columns.ts'
 import { type DuckDb, isRowError, literal } from '../../platform/lake/duckdb.ts'
-import { parquetFormat } from '../../platform/lake/tables.ts'
-import { type BadRow, findBadRows } from './bad-rows.ts'
+import { type LakeTable, parquetFormat } from '../../platform/lake/tables.ts'
+import type { BadRow } from '../ranges/objects.ts'
+import type { Split } from '../ranges/spool.ts'
+import { findBadRows } from './bad-rows.ts'
 import { type Segment, writeSegments } from './segments.ts'
-import type { Split } from './spool.ts'
 
 /**
  * Writes the rows of a split to `path` as one Parquet file in time order. Rows that DuckDB refuses are left out and returned, with what it
@@ -26,7 +27,7 @@ export async function writeParquet(
       return { written: split.count, bad: [] }
     } catch (thrown) {
       if (!isRowError(thrown)) throw thrown
-      const bad = await findBadRows(db, split.partition.table.fields, segments, join(workFolder, 'probe.ndjson'))
+      const bad = await findBadRows(db, tableOf(split).fields, segments, join(workFolder, 'probe.ndjson'))
       if (bad.length === 0) throw thrown
       const written = split.count - bad.length
       if (written > 0) {
@@ -39,8 +40,13 @@ export async function writeParquet(
   }
 }
 
+function tableOf({ partition }: Split): LakeTable {
+  if (!partition.table) throw new TypeError(`${partition.path} is no partition of the lake`)
+  return partition.table
+}
+
 function copy(db: DuckDb, split: Split, segments: readonly Segment[], path: string): Promise<void> {
   const paths = segments.map(segment => segment.path)
-  const { table } = split.partition
+  const table = tableOf(split)
   return db.run(`COPY (SELECT * FROM ${readJson(table.fields, paths)}) TO ${literal(path)} (${parquetFormat(table)})`)
 }

@@ -1,6 +1,6 @@
 import type { Encoded, Origin } from '../../engine/contract.ts'
 import { partitionOf } from '../../platform/lake/tables.ts'
-import type { Row } from './spool.ts'
+import type { Row } from '../ranges/spool.ts'
 
 /** DuckDB refuses a longer line (its maximum_object_size is 16 MiB); an event of 1 MiB never gets near it. */
 const LINE_BYTES_MAX = 8 * 1024 * 1024

@@ -1,9 +1,9 @@
 import { type FileHandle, open, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { dayStartMs } from '../../platform/lake/tables.ts'
-import { readInto } from './evidence.ts'
-import { Scratch } from './scratch.ts'
-import type { Split } from './spool.ts'
+import { readInto } from '../ranges/evidence.ts'
+import { Scratch } from '../ranges/scratch.ts'
+import type { Split } from '../ranges/spool.ts'
 
 /**
  * DuckDB's JSON reader takes up to 32 MiB of one file into memory at a time, ten times that once parsed; it never reads over the end
@@ -11,8 +11,7 @@ import type { Split } from './spool.ts'
  */
 export const SEGMENT_BYTES_MAX = 1024 * 1024
 
-/** Rows of a range at most: 2^25 times the milliseconds of a day still fit a double. */
-export const RANGE_ROWS_MAX = 500_000
+/** More than RANGE_ROWS_MAX: 2^25 times the milliseconds of a day still fit a double. */
 const ROW_FACTOR = 2 ** 25
 
 /** A file of lines in time order, and which rows of the split they are. */

@@ -68,7 +68,7 @@ export const plants: readonly Plant[] = [
     name: 'the note with the range of a lake object is not stored',
     edits: [
       {
-        file: 'sinks/lake/stream.ts',
+        file: 'sinks/ranges/stream.ts',
         find: 'await this.#positions.setNote(this.name, note)',
         put: '',
       },

@@ -49,6 +49,7 @@ const families: readonly (readonly [title: string, pattern: RegExp])[] = [
   ['Receiving', /^http_/],
   ['OpenSearch', /^opensearch_/],
   ['Lake', /^lake_/],
+  ['Sink s3', /^archive_/],
   ['Incidents, blocks and Slack', /^(block|holds|waf|ip_set|keys|decisions|incident|incidents|slack)_/],
   ['Stages and detectors', /^(geoip|redact|dedupe|rule|rules|drop)_/],
   ['Pipelines and process', /^/],

@@ -296,3 +296,29 @@ describe('the marks', () => {
     await keeping
   })
 })
+
+describe('what Haetae wrote itself', () => {
+  async function rejectOwn(kind: DeadLetter['kind'], stream: string | undefined): Promise<void> {
+    const file = storeOf('own')
+    const event = eventOf(`{"of":"${kind}"}`, kind, stream === undefined ? undefined : { stream, position: 4n })
+    await file.write([deadLetterOf(event, 'own', 'blocks', 'not_decision', clock.now())])
+    await file.close()
+  }
+
+  test('goes back to the topic it was read from, marked as sent again', async () => {
+    await rejectOwn('decision', 'decisions/0')
+    await rejectOwn('alert', 'alerts.of.mine/3')
+    const log = new Log()
+    expect(await replay(all, log)).toEqual({ sent: 2, skipped: 0, left: 0 })
+    expect(log.texts).toEqual(['decisions {"of":"decision"}', 'alerts.of.mine {"of":"alert"}'])
+    expect(log.appends.flatMap(([, records]) => records.map(({ replayed }) => replayed))).toEqual([true, true])
+  })
+
+  test('is skipped when nobody knows from where it was, and an incident always: a newer version may be there', async () => {
+    await rejectOwn('decision', undefined)
+    await rejectOwn('incident', 'incidents/0')
+    const log = new Log()
+    expect(await replay(all, log)).toEqual({ sent: 0, skipped: 2, left: 0 })
+    expect(log.texts).toEqual([])
+  })
+})

@@ -44,6 +44,9 @@ test('with ports of 0 the greeting names the ports that were bound, and both ans
   expect(answer.status).toBe(200)
   expect(greeting).toContain(`curl -sS ${ingest}/ingest/waf`)
   expect(greeting).toContain('# in the lake up to 10 s later')
+  for (const command of ['decisions list', 'ip 121.160.10.20', 'explain ', 'audit']) {
+    expect(greeting).toContain(`npx haetae ${command}`)
+  }
   const [, asked] = /client_ip = '([^']+)'/.exec(greeting) ?? []
   expect(/"clientIp":"([^"]+)"/.exec(greeting)?.[1]).toBe(asked)
 

@@ -20,6 +20,7 @@ import { lakeSinkSuite } from '../support/lake-sink-suite.ts'
 import { lakeStoreSuite } from '../support/lake-store-suite.ts'
 import { Program, pause } from '../support/program.ts'
 import { Random } from '../support/random.ts'
+import { s3SinkSuite } from '../support/s3-sink-suite.ts'
 import { httpfsFolder } from './servers/duckdb-extension.ts'
 import { type RealS3, startS3 } from './servers/s3.ts'
 
@@ -59,6 +60,7 @@ function newPlace(name: string): { readonly location: string; readonly folder: s
 
 lakeStoreSuite('versitygw', () => newPlace('store').location)
 lakeSinkSuite('versitygw', () => newPlace('sink'))
+s3SinkSuite('versitygw', () => s3)
 
 async function answer(location: string, sql: string): Promise<unknown[]> {
   let text = ''

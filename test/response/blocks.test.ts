@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Encoded, Positions, Sink } from '../../engine/contract.ts'
+import { RecordEvent } from '../../engine/event.ts'
 import type { Hold } from '../../platform/response/hold.ts'
 import { blocks } from '../../response/blocks.ts'
 import { FakeClock } from '../support/clock.ts'
@@ -29,8 +30,9 @@ async function opened(topics = new MemoryTopics(), clock = new FakeClock()) {
 }
 
 let offset = 0n
-function recordOf(body: object): Encoded {
-  const event = eventOf('{}', 'decision', { stream: 'decisions/0', position: offset++ })
+function recordOf(body: object, replayed = false): Encoded {
+  const origin = { stream: 'decisions/0', position: offset++ }
+  const event = new RecordEvent('decision', Buffer.from('{}'), 0, origin, undefined, replayed)
   event.body = body as never
   return encodedOf(event)
 }
@@ -57,6 +59,18 @@ test('who is assigned the partition applies decisions and, unless told otherwise
   expect(await deps.metrics.expose()).toContain(
     'haetae_block_decisions_total{pipeline="test",type="block",outcome="created"} 1',
   )
+  await closed(sink, clock)
+})
+
+test('a decision that comes out of the dead letter again blocks nobody, and says why, though it was fresh when it was written', async () => {
+  const { topics, clock, partition, sink } = await opened()
+  partition.assign()
+  await sink.write([recordOf(blockOf('20.0.0.1', clock.now()), true)], signal)
+  expect(holdsIn(topics)).toEqual([])
+  const audits = topics.appended.filter(({ topic }) => topic === 'audit').flatMap(({ records }) => records)
+  expect(audits.map(({ value }) => JSON.parse(String(value)) as unknown)).toMatchObject([
+    { what: 'hold_refused', skip_reason: 'replayed', target: '20.0.0.1' },
+  ])
   await closed(sink, clock)
 })
 

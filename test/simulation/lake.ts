@@ -1,7 +1,7 @@
 import type { DeadLetter, Deps, Encoded, Positions, Sink } from '../../engine/contract.ts'
 import { deadLetterOf } from '../../engine/dead-letter.ts'
 import { hasCode } from '../../platform/errors.ts'
-import { type Range, RangePlan } from '../../sinks/lake/plan.ts'
+import { type Range, RangePlan } from '../../sinks/ranges/plan.ts'
 import type { Random } from '../support/random.ts'
 import { fateOf } from './destinations.ts'
 import { Life } from './life.ts'

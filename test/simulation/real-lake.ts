@@ -2,9 +2,10 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Deps, Sink } from '../../engine/contract.ts'
 import type { OcsfEvent } from '../../platform/ocsf/event.ts'
-import type { ObjectStore } from '../../sinks/lake/objects.ts'
-import { LakeSink } from '../../sinks/lake/sink.ts'
-import type { Split } from '../../sinks/lake/spool.ts'
+import { lakeShape } from '../../sinks/lake.ts'
+import type { ObjectStore } from '../../sinks/ranges/objects.ts'
+import { LakeSink } from '../../sinks/ranges/sink.ts'
+import type { Split } from '../../sinks/ranges/spool.ts'
 import type { Random } from '../support/random.ts'
 import type { Row } from './lake.ts'
 import type { Life } from './life.ts'
@@ -27,7 +28,8 @@ export async function realLakeSink(world: World, life: Life, deps: Deps): Promis
       Promise.race([deps.positions.setNote(...given), died]),
   }
   const deadLetter: Deps['deadLetter'] = letters => Promise.race([deps.deadLetter(letters), died])
-  const sink = new LakeSink(limits, folder, new SimObjects(world, life, random), { ...deps, positions, deadLetter })
+  const own = { ...deps, positions, deadLetter }
+  const sink = new LakeSink(lakeShape(own), limits, folder, new SimObjects(world, life, random), own)
   // What the system does for a process that died: its files are closed. Nothing else of it has any effect.
   life.onDeath(() => void sink.close())
   return {

@@ -249,3 +249,36 @@ export const findingsOfEveryKind: Record<string, JsonObject> = {
   }),
   malware: finding('Execution:EC2/MaliciousFile', {}, { severity: 8 }),
 }
+
+/** What AWS Health sends through EventBridge when it has found a key in public (user guide, schema of AWS Health events). */
+export function exposedKey(accessKeyId: string): JsonObject {
+  return {
+    version: '0',
+    id: '121345678-1234-1234-1234-123456789012',
+    'detail-type': 'AWS Health Event',
+    source: 'aws.health',
+    account: '123456789012',
+    time: '2026-11-23T06:03:00Z',
+    region: 'us-east-1',
+    resources: [accessKeyId],
+    detail: {
+      eventArn: 'arn:aws:health:us-east-1::event/RISK/AWS_RISK_CREDENTIALS_EXPOSED/AWS_RISK_CREDENTIALS_EXPOSED_1234',
+      service: 'RISK',
+      eventTypeCode: 'AWS_RISK_CREDENTIALS_EXPOSED',
+      eventTypeCategory: 'issue',
+      eventScopeCode: 'ACCOUNT_SPECIFIC',
+      communicationId: 'c0ffee-1',
+      startTime: 'Mon, 23 Nov 2026 06:00:00 GMT',
+      lastUpdatedTime: 'Mon, 23 Nov 2026 06:02:51 GMT',
+      statusCode: 'open',
+      eventRegion: 'us-east-1',
+      eventDescription: [{ language: 'en_US', latestDescription: 'The key was found in a public repository.' }],
+      affectedEntities: [
+        { entityValue: accessKeyId, lastUpdatedTime: 'Mon, 23 Nov 2026 06:02:51 GMT', status: 'IMPAIRED' },
+      ],
+      affectedAccount: '123456789012',
+      page: '1',
+      totalPages: '1',
+    },
+  }
+}

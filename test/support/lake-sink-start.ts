@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect } from 'vitest'
 import type { Encoded } from '../../engine/contract.ts'
-import { type LakeLimits, LakeSink } from '../../sinks/lake/sink.ts'
+import { lakeShape } from '../../sinks/lake.ts'
+import { type LakeLimits, LakeSink } from '../../sinks/ranges/sink.ts'
 import type { FakeClock } from './clock.ts'
 import { testDeps } from './deps.ts'
 import { FakePositions, MemoryObjects } from './lake-sink.ts'
@@ -35,7 +36,7 @@ export async function start({
   const folder = mkdtempSync(join(tmpdir(), 'haetae-lake-'))
   const deps = testDeps({ positions, ...(clock ? { clock } : {}) })
   const whole = { flushMs: 3_600_000, spoolBytesMax: 1e6, spoolTotalBytesMax: 1e8, ...limits }
-  const sink = new LakeSink(whole, join(folder, 'spool'), objects, deps)
+  const sink = new LakeSink(lakeShape(deps), whole, join(folder, 'spool'), objects, deps)
   await sink.prepare()
   open.push({ sink, folder })
   return { sink, positions, objects, deps, spool: join(folder, 'spool') }

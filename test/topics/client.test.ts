@@ -22,6 +22,27 @@ async function say(folder: string, bytes: string | Buffer, lines = 1): Promise<s
   return text.split('\n').filter(line => line !== '')
 }
 
+describe('a look at a topic without being a consumer', () => {
+  it('gives what is there between two offsets, in as many answers as it takes', async () => {
+    const { topics, folder } = await openTemporary()
+    const config = topicConfig({ partitions: 1 })
+    await topics.ensure(config)
+    const large = Array.from({ length: 12 }, (_, n) => recordOf(`k${n}`, 'x'.repeat(700_000)))
+    for (const record of large) await topics.append(config.name, [record])
+    const client = (await connectOwner(folder))!
+    const keys = async (from: bigint, to: bigint) =>
+      (await client.recordsBetween(config.name, 0, from, to)).map(({ key }) => key)
+    expect(await keys(0n, 12n)).toEqual(large.map(({ key }) => key))
+    expect(await keys(3n, 5n)).toEqual(['k3', 'k4'])
+    expect(await keys(11n, 1_000n)).toEqual(['k11'])
+    expect(await keys(12n, 12n)).toEqual([])
+    await expect(client.recordsBetween(config.name, 1, 0n, 1n)).rejects.toMatchObject({ code: 'TOPIC_UNKNOWN' })
+    await expect(client.recordsBetween('none', 0, 0n, 1n)).rejects.toMatchObject({ code: 'TOPIC_UNKNOWN' })
+    client.close()
+    await topics.close()
+  })
+})
+
 describe('the owner as others see it', () => {
   it('is nobody where no log is, or its process is gone', async () => {
     expect(await connectOwner('/nonexistent/folder')).toBeUndefined()

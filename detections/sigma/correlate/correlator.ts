@@ -182,7 +182,7 @@ function typeUidOf(base: Base | undefined): number {
 }
 
 /** The first field of the group that names one. */
-function actorOf({ actors }: RunningCorrelation, group: readonly string[]): Actor | undefined {
+export function actorOf({ actors }: RunningCorrelation, group: readonly string[]): Actor | undefined {
   const at = Math.max(
     0,
     actors.findIndex(type => type !== 'resource'),

@@ -5,6 +5,7 @@ import { placeOf } from '../place.ts'
 import { decodeBatch, splitBatches } from './batch.ts'
 import type { Cluster } from './cluster.ts'
 import { check } from './failures.ts'
+import type { PartitionRef } from './messages/message.ts'
 import { EARLIEST, fetch, LATEST } from './messages/records.ts'
 import { offsetsAt, patiently } from './offsets.ts'
 
@@ -94,6 +95,29 @@ export async function* newestOf(
       if (record.value !== null) yield record
     }
   }
+}
+
+/** Records of a partition from `from` until before `to`, those that are still there. Throws a KafkaFailure. */
+export async function recordsBetween(
+  cluster: Cluster,
+  clock: Clock,
+  { topic, partition }: PartitionRef,
+  from: bigint,
+  to: bigint,
+): Promise<readonly FetchedRecord[]> {
+  const place = placeOf({ topic, partition })
+  const starts = await patiently(clock, () => offsetsAt(cluster, EARLIEST, [{ topic, partition }]))
+  const ends = await patiently(clock, () => offsetsAt(cluster, LATEST, [{ topic, partition }]))
+  const end = ends.get(place)! < to ? ends.get(place)! : to
+  const records: FetchedRecord[] = []
+  for (let offset = starts.get(place)! > from ? starts.get(place)! : from; offset < end; ) {
+    const batches = await patiently(clock, () => fetchFrom(cluster, topic, partition, offset))
+    for (const batch of splitBatches(batches)) {
+      records.push(...decodeBatch(batch, offset).filter(record => record.offset < end))
+      offset = batch.lastOffset + 1n
+    }
+  }
+  return records
 }
 
 async function fetchFrom(cluster: Cluster, topic: string, partition: number, offset: bigint): Promise<Buffer> {

@@ -25,7 +25,7 @@ import {
 } from './administration.ts'
 import { encodeBatch } from './batch.ts'
 import { ANSWER_MS_MAX, Cluster } from './cluster.ts'
-import { newestRecords } from './compacted.ts'
+import { newestRecords, recordsBetween } from './compacted.ts'
 import { explained } from './explain.ts'
 import { asFailure, check, failureOf, KafkaFailure } from './failures.ts'
 import { type KafkaMetrics, kafkaMetrics } from './measures.ts'
@@ -151,6 +151,14 @@ export class KafkaTopics implements Topics {
     } catch (thrown) {
       throw explained(thrown, `reading ${topic}`)
     }
+  }
+
+  /** Records of a partition from `from` until before `to`, those that are still there. Throws TOPIC_UNKNOWN. */
+  async recordsBetween(topic: string, partition: number, from: bigint, to: bigint): Promise<readonly FetchedRecord[]> {
+    await this.#known(topic)
+    return this.#doing(`reading ${topic}`, () =>
+      recordsBetween(this.#cluster, this.#options.clock, { topic, partition }, from, to),
+    )
   }
 
   /** Of every group that has a position in a topic that this process uses. */

@@ -39,6 +39,11 @@ class Court {
 describe('what never becomes a hold', () => {
   test.each<[string, string, Partial<DecisionRequest>]>([
     ['evidence older than 15 minutes', 'old_evidence', { evidenceTimeMs: START_MS - 15 * 60_000 - 1 }],
+    [
+      'a record of long ago about an event that is ahead of the clock',
+      'old_evidence',
+      { time: START_MS - 16 * 60_000, evidenceTimeMs: START_MS + HOUR_MS },
+    ],
     ['a record sent again from the dead letter', 'replayed', { replayed: true }],
     ['sample data', 'sample', { sample: true }],
     ['requests that our own block stopped', 'own_block', { ownBlock: true }],
@@ -192,4 +197,35 @@ test('whatever is asked for: twice is once, nothing guarded is held, every hold 
     }),
     { numRuns: 300 },
   )
+})
+
+describe('sent again from the dead letter, a person’s request', () => {
+  const replayed = { ...person, replayed: true }
+
+  test('to block lasts from when it was made', () => {
+    const court = new Court()
+    const early = { ...replayed, time: START_MS - HOUR_MS, ttlMs: 3 * HOUR_MS }
+    expect(court.block('20.0.0.1', early).hold).toMatchObject({ untilMs: START_MS + 2 * HOUR_MS })
+  })
+
+  test('to release lets go what was held then, and nothing that was blocked since', () => {
+    const court = new Court()
+    const { hold: old } = court.block('20.0.0.1', { rule: 'one' })
+    const asked = blockOf('20.0.0.1', START_MS + 1, { ...replayed, type: 'release' })
+    court.nowMs += HOUR_MS
+    const { hold: since } = court.block('20.0.0.1', { rule: 'two' })
+    expect(applyDecision(court.judge(), asked)).toBe('released')
+    const stateOf = (uid: string) => court.ledger.holds.get(uid)?.state
+    expect([stateOf(old!.uid), stateOf(since!.uid)]).toEqual(['released', 'active'])
+    expect(applyDecision(court.judge(), { ...asked, uid: 'once more' })).toBe('nothing_held')
+  })
+
+  test('to go on does not untrip a budget that tripped later', () => {
+    const court = new Court({ minuteMax: 0, hourMax: 10, networkHourMax: 10 })
+    const asked = { ...blockOf('20.0.0.1', START_MS - HOUR_MS, replayed), type: 'resume' as const }
+    expect(court.block('20.0.0.1').outcome).toBe('budget')
+    expect(applyDecision(court.judge(), asked)).toBe('nothing_held')
+    expect(court.ledger.budget?.tripped).toBeDefined()
+    expect(applyDecision(court.judge(), { ...asked, uid: 'now', time: START_MS, replayed: false })).toBe('resumed')
+  })
 })

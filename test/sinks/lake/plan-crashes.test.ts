@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { trackOffsets } from '../../../engine/checkpoint.ts'
-import { type Range, RangePlan } from '../../../sinks/lake/plan.ts'
+import { type Range, RangePlan } from '../../../sinks/ranges/plan.ts'
 
 /**
  * A small model of everything around the planner: a stream with gaps, a source that reads it in batches and commits the

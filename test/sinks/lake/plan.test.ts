@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { NOTE_BYTES_MAX } from '../../../platform/topics/positions.ts'
-import { RANGES_NOTED_MAX, RangePlan } from '../../../sinks/lake/plan.ts'
+import { RANGES_NOTED_MAX, RangePlan } from '../../../sinks/ranges/plan.ts'
 
 const NEW = 'a1b2c3'
 

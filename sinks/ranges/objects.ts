@@ -1,14 +1,19 @@
 import { randomBytes } from 'node:crypto'
 import { rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { DuckDb } from '../../platform/lake/duckdb.ts'
 import type { LakeStore } from '../../platform/lake/store.ts'
 import type { Log } from '../../platform/log.ts'
-import type { BadRow } from './bad-rows.ts'
-import { writeParquet } from './parquet.ts'
 import type { Split } from './spool.ts'
 
-/** Where objects go. A path is relative to the lake: `class=…/region=…/account=…/day=…/<name>.parquet`. */
+/** A row that cannot be in its object. */
+export interface BadRow {
+  /** In the split. */
+  readonly row: number
+  /** What who made the file said. */
+  readonly problem: string
+}
+
+/** Where objects go. A path is relative to the lake or the prefix: `class=…/region=…/account=…/day=…/<name>.parquet`. */
 export interface ObjectStore {
   /** True when the object is there and durable: an earlier try wrote it. */
   has(path: string): Promise<boolean>
@@ -23,26 +28,29 @@ export interface Put {
   readonly bytes: number
 }
 
-/** A Parquet file whose rows were settled; its object could not be stored yet. */
+/** Writes the rows of a split into a file, and gives those that cannot be in it. */
+export type MakeFile = (
+  split: Split,
+  file: string,
+) => Promise<{ readonly written: number; readonly bad: readonly BadRow[] }>
+
+/** A file whose rows were settled; its object could not be stored yet. */
 interface Ready extends Put {
   readonly path: string
   readonly file: string
 }
 
-/** Makes Parquet files and stores them. One `put` at a time. */
-export class ParquetObjects implements ObjectStore {
+/** Makes files and stores them. One `put` at a time. */
+export class MadeObjects implements ObjectStore {
   readonly #store: LakeStore
-  readonly #workFolder: string
-  readonly #db: DuckDb
+  readonly #make: MakeFile
   readonly #log: Log
   /** Kept over a failed try: while the store is away, nothing is written again and again. */
   #ready: Ready | undefined
 
-  /** `workFolder`: for files DuckDB reads while it writes one object. */
-  constructor(store: LakeStore, workFolder: string, db: DuckDb, log: Log) {
+  constructor(store: LakeStore, make: MakeFile, log: Log) {
     this.#store = store
-    this.#workFolder = workFolder
-    this.#db = db
+    this.#make = make
     this.#log = log
   }
 
@@ -73,7 +81,7 @@ export class ParquetObjects implements ObjectStore {
   async #write(path: string, split: Split, settle: (bad: readonly BadRow[]) => Promise<void>): Promise<Ready> {
     const file = join(this.#store.partsFolder, `${randomBytes(12).toString('hex')}.part`)
     try {
-      const { written, bad } = await writeParquet(this.#db, split, file, this.#workFolder)
+      const { written, bad } = await this.#make(split, file)
       if (bad.length > 0) await settle(bad)
       return { path, file, rows: written, bytes: written === 0 ? 0 : (await stat(file)).size }
     } catch (thrown) {
@@ -90,7 +98,7 @@ export class ParquetObjects implements ObjectStore {
     const stored = await this.#store.sizeOf(path)
     if (stored === undefined) throw new Error(`${path} is said to be there, and is not`)
     if (stored === bytes) return
-    this.#log.warn('a lake object was there already, and is not as large as ours: the one that was there stays', {
+    this.#log.warn('an object was there already, and is not as large as ours: the one that was there stays', {
       path,
       stored,
       ours: bytes,

@@ -1,22 +1,30 @@
 import { mkdir, rm, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { LakePartition } from '../../platform/lake/tables.ts'
+import type { LakeTable } from '../../platform/lake/tables.ts'
 import type { Evidence, EvidenceKey } from './evidence.ts'
 import type { AppendFiles } from './files.ts'
 import type { Scratch } from './scratch.ts'
 
-/** One record on its way to the lake. */
+/** What decides which object a record goes into. */
+export interface ObjectPartition {
+  /** Folder of the object: `class=…/day=…`. */
+  readonly path: string
+  /** Columns, where objects have any. */
+  readonly table?: LakeTable
+}
+
+/** One record on its way into an object. */
 export interface Row {
-  readonly partition: LakePartition
+  readonly partition: ObjectPartition
   readonly timeMs: number
-  /** One line of JSON, without the line feed. */
+  /** One line, without its line feed: JSON, but for records as they were received. */
   readonly json: Buffer
   readonly evidence: Evidence
 }
 
 /** The rows of a range that go into one object: JSON lines, and the records they came from. */
 export interface Split {
-  readonly partition: LakePartition
+  readonly partition: ObjectPartition
   readonly jsonPath: string
   readonly evidencePath: string
   readonly count: number
@@ -29,7 +37,8 @@ export interface Split {
 /** What the spools of one sink share; they are written in turn. */
 export interface SpoolTools {
   readonly files: AppendFiles
-  readonly key: EvidenceKey
+  /** Of the evidence, for objects that may refuse a row; without it none is kept, and lines stay in the order of the stream. */
+  readonly key: EvidenceKey | undefined
   readonly lines: Scratch
 }
 
@@ -50,12 +59,12 @@ export class RangeSpool {
   }
 
   /** False when a row of this partition would need one object more than `splitsMax`. */
-  hasRoomFor(partition: LakePartition, splitsMax: number): boolean {
+  hasRoomFor(partition: ObjectPartition, splitsMax: number): boolean {
     return this.#splits.has(partition.path) || this.#splits.size < splitsMax
   }
 
   /** Counts the partition of a row that will be appended. */
-  reserve(partition: LakePartition): void {
+  reserve(partition: ObjectPartition): void {
     this.#split(partition)
   }
 
@@ -71,7 +80,9 @@ export class RangeSpool {
       else bySplit.set(split, [row])
     }
     const taken: (() => number)[] = []
-    for (const [split, own] of bySplit) taken.push(await split.write(inTimeOrder(own), this.#tools))
+    for (const [split, own] of bySplit) {
+      taken.push(await split.write(this.#tools.key ? inTimeOrder(own) : own, this.#tools))
+    }
     for (const take of taken) this.bytes += take()
     this.rows += rows.length
     for (const { json } of rows) this.jsonBytes += json.length + 1
@@ -92,7 +103,7 @@ export class RangeSpool {
     await rm(this.folder, { recursive: true, force: true })
   }
 
-  #split(partition: LakePartition): GrowingSplit {
+  #split(partition: ObjectPartition): GrowingSplit {
     const known = this.#splits.get(partition.path)
     if (known) return known
     const split = new GrowingSplit(partition, join(this.folder, String(this.#splits.size)))
@@ -112,7 +123,7 @@ function inTimeOrder(rows: readonly Row[]): readonly Row[] {
 const LINE_FEED = 0x0a
 
 class GrowingSplit implements Split {
-  readonly partition: LakePartition
+  readonly partition: ObjectPartition
   readonly jsonPath: string
   readonly evidencePath: string
   count = 0
@@ -121,7 +132,7 @@ class GrowingSplit implements Split {
   #jsonBytes = 0
   #evidenceBytes = 0
 
-  constructor(partition: LakePartition, pathStart: string) {
+  constructor(partition: ObjectPartition, pathStart: string) {
     this.partition = partition
     this.jsonPath = `${pathStart}.ndjson`
     this.evidencePath = `${pathStart}.evidence`
@@ -137,9 +148,9 @@ class GrowingSplit implements Split {
       json[end++] = LINE_FEED
     }
     await files.write(this.jsonPath, [json], this.#jsonBytes)
-    const evidence = key.seal(rows.map(row => row.evidence))
+    const evidence = key?.seal(rows.map(row => row.evidence)) ?? []
+    if (key) await files.write(this.evidencePath, evidence, this.#evidenceBytes)
     const evidenceBytes = evidence.reduce((sum, part) => sum + part.length, 0)
-    await files.write(this.evidencePath, evidence, this.#evidenceBytes)
     return () => {
       this.#jsonBytes += jsonBytes
       this.#evidenceBytes += evidenceBytes
@@ -156,7 +167,7 @@ class GrowingSplit implements Split {
     await files.close(this.jsonPath)
     await files.close(this.evidencePath)
     await truncate(this.jsonPath, this.#jsonBytes)
-    await truncate(this.evidencePath, this.#evidenceBytes)
+    if (this.#evidenceBytes > 0) await truncate(this.evidencePath, this.#evidenceBytes)
   }
 
   #grow(more: number): void {

@@ -1,11 +1,9 @@
 import type { DeadLetter, Deps } from '../../engine/contract.ts'
 import { type Backoff, backoffMs } from '../../platform/backoff.ts'
 import { asError, type Cure, cureOf, hasCode, PERSON_WAIT_MS } from '../../platform/errors.ts'
-import { objectName } from '../../platform/lake/tables.ts'
-import type { BadRow } from './bad-rows.ts'
 import type { EvidenceKey } from './evidence.ts'
-import type { LakeMeasures } from './measures.ts'
-import type { ObjectStore } from './objects.ts'
+import type { ObjectMeasures } from './measures.ts'
+import type { BadRow, ObjectStore } from './objects.ts'
 import type { Range } from './plan.ts'
 import type { RangeSpool, Split } from './spool.ts'
 import type { LakeStream } from './stream.ts'
@@ -17,8 +15,10 @@ const NOTE_BACKOFF: Backoff = { firstMs: 50, maxMs: 5_000 }
 export interface FlushContext {
   readonly deps: Deps
   readonly store: ObjectStore
-  readonly key: EvidenceKey
-  readonly measures: LakeMeasures
+  readonly key: EvidenceKey | undefined
+  /** What the object of a range is called. */
+  readonly nameOf: (stream: string, lineage: string, first: bigint) => string
+  readonly measures: ObjectMeasures
   /** Aborts when the sink closes. */
   readonly signal: AbortSignal
   /** Waits before another try: until then at the latest, or until the sink is asked to hurry, or closes. */
@@ -39,7 +39,7 @@ export async function flushRange(
   if (!(await untilDone(() => stream.noteDown(range), NOTE_BACKOFF, stream, context))) return 'dropped'
   const splits = await spool.finish()
   for (const split of splits) {
-    const path = `${split.partition.path}/${objectName(stream.name, stream.plan.lineage, range.first)}`
+    const path = `${split.partition.path}/${context.nameOf(stream.name, stream.plan.lineage, range.first)}`
     if (!(await untilDone(() => putOnce(path, split, context), BACKOFF, stream, context))) return 'dropped'
   }
   context.measures.flushed(context.deps.clock.monotonicMs() - startedMs)
@@ -57,13 +57,13 @@ async function untilDone(
     if (stream.revoked || signal.aborted) return false
     try {
       await step()
-      measures.succeeded('lake')
+      measures.succeeded('objects')
       return true
     } catch (thrown) {
       if (stream.revoked || signal.aborted || hasCode(thrown, 'STREAM_REVOKED')) return false
       cure = cureOf(thrown)
       if (cure === 'fatal') throw thrown
-      measures.failed('lake', asError(thrown))
+      measures.failed('objects', asError(thrown))
     }
     await wait(cure === 'person' ? PERSON_WAIT_MS : backoffMs(backoff, attempt, Math.random))
   }
@@ -77,6 +77,7 @@ async function putOnce(path: string, split: Split, context: FlushContext): Promi
 }
 
 async function deadLetter(split: Split, bad: readonly BadRow[], { deps, key, measures }: FlushContext): Promise<void> {
+  if (!key) throw new TypeError('rows of objects without evidence are never refused')
   const problems = new Map(bad.map(({ row, problem }) => [row, problem]))
   const rows = [...problems.keys()]
   // A few at a time: each carries a record of up to 1 MiB.

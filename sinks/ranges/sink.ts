@@ -6,20 +6,34 @@ import { asError, HaetaeError } from '../../platform/errors.ts'
 import { Turns } from '../../platform/turns.ts'
 import { EvidenceKey } from './evidence.ts'
 import { AppendFiles } from './files.ts'
-import { type LakeMeasures, lakeMeasures } from './measures.ts'
+import type { ObjectMeasures } from './measures.ts'
 import type { ObjectStore } from './objects.ts'
 import { FlushQueue } from './queue.ts'
-import { rowOf } from './rows.ts'
 import { Scratch } from './scratch.ts'
-import { RANGE_ROWS_MAX } from './segments.ts'
 import { RangeSpool, type Row, type SpoolTools } from './spool.ts'
 import { type FillingRange, LakeStream } from './stream.ts'
+
+/** What the objects of one kind of sink are like. */
+export interface ObjectShape {
+  /** Type of the sink. */
+  readonly sink: 'lake' | 's3'
+  /** A record as a line of an object, or why it cannot be one: a reason for the dead letter. */
+  readonly rowOf: (record: Encoded, origin: Origin) => Row | string
+  /** What the object of a range is called in its partition: the same whenever the range is. */
+  readonly nameOf: (stream: string, lineage: string, first: bigint) => string
+  /** Some rows may be refused when the object is written: their records are kept for the dead letter until then. */
+  readonly refusesRows: boolean
+  readonly measures: ObjectMeasures
+}
 
 export interface LakeLimits {
   readonly flushMs: number
   readonly spoolBytesMax: number
   readonly spoolTotalBytesMax: number
 }
+
+/** Rows of a range at most: the lake sorts them by numbers that hold time and row (sinks/lake/segments.ts). */
+const RANGE_ROWS_MAX = 500_000
 
 /** Objects of one range at most: a range ends before the record that would need one more. */
 export const SPLITS_MAX = 64
@@ -28,15 +42,16 @@ const ROOM_POLL_MS = 50
 const SPOOL_BACKOFF = { firstMs: 100, maxMs: 5_000 }
 
 /**
- * Spools records to disk by range (plan.ts) and writes each range's objects. `write` answers as soon as the records are
+ * Spools records to disk by range (plan.ts) and writes each range's objects, Parquet (lake.ts) or lines (s3.ts). `write` answers as soon as the records are
  * spooled, and never asks for a retry: one that came later would break the order of a stream. It waits instead.
  */
 export class LakeSink implements Sink {
   readonly #limits: LakeLimits
   readonly #spoolFolder: string
   readonly #deps: Deps
-  readonly #measures: LakeMeasures
-  readonly #tools: SpoolTools = { files: new AppendFiles(), key: new EvidenceKey(), lines: new Scratch() }
+  readonly #shape: ObjectShape
+  readonly #measures: ObjectMeasures
+  readonly #tools: SpoolTools
   readonly #streams = new Map<string, LakeStream>()
   readonly #stop = new AbortController()
   readonly #queue: FlushQueue
@@ -47,13 +62,16 @@ export class LakeSink implements Sink {
   #draining = false
   #spoolCount = 0
 
-  constructor(limits: LakeLimits, spoolFolder: string, store: ObjectStore, deps: Deps) {
+  constructor(shape: ObjectShape, limits: LakeLimits, spoolFolder: string, store: ObjectStore, deps: Deps) {
+    this.#shape = shape
     this.#limits = limits
     this.#spoolFolder = spoolFolder
     this.#deps = deps
-    this.#measures = lakeMeasures(deps)
-    const signal = this.#stop.signal
-    this.#queue = new FlushQueue({ deps, store, key: this.#tools.key, measures: this.#measures, signal })
+    const { measures, nameOf, refusesRows } = shape
+    this.#measures = measures
+    const key = refusesRows ? new EvidenceKey() : undefined
+    this.#tools = { files: new AppendFiles(), key, lines: new Scratch() }
+    this.#queue = new FlushQueue({ deps, store, key, nameOf, measures, signal: this.#stop.signal })
     deps.positions.onRevoked(names => this.#revoked(names))
   }
 
@@ -111,8 +129,7 @@ export class LakeSink implements Sink {
     for (const [index, record] of records.entries()) {
       const { origin } = record.event
       if (!origin) {
-        const message =
-          'the lake sink needs a source with positions (a topic): without them a crash would double records'
+        const message = `the ${this.#shape.sink} sink needs a source with positions (a topic): without them a crash would double records`
         throw new HaetaeError('CONFIG_INVALID', message)
       }
       const known = parts.get(origin.stream)
@@ -144,7 +161,7 @@ export class LakeSink implements Sink {
     }
     for (const { index, record, origin } of part.records) {
       if (stream.revoked) return durable
-      const row = rowOf(record, origin)
+      const row = this.#shape.rowOf(record, origin)
       if (typeof row === 'string') {
         reject.push({ index, reason: row })
         continue
