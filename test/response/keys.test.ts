@@ -122,7 +122,9 @@ test('refused rights pause and are tried again, and the request is not lost', as
   await iam(failing('AccessDenied', 403))
   const { verdict, audits, paused } = await asked({ blocking: 'on' })
   expect(verdict).toMatchObject({ retry: [0], reject: [], retryAfterMs: 30_000 })
-  expect(audits).toMatchObject([{ what: 'key_failed', skip_reason: 'waiting', reason: expect.stringContaining('AccessDenied') }])
+  expect(audits).toMatchObject([
+    { what: 'key_failed', skip_reason: 'waiting', reason: expect.stringContaining('AccessDenied') },
+  ])
   expect(paused.at(-1)).toContain('AccessDenied')
 })
 
