@@ -51,7 +51,7 @@ const config = z.strictObject({
     .int()
     .min(1)
     .max(500_000)
-    .default(100_000)
+    .default(50_000)
     .describe('Holds in the ledger, ended ones too; past it no new ones'),
   budget: z
     .strictObject({
@@ -92,7 +92,7 @@ ttlHoursMax: 168
 memoryHours: 168
 personTtlHoursMax: 720
 evidenceMinutesMax: 15
-holdsMax: 100000
+holdsMax: 50000
 budget: { minuteMax: 60, hourMax: 1000, networkHourMax: 200 }
 topic: decisions
 holdsTopic: holds

@@ -10,7 +10,7 @@ import { writeParquet } from './lake/parquet.ts'
 import { rowOf } from './lake/rows.ts'
 import { lakeMeasures } from './ranges/measures.ts'
 import { MadeObjects } from './ranges/objects.ts'
-import { LakeSink, type ObjectShape } from './ranges/sink.ts'
+import { type ObjectShape, RangeSink } from './ranges/sink.ts'
 
 const MIB = 1024 * 1024
 
@@ -82,7 +82,7 @@ async function openLake(options: z.output<typeof config>, deps: Deps): Promise<S
   const tempBytesMax = 4 * limits.spoolBytesMax
   const db = await openDuckDb({ memoryBytesMax, threads, tempFolder, tempBytesMax })
   const objects = new MadeObjects(store, (split, file) => writeParquet(db, split, file, workFolder), deps.log)
-  const sink = new LakeSink(lakeShape(deps), limits, spoolFolder, objects, deps)
+  const sink = new RangeSink(lakeShape(deps), limits, spoolFolder, objects, deps)
   try {
     await sink.prepare()
     await store.prepare(deps.clock.now())

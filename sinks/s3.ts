@@ -5,7 +5,7 @@ import { asError, HaetaeError, isForAPerson } from '../platform/errors.ts'
 import { openLakeStore } from '../platform/lake/open-store.ts'
 import { s3Measures } from './ranges/measures.ts'
 import { MadeObjects } from './ranges/objects.ts'
-import { LakeSink } from './ranges/sink.ts'
+import { RangeSink } from './ranges/sink.ts'
 import { lineOf, nameOf, writeGzip } from './s3/lines.ts'
 
 const MIB = 1024 * 1024
@@ -66,7 +66,7 @@ async function openS3(given: z.output<typeof config>, deps: Deps): Promise<Sink>
   const store = await openLakeStore(`s3://${bucket}${prefix === '' ? '' : `/${prefix}`}`, own)
   const objects = new MadeObjects(store, writeGzip, deps.log)
   const shape = { sink: 's3', rowOf: lineOf(format), nameOf, refusesRows: false, measures: s3Measures(deps) } as const
-  const sink = new LakeSink(shape, limits, spoolFolder, objects, deps)
+  const sink = new RangeSink(shape, limits, spoolFolder, objects, deps)
   try {
     await sink.prepare()
     await store.prepare(deps.clock.now())

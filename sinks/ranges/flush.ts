@@ -6,7 +6,7 @@ import type { ObjectMeasures } from './measures.ts'
 import type { BadRow, ObjectStore } from './objects.ts'
 import type { Range } from './plan.ts'
 import type { RangeSpool, Split } from './spool.ts'
-import type { LakeStream } from './stream.ts'
+import type { RangeStream } from './stream.ts'
 
 /** Tries for ever: a full disk or a missing right is mended by somebody, and until then the topic keeps the records. */
 const BACKOFF: Backoff = { firstMs: 200, maxMs: 30_000 }
@@ -30,7 +30,7 @@ export interface FlushContext {
  * is closing; rejects only with what no retry can mend.
  */
 export async function flushRange(
-  stream: LakeStream,
+  stream: RangeStream,
   range: Range,
   spool: RangeSpool,
   context: FlushContext,
@@ -49,7 +49,7 @@ export async function flushRange(
 async function untilDone(
   step: () => Promise<void>,
   backoff: Backoff,
-  stream: LakeStream,
+  stream: RangeStream,
   { measures, signal, wait }: FlushContext,
 ): Promise<boolean> {
   for (let attempt = 0; ; attempt++) {

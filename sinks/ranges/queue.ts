@@ -1,12 +1,12 @@
 import { asError } from '../../platform/errors.ts'
 import { type FlushContext, flushRange } from './flush.ts'
 import type { Range } from './plan.ts'
-import type { FillingRange, LakeStream } from './stream.ts'
+import type { FillingRange, RangeStream } from './stream.ts'
 
 const HURRIED_WAIT_MS_MAX = 1_000
 
 interface Job {
-  readonly stream: LakeStream
+  readonly stream: RangeStream
   readonly range: Range
   readonly filling: FillingRange
 }
@@ -45,7 +45,7 @@ export class FlushQueue {
   }
 
   /** The range is complete: nothing is added to its spool any more. */
-  push(stream: LakeStream, range: Range): void {
+  push(stream: RangeStream, range: Range): void {
     const filling = stream.filling.get(range.first)
     if (!filling) return // Filled again, but none of its records is left: all were dropped on the way here.
     stream.filling.delete(range.first)

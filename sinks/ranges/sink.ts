@@ -11,7 +11,7 @@ import type { ObjectStore } from './objects.ts'
 import { FlushQueue } from './queue.ts'
 import { Scratch } from './scratch.ts'
 import { RangeSpool, type Row, type SpoolTools } from './spool.ts'
-import { type FillingRange, LakeStream } from './stream.ts'
+import { type FillingRange, RangeStream } from './stream.ts'
 
 /** What the objects of one kind of sink are like. */
 export interface ObjectShape {
@@ -26,7 +26,7 @@ export interface ObjectShape {
   readonly measures: ObjectMeasures
 }
 
-export interface LakeLimits {
+export interface RangeLimits {
   readonly flushMs: number
   readonly spoolBytesMax: number
   readonly spoolTotalBytesMax: number
@@ -45,24 +45,24 @@ const SPOOL_BACKOFF = { firstMs: 100, maxMs: 5_000 }
  * Spools records to disk by range (plan.ts) and writes each range's objects, Parquet (lake.ts) or lines (s3.ts). `write` answers as soon as the records are
  * spooled, and never asks for a retry: one that came later would break the order of a stream. It waits instead.
  */
-export class LakeSink implements Sink {
-  readonly #limits: LakeLimits
+export class RangeSink implements Sink {
+  readonly #limits: RangeLimits
   readonly #spoolFolder: string
   readonly #deps: Deps
   readonly #shape: ObjectShape
   readonly #measures: ObjectMeasures
   readonly #tools: SpoolTools
-  readonly #streams = new Map<string, LakeStream>()
+  readonly #streams = new Map<string, RangeStream>()
   readonly #stop = new AbortController()
   readonly #queue: FlushQueue
   /** Revoked, and not swept up yet. */
-  readonly #abandoned: LakeStream[] = []
+  readonly #abandoned: RangeStream[] = []
   /** Tasks that touch plans and spools, one at a time. */
   readonly #turns = new Turns()
   #draining = false
   #spoolCount = 0
 
-  constructor(shape: ObjectShape, limits: LakeLimits, spoolFolder: string, store: ObjectStore, deps: Deps) {
+  constructor(shape: ObjectShape, limits: RangeLimits, spoolFolder: string, store: ObjectStore, deps: Deps) {
     this.#shape = shape
     this.#limits = limits
     this.#spoolFolder = spoolFolder
@@ -139,10 +139,10 @@ export class LakeSink implements Sink {
     return [...parts.values()]
   }
 
-  #stream(name: string): LakeStream {
+  #stream(name: string): RangeStream {
     const known = this.#streams.get(name)
     if (known) return known
-    const stream = new LakeStream(name, this.#deps.positions)
+    const stream = new RangeStream(name, this.#deps.positions)
     this.#streams.set(name, stream)
     return stream
   }
@@ -192,18 +192,18 @@ export class LakeSink implements Sink {
   }
 
   /** True when the range being filled for the first time must end before this row. Several rows of one position stay together. */
-  #isFull(stream: LakeStream, { partition, evidence }: Row): boolean {
+  #isFull(stream: RangeStream, { partition, evidence }: Row): boolean {
     const open = this.#open(stream)
     if (!open || evidence.origin.position === stream.plan.last) return false
     return !open.spool.hasRoomFor(partition, SPLITS_MAX)
   }
 
-  #open(stream: LakeStream): FillingRange | undefined {
+  #open(stream: RangeStream): FillingRange | undefined {
     const first = stream.plan.openFirst
     return first === undefined ? undefined : stream.filling.get(first)
   }
 
-  #filling(stream: LakeStream, first: bigint, again: boolean): FillingRange {
+  #filling(stream: RangeStream, first: bigint, again: boolean): FillingRange {
     const known = stream.filling.get(first)
     if (known) return known
     const spool = new RangeSpool(join(this.#spoolFolder, String(this.#spoolCount++)), this.#tools)
@@ -221,7 +221,7 @@ export class LakeSink implements Sink {
     return filling
   }
 
-  async #sealLater(stream: LakeStream, { first, timer }: FillingRange): Promise<void> {
+  async #sealLater(stream: RangeStream, { first, timer }: FillingRange): Promise<void> {
     await this.#deps.clock.wait(this.#limits.flushMs, timer.signal)
     if (timer.signal.aborted) return
     await this.#turns.take(async () => {
@@ -230,7 +230,7 @@ export class LakeSink implements Sink {
   }
 
   /** Ends the range being filled for the first time. Waits while too many ranges are not committed; gives up on `signal`. */
-  async #seal(stream: LakeStream, signal: AbortSignal): Promise<void> {
+  async #seal(stream: RangeStream, signal: AbortSignal): Promise<void> {
     while (!stream.revoked && !stream.broken && stream.plan.openFirst !== undefined) {
       if (stream.hasRoom) {
         const range = stream.plan.seal()
@@ -264,7 +264,7 @@ export class LakeSink implements Sink {
    * Waits until the spool is within its bound. Ranges being filled again do not count: they end only when their last
    * record is read, so holding back reading for them would hold for ever.
    */
-  async #space(stream: LakeStream, signal: AbortSignal): Promise<void> {
+  async #space(stream: RangeStream, signal: AbortSignal): Promise<void> {
     while (this.#queue.newBytes > this.#limits.spoolTotalBytesMax && !stream.revoked) {
       const { freed } = this.#queue
       await this.#sweep()
@@ -306,7 +306,7 @@ export class LakeSink implements Sink {
 }
 
 interface Part {
-  readonly stream: LakeStream
+  readonly stream: RangeStream
   readonly records: { readonly index: number; readonly record: Encoded; readonly origin: Origin }[]
 }
 

@@ -17,7 +17,7 @@ export interface FillingRange {
 }
 
 /** One stream from its assignment until it is revoked. */
-export class LakeStream {
+export class RangeStream {
   readonly name: string
   readonly plan: RangePlan
   /** By the first position of the range. */

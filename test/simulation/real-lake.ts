@@ -4,7 +4,7 @@ import type { Deps, Sink } from '../../engine/contract.ts'
 import type { OcsfEvent } from '../../platform/ocsf/event.ts'
 import { lakeShape } from '../../sinks/lake.ts'
 import type { ObjectStore } from '../../sinks/ranges/objects.ts'
-import { LakeSink } from '../../sinks/ranges/sink.ts'
+import { RangeSink } from '../../sinks/ranges/sink.ts'
 import type { Split } from '../../sinks/ranges/spool.ts'
 import type { Random } from '../support/random.ts'
 import type { Row } from './lake.ts'
@@ -29,7 +29,7 @@ export async function realLakeSink(world: World, life: Life, deps: Deps): Promis
   }
   const deadLetter: Deps['deadLetter'] = letters => Promise.race([deps.deadLetter(letters), died])
   const own = { ...deps, positions, deadLetter }
-  const sink = new LakeSink(lakeShape(own), limits, folder, new SimObjects(world, life, random), own)
+  const sink = new RangeSink(lakeShape(own), limits, folder, new SimObjects(world, life, random), own)
   // What the system does for a process that died: its files are closed. Nothing else of it has any effect.
   life.onDeath(() => void sink.close())
   return {

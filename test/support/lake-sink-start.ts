@@ -5,13 +5,13 @@ import { join } from 'node:path'
 import { afterEach, expect } from 'vitest'
 import type { Encoded } from '../../engine/contract.ts'
 import { lakeShape } from '../../sinks/lake.ts'
-import { type LakeLimits, LakeSink } from '../../sinks/ranges/sink.ts'
+import { type RangeLimits, RangeSink } from '../../sinks/ranges/sink.ts'
 import type { FakeClock } from './clock.ts'
 import { testDeps } from './deps.ts'
 import { FakePositions, MemoryObjects } from './lake-sink.ts'
 
 export const never = new AbortController().signal
-const open: { readonly sink: LakeSink; readonly folder: string }[] = []
+const open: { readonly sink: RangeSink; readonly folder: string }[] = []
 
 afterEach(async () => {
   for (const { sink, folder } of open.splice(0)) {
@@ -21,7 +21,7 @@ afterEach(async () => {
 })
 
 interface Given {
-  readonly limits?: Partial<LakeLimits>
+  readonly limits?: Partial<RangeLimits>
   readonly positions?: FakePositions
   readonly objects?: MemoryObjects
   readonly clock?: FakeClock
@@ -36,7 +36,7 @@ export async function start({
   const folder = mkdtempSync(join(tmpdir(), 'haetae-lake-'))
   const deps = testDeps({ positions, ...(clock ? { clock } : {}) })
   const whole = { flushMs: 3_600_000, spoolBytesMax: 1e6, spoolTotalBytesMax: 1e8, ...limits }
-  const sink = new LakeSink(lakeShape(deps), whole, join(folder, 'spool'), objects, deps)
+  const sink = new RangeSink(lakeShape(deps), whole, join(folder, 'spool'), objects, deps)
   await sink.prepare()
   open.push({ sink, folder })
   return { sink, positions, objects, deps, spool: join(folder, 'spool') }
@@ -56,7 +56,7 @@ export function watch(promise: Promise<void> | undefined): { state: string } {
   return watched
 }
 
-export async function write(sink: LakeSink, batch: readonly Encoded[]) {
+export async function write(sink: RangeSink, batch: readonly Encoded[]) {
   return watch((await sink.write(batch, never)).later)
 }
 
