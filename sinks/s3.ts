@@ -11,7 +11,10 @@ import { lineOf, nameOf, writeGzip } from './s3/lines.ts'
 const MIB = 1024 * 1024
 
 const config = z.strictObject({
-  bucket: z.string().regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'a bucket name'),
+  bucket: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'a bucket name')
+    .describe('It must be there, and take conditional writes (If-None-Match)'),
   prefix: z
     .string()
     .regex(/^$|^[A-Za-z0-9!_.*()=-]+(\/[A-Za-z0-9!_.*()=-]+)*$/, 'names with / between them, in plain letters')
