@@ -91,6 +91,8 @@ class IncidentSink implements Sink {
   readonly #store: IncidentStore
   /** While this process owns the incidents: what is known, or on its way. */
   #owned: Promise<Owned> | undefined
+  /** The partition went to another process: what is still written here is read again there. */
+  #isLost = false
   /** Writes and passes take turns. */
   readonly #turns = new Turns()
   readonly #stop = new AbortController()
@@ -105,10 +107,14 @@ class IncidentSink implements Sink {
     this.#meters = metersOf(deps)
     const owner = `${given.alerts}/0`
     deps.positions.onAssigned(streams => {
-      if (streams.includes(owner)) void this.#turns.take(() => this.#own()).catch(thrown => this.#failed(thrown))
+      if (!streams.includes(owner)) return
+      this.#isLost = false
+      void this.#turns.take(() => this.#own()).catch(thrown => this.#failed(thrown))
     })
     deps.positions.onRevoked(streams => {
-      if (streams.includes(owner)) this.#owned = undefined
+      if (!streams.includes(owner)) return
+      this.#isLost = true
+      this.#owned = undefined
     })
     this.#passing = this.#pass()
   }
@@ -116,9 +122,11 @@ class IncidentSink implements Sink {
   write(records: readonly Encoded[]): Promise<Verdict> {
     return this.#turns.take(async () => {
       const reject: Rejection[] = []
+      // A delivery is tried again even after its partition was taken away: it must not make us its owner once more.
+      if (this.#isLost) return { retry: [], reject }
       try {
-        // Only who was given the partition is given records.
         const owned = await this.#own()
+        if (this.#isLost) return { retry: [], reject }
         for (const [index, record] of records.entries()) {
           if (!this.#take(owned, record))
             reject.push({ index, reason: 'not_alert: neither an alert nor an audit record' })
@@ -128,6 +136,7 @@ class IncidentSink implements Sink {
         this.#failing = false
         return { retry: [], reject }
       } catch (thrown) {
+        if (this.#isLost) return { retry: [], reject }
         this.#failed(thrown)
         return { retry: records.map((_, index) => index), reject: [], retryAfterMs: RETRY_AFTER_MS }
       }
@@ -158,10 +167,11 @@ class IncidentSink implements Sink {
 
   #own(): Promise<Owned> {
     this.#owned ??= this.#restore()
-    this.#owned.catch(() => {
-      this.#owned = undefined
+    const owned = this.#owned
+    owned.catch(() => {
+      if (this.#owned === owned) this.#owned = undefined
     })
-    return this.#owned
+    return owned
   }
 
   async #restore(): Promise<Owned> {

@@ -104,6 +104,10 @@ class EscalateSink implements Sink {
   readonly #routingKey: string
   readonly #words: Words
   #owned: Promise<Owned> | undefined
+  /** The partition went to another process: what is still written here is read again there. */
+  #isLost = false
+  /** What ran before and has not come to rest. */
+  #leaving: Promise<unknown> = Promise.resolve()
 
   constructor(given: Config, deps: Deps, topics: Topics, address: string, routingKey: string) {
     this.#config = given
@@ -114,17 +118,24 @@ class EscalateSink implements Sink {
     this.#words = wordsOf[given.language]
     const owner = `${given.topic}/0`
     deps.positions.onAssigned(streams => {
-      if (streams.includes(owner)) void this.#own().catch(thrown => this.#failed(thrown))
+      if (!streams.includes(owner)) return
+      this.#isLost = false
+      void this.#own().catch(thrown => this.#failed(thrown))
     })
     deps.positions.onRevoked(streams => {
-      if (streams.includes(owner)) void this.close()
+      if (!streams.includes(owner)) return
+      this.#isLost = true
+      void this.close()
     })
   }
 
   async write(records: readonly Encoded[]): Promise<Verdict> {
     const reject: Rejection[] = []
+    // A delivery is tried again even after its partition was taken away: it must not make us its owner once more.
+    if (this.#isLost) return { retry: [], reject }
     try {
       const { watch } = await this.#own()
+      if (this.#isLost) return { retry: [], reject }
       for (const [index, { event }] of records.entries()) {
         const incident = readIncident(event.raw)
         if (incident) watch.put(incident)
@@ -132,6 +143,7 @@ class EscalateSink implements Sink {
       }
       return { retry: [], reject }
     } catch (thrown) {
+      if (this.#isLost) return { retry: [], reject }
       this.#failed(thrown)
       return { retry: records.map((_, index) => index), reject: [], retryAfterMs: RETRY_AFTER_MS }
     }
@@ -140,17 +152,17 @@ class EscalateSink implements Sink {
   async close(): Promise<void> {
     const leaving = this.#owned
     this.#owned = undefined
-    const owned = await leaving?.catch(() => undefined)
-    owned?.stop.abort()
-    await owned?.running
+    this.#leaving = Promise.allSettled([this.#leaving, stopped(leaving)])
+    await this.#leaving
   }
 
   #own(): Promise<Owned> {
-    this.#owned ??= this.#restore()
-    this.#owned.catch(() => {
-      this.#owned = undefined
+    this.#owned ??= this.#leaving.then(() => this.#restore())
+    const owned = this.#owned
+    owned.catch(() => {
+      if (this.#owned === owned) this.#owned = undefined
     })
-    return this.#owned
+    return owned
   }
 
   async #restore(): Promise<Owned> {
@@ -172,6 +184,7 @@ class EscalateSink implements Sink {
       if (incident) watch.put(incident)
     }
     const stop = new AbortController()
+    if (this.#isLost) stop.abort()
     return { watch, stop, running: this.#run(watch, stop.signal) }
   }
 
@@ -259,4 +272,10 @@ class EscalateSink implements Sink {
   #failed(thrown: unknown): void {
     this.#deps.log.warn('critical incidents cannot be watched yet', { error: asError(thrown).message })
   }
+}
+
+async function stopped(leaving: Promise<Owned> | undefined): Promise<void> {
+  const owned = await leaving?.catch(() => undefined)
+  owned?.stop.abort()
+  await owned?.running
 }

@@ -158,6 +158,10 @@ class SlackSink implements Sink {
   readonly #calls: SlackCalls
   readonly #voice: Voice
   #owned: Promise<Owned> | undefined
+  /** The partition went to another process: what is still written here is read again there. */
+  #isLost = false
+  /** What ran before and has not come to rest. */
+  #leaving: Promise<unknown> = Promise.resolve()
 
   constructor(given: Config, deps: Deps, options: SlackAccess) {
     this.#config = given
@@ -167,17 +171,24 @@ class SlackSink implements Sink {
     this.#calls = new SlackCalls(options, (method, outcome) => counter.add({ method, outcome }))
     const owner = `${given.topic}/0`
     deps.positions.onAssigned(streams => {
-      if (streams.includes(owner)) void this.#own().catch(thrown => this.#failed(thrown))
+      if (!streams.includes(owner)) return
+      this.#isLost = false
+      void this.#own().catch(thrown => this.#failed(thrown))
     })
     deps.positions.onRevoked(streams => {
-      if (streams.includes(owner)) void this.#leave('lost')
+      if (!streams.includes(owner)) return
+      this.#isLost = true
+      void this.#leave('lost')
     })
   }
 
   async write(records: readonly Encoded[]): Promise<Verdict> {
     const reject: Rejection[] = []
+    // A delivery is tried again even after its partition was taken away: it must not make us its owner once more.
+    if (this.#isLost) return { retry: [], reject }
     try {
       const { lanes, unkept, lost } = await this.#own()
+      if (this.#isLost) return { retry: [], reject }
       for (const [index, { event }] of records.entries()) {
         const audit = event.kind === 'audit' ? readAudit(event.raw) : undefined
         const incident = audit ? undefined : readIncident(event.raw)
@@ -192,6 +203,7 @@ class SlackSink implements Sink {
       }
       return { retry: [], reject }
     } catch (thrown) {
+      if (this.#isLost) return { retry: [], reject }
       this.#failed(thrown)
       return { retry: records.map((_, index) => index), reject: [], retryAfterMs: RETRY_AFTER_MS }
     }
@@ -227,11 +239,12 @@ class SlackSink implements Sink {
   }
 
   #own(): Promise<Owned> {
-    this.#owned ??= this.#restore()
-    this.#owned.catch(() => {
-      this.#owned = undefined
+    this.#owned ??= this.#leaving.then(() => this.#restore())
+    const owned = this.#owned
+    owned.catch(() => {
+      if (this.#owned === owned) this.#owned = undefined
     })
-    return this.#owned
+    return owned
   }
 
   async #restore(): Promise<Owned> {
@@ -267,6 +280,7 @@ class SlackSink implements Sink {
       if (incident) this.#put(lanes, incident)
     }
     const stop = new AbortController()
+    if (this.#isLost) stop.abort()
     const lost = new AbortController()
     const running = Promise.all(all.map(lane => this.#runner(lane, lost.signal).run(stop.signal)))
     return { lanes, unkept: new Set(), stop, lost, running }
@@ -298,15 +312,20 @@ class SlackSink implements Sink {
   async #leave(why?: 'lost'): Promise<void> {
     const leaving = this.#owned
     this.#owned = undefined
-    const owned = await leaving?.catch(() => undefined)
-    if (why === 'lost') owned?.lost.abort()
-    owned?.stop.abort()
-    await owned?.running
+    this.#leaving = Promise.allSettled([this.#leaving, stopped(leaving, why)])
+    await this.#leaving
   }
 
   #failed(thrown: unknown): void {
     this.#deps.log.warn('what is in Slack cannot be read yet', { error: asError(thrown).message })
   }
+}
+
+async function stopped(leaving: Promise<Owned> | undefined, why?: 'lost'): Promise<void> {
+  const owned = await leaving?.catch(() => undefined)
+  if (why === 'lost') owned?.lost.abort()
+  owned?.stop.abort()
+  await owned?.running
 }
 
 function isTimeZone(name: string): boolean {

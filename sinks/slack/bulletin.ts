@@ -6,6 +6,8 @@ import type { Words } from '../../platform/notify/words.ts'
 
 /** What only gathers is over after so long without more of it; what comes later is another message. */
 const GATHER_MS = 10 * 60_000
+/** The end of an older one was lost, as with the process that would have told it: what comes now is told anew. */
+const OPEN_MS_MAX = 6 * 3_600_000
 
 const word = z.string().max(600).optional().catch(undefined)
 const auditShape = z.object({
@@ -65,7 +67,7 @@ export function newsOf(audit: AuditNews, words: Words, incident: Incident | unde
     case 'key_disabled':
     case 'key_failed':
     case 'key_refused':
-      if (skip === 'sample' || skip === 'replayed') return undefined
+      if (skip === 'sample') return undefined
       return {
         kind: 'keys',
         subject: '',
@@ -121,6 +123,10 @@ export function takeNews(
   const same = bulletins.filter(each => each.kind === kind && each.subject === subject)
   if (same.some(({ seen }) => seen.includes(uid))) return false
   let open = same.find(({ endMs }) => endMs === undefined)
+  if (open && does !== 'end' && time - open.lastMs > OPEN_MS_MAX) {
+    open.endMs = time
+    open = undefined
+  }
   if (!open) {
     // The end of what was never told is no news.
     if (does === 'end') return false

@@ -78,7 +78,9 @@ export class Lane {
 
   /** True when there is something new to be kept and said. */
   hear(news: News, audit: AuditNews, nowMs: number): boolean {
-    return nowMs - audit.time <= POST_AGE_MS && takeNews(this.bulletins, news, audit)
+    // An end is told however late it is heard: what it ends would stay open for ever.
+    const isFresh = news.does === 'end' || nowMs - audit.time <= POST_AGE_MS
+    return isFresh && takeNews(this.bulletins, news, audit)
   }
 
   /** Several for one person are one. */

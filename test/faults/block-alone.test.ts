@@ -30,7 +30,15 @@ function attack(): string {
       action: 'ALLOW',
       terminatingRuleId: 'Default_Action',
       timestamp: Date.now() + at,
-      httpRequest: { ...record.httpRequest, clientIp: ATTACKER, httpMethod: 'GET', uri, args: '' },
+      httpRequest: {
+        ...record.httpRequest,
+        clientIp: ATTACKER,
+        httpMethod: 'GET',
+        uri,
+        args: '',
+        // A program by its own word: what a page could have made a customer's browser send blocks nobody.
+        headers: [{ name: 'User-Agent', value: 'curl/8.16.0' }],
+      },
     }),
   ).join('\n')
 }

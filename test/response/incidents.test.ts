@@ -1,13 +1,14 @@
 import { describe, expect, test } from 'vitest'
-import type { Deps, Encoded, Positions, Sink } from '../../engine/contract.ts'
+import type { Deps, Encoded, Sink } from '../../engine/contract.ts'
 import { type Incident, incidentSchema } from '../../platform/incident.ts'
 import { createLog } from '../../platform/log.ts'
 import { blockedSchema } from '../../response/incidents/blocked.ts'
 import { incidents } from '../../response/incidents.ts'
 import { alertBody, auditBody, NOON, recordOf, uidOf } from '../support/alerts.ts'
 import { FakeClock } from '../support/clock.ts'
-import { noPositions, testDeps } from '../support/deps.ts'
+import { testDeps } from '../support/deps.ts'
 import { MemoryTopics } from '../support/memory-topics.ts'
+import { Partition } from '../support/partition.ts'
 import { Random } from '../support/random.ts'
 import { openTemporary } from '../topics/temporary.ts'
 
@@ -86,35 +87,29 @@ describe('the sink incidents', () => {
   test('does nothing while another process has the partition, and goes on where that one stopped', async () => {
     const topics = new MemoryTopics()
     const clock = new FakeClock(NOON)
-    const listeners: {
-      assigned?: Parameters<Positions['onAssigned']>[0]
-      revoked?: Parameters<Positions['onRevoked']>[0]
-    } = {}
-    const positions: Positions = {
-      ...noPositions,
-      onAssigned: listener => {
-        listeners.assigned = listener
-      },
-      onRevoked: listener => {
-        listeners.revoked = listener
-      },
-    }
+    const partition = new Partition('alerts/0')
     const owner = await opened(topics, { clock })
-    const standby = await opened(topics, { clock, positions })
+    const standby = await opened(topics, { clock, positions: partition.positions })
     await owner.write([alert()], signal)
     await owner.close()
     const written = topics.appended.length
     await clock.advance(20 * 60_000)
-    listeners.assigned!(['audit/0'])
+    partition.assign('audit/0')
     await clock.advance(2_000)
     expect(topics.appended.length).toBe(written)
-    listeners.assigned!(['alerts/0'])
+    partition.assign()
     await clock.advance(2_000)
     expect(stored(topics)).toMatchObject([{ state: 'closed', count: 1 }])
-    listeners.revoked!(['alerts/0'])
+    partition.revoke()
     const after = topics.appended.length
     await clock.advance(60_000)
+    // What is tried again is let go: whoever owns the partition now reads it.
+    expect(await standby.write([alert()], signal)).toEqual({ retry: [], reject: [] })
+    await clock.advance(60_000)
     expect(topics.appended.length).toBe(after)
+    partition.assign()
+    await standby.write([alert()], signal)
+    expect(counted(topics)).toBe(2)
     await standby.close()
   })
 

@@ -10,6 +10,7 @@ import { FakeClock } from '../support/clock.ts'
 import { testDeps } from '../support/deps.ts'
 import { incidentOf } from '../support/incidents.ts'
 import { MemoryTopics } from '../support/memory-topics.ts'
+import { Partition } from '../support/partition.ts'
 
 const MINUTE = 60_000
 const signal = new AbortController().signal
@@ -52,7 +53,7 @@ afterEach(async () => {
   await new Promise(resolve => server.close(resolve))
 })
 
-async function started(config: object = {}) {
+async function started(config: object = {}, overrides: Partial<Deps> = {}) {
   const clock = new FakeClock(NOON)
   const topics = new MemoryTopics()
   const paused: (string | undefined)[] = []
@@ -62,6 +63,7 @@ async function started(config: object = {}) {
     topics: () => Promise.resolve(topics),
     paused: (_, reason) => void paused.push(reason),
     log: createLog('info', { write: line => void lines.push(line) }),
+    ...overrides,
   }
   const given = escalate.config.parse({ url: { env: 'TEST_ESCALATION_URL' }, language: 'en', ...config })
   const open = async (): Promise<Sink> => {
@@ -245,4 +247,17 @@ test('records that are no incidents are refused', async () => {
   const verdict = await sink.write([recordOf({ uid: 7 }, 'incident')], signal)
   expect(verdict).toEqual({ retry: [], reject: [{ index: 0, reason: 'not_incident: no incident of this version' }] })
   expect(topics.ensured.get('escalated')).toMatchObject({ compacted: true, partitions: 1 })
+})
+
+test('who lost the partition calls nobody, however often a delivery is tried again, until he is given it anew', async () => {
+  const partition = new Partition('incidents/0')
+  const { tell, pass } = await started({}, { positions: partition.positions })
+  partition.assign()
+  partition.revoke()
+  expect(await tell(critical())).toEqual({ retry: [], reject: [] })
+  await pass(4)
+  expect(got).toEqual([])
+  partition.assign()
+  await pass(1)
+  expect(reasonsOf()).toEqual(['not_in_slack'])
 })

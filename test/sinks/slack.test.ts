@@ -5,6 +5,7 @@ import { FakeClock } from '../support/clock.ts'
 import { testDeps } from '../support/deps.ts'
 import { incidentOf } from '../support/incidents.ts'
 import { MemoryTopics } from '../support/memory-topics.ts'
+import { Partition } from '../support/partition.ts'
 import { ALERTS, CRITICAL, MINUTE, open, signal, startSlack } from '../support/slack-sink.ts'
 
 describe('one message an incident', () => {
@@ -287,4 +288,20 @@ describe('over restarts', () => {
     expect(await tell(incidentOf())).toMatchObject({ retry: [0] })
     expect(fake.calls).toEqual([])
   })
+})
+
+test('who lost the partition says nothing more, however often a delivery is tried again, until he is given it anew', async () => {
+  const partition = new Partition('incidents/0')
+  const { tell, clock, fake, topics } = await startSlack({}, NOON, { positions: partition.positions })
+  partition.assign()
+  await tell(incidentOf())
+  await clock.advance(2_000)
+  partition.revoke()
+  expect(await tell(incidentOf({ uid: 'late' }))).toEqual({ retry: [], reject: [] })
+  await clock.advance(MINUTE)
+  expect(fake.parents()).toHaveLength(1)
+  expect(topics.values('notified')).toHaveLength(1)
+  partition.assign()
+  await clock.advance(2_000)
+  expect(fake.parents()).toHaveLength(2)
 })

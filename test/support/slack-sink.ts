@@ -23,7 +23,7 @@ afterEach(async () => {
 })
 
 /** A sink, the topics it keeps, and the Slack it writes to, in simulated time. `again` is the next process. */
-export async function startSlack(config: object = {}, nowMs = NOON) {
+export async function startSlack(config: object = {}, nowMs = NOON, overrides: Partial<Deps> = {}) {
   const clock = new FakeClock(nowMs)
   const topics = new MemoryTopics()
   const fake = new FakeSlack(() => clock.now())
@@ -41,6 +41,7 @@ export async function startSlack(config: object = {}, nowMs = NOON) {
     topics: () => Promise.resolve(topics),
     paused: (_, reason) => void paused.push(reason),
     log: createLog('info', { write: line => void lines.push(line) }),
+    ...overrides,
   }
   const process = async (): Promise<Sink> => {
     const sink = await openSlack(given, testDeps(deps), fake.fetch)

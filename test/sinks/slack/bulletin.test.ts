@@ -5,6 +5,7 @@ import { languages, wordsOf } from '../../../platform/notify/words.ts'
 import { auditRecord } from '../../../platform/response/audit.ts'
 import { type AuditNews, newsOf, readAudit, takeNews } from '../../../sinks/slack/bulletin.ts'
 import { bulletinCard } from '../../../sinks/slack/bulletin-card.ts'
+import { Lane } from '../../../sinks/slack/lane.ts'
 import { voiceOf } from '../../../sinks/slack.ts'
 import { NOON, recordOf } from '../../support/alerts.ts'
 import { blockKitProblems } from '../../support/block-kit.ts'
@@ -64,12 +65,33 @@ describe('what people must know and is no incident', () => {
     )
   })
 
+  test('a failure long after one whose end was never told is a message of its own, and a late end still ends it', () => {
+    const HOUR = 60 * MINUTE
+    const voice = voiceOf({ language: 'en', timeZone: 'Asia/Seoul', quietHours: '', consoleUrl: '' })
+    const lane = new Lane(CRITICAL, voice, [])
+    const hear = (what: 'waf_failed' | 'waf_recovered', time: number, nowMs = time): boolean => {
+      const audit = readAudit(
+        Buffer.from(JSON.stringify(auditOf(what, { time, place: 'CLOUDFRONT', reason: 'denied' }))),
+      )!
+      return lane.hear(newsOf(audit, wordsOf.en, undefined)!, audit, nowMs)
+    }
+    hear('waf_failed', NOON)
+    hear('waf_failed', NOON + 5 * HOUR)
+    expect(lane.bulletins).toHaveLength(1)
+    hear('waf_failed', NOON + 12 * HOUR)
+    expect(lane.bulletins.map(({ endMs }) => endMs)).toEqual([NOON + 12 * HOUR, undefined])
+    expect(hear('waf_failed', NOON + 13 * HOUR, NOON + 15 * HOUR)).toBe(false)
+    expect(hear('waf_recovered', NOON + 13 * HOUR, NOON + 15 * HOUR)).toBe(true)
+    expect(lane.bulletins.map(({ endMs }) => endMs)).toEqual([NOON + 12 * HOUR, NOON + 13 * HOUR])
+  })
+
   test('leaked keys gather in one message, whether they could be disabled or not', async () => {
     const { hear, clock, fake } = await started()
     await hear(
       auditOf('key_disabled', { target: 'AKIAIOSFODNN7EXAMPLE', reason: 'GuardDuty' }),
       auditOf('key_failed', { target: 'AKIAIOSFODNN7EXAMPL2', reason: 'IAM: AccessDenied', skip_reason: 'waiting' }),
       auditOf('key_refused', { target: 'AKIAIOSFODNN7EXAMPL3', skip_reason: 'sample' }),
+      auditOf('key_refused', { target: 'AKIAIOSFODNN7EXAMPL5', skip_reason: 'replayed', reason: 'dead letter' }),
     )
     await clock.advance(5_000)
     expect(fake.parents()).toMatchObject([{ channel: CRITICAL, text: expect.stringContaining('Leaked access key') }])
@@ -77,6 +99,7 @@ describe('what people must know and is no incident', () => {
     expect(said).toContain('AKIAIOSFODNN7EXAMPLE: disabled')
     expect(said).toContain('AKIAIOSFODNN7EXAMPL2: could not be disabled')
     expect(said).not.toContain('AKIAIOSFODNN7EXAMPL3')
+    expect(said).toContain('AKIAIOSFODNN7EXAMPL5')
     await clock.advance(11 * MINUTE)
     await hear(auditOf('key_disabled', { target: 'AKIAIOSFODNN7EXAMPL4', time: clock.now() }))
     await clock.advance(MINUTE)
