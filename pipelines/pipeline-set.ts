@@ -63,7 +63,8 @@ export class PipelineSet {
 
   /**
    * Drains the pipelines that are `changed` or no longer wanted, and starts those of `configs` that do not run; the others never notice.
-   * When one of the new cannot be opened at all, the old ones are started again and the reason is returned. Never called concurrently.
+   * When one of the new cannot be opened at all, the old ones are started again and the reason is returned. Rejects with
+   * nothing touched when they cannot be prepared. Never called concurrently.
    */
   async replace(
     configs: readonly PipelineConfig[],
@@ -87,8 +88,6 @@ export class PipelineSet {
         this.#launch(config, false)
       }
       return failure.message
-    } catch (thrown) {
-      return asError(thrown).message
     } finally {
       this.#replacing = false
       this.#endIfOver()

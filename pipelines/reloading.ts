@@ -8,7 +8,10 @@ import { type Revision, readRevision } from './revision.ts'
 export interface ReloadingParts {
   /** Reads and checks the files anew, those of rules too. Throws what is wrong, with its line. */
   readonly load: () => Promise<readonly PipelineConfig[]>
-  /** Runs these pipelines; those that are not in `changed` never notice. Returns why that could not be done. */
+  /**
+   * Runs these pipelines; those that are not in `changed` never notice. Returns why that could not be done: then those that ran were
+   * started again. Rejects when nothing was touched.
+   */
   readonly replace: (
     configs: readonly PipelineConfig[],
     changed: (pipeline: string) => boolean,
@@ -17,7 +20,8 @@ export interface ReloadingParts {
   readonly metrics: Metrics
 }
 
-const nothing: Revision = { name: '', pipelines: new Map() }
+/** Of rules that cannot be read any more. Its name is a number, as the gauge shows it as one. */
+const nothing: Revision = { name: '000000000000', pipelines: new Map() }
 
 /** Names of pipelines that are new, gone or another. */
 function changedSince(before: Revision, after: Revision): ReadonlySet<string> {
@@ -68,16 +72,34 @@ export class Reloading {
     const before = this.#revision
     const changed = changedSince(before, revision)
     if (changed.size === 0) return this.#answer('unchanged', 'nothing has changed')
-    const refusal = await this.#parts.replace(configs, name => changed.has(name))
-    if (refusal !== undefined) return this.#answer('refused', refusal)
+    let refusal: string | undefined
+    try {
+      refusal = await this.#parts.replace(configs, name => changed.has(name))
+    } catch (thrown) {
+      return this.#answer('refused', asError(thrown).message)
+    }
+    if (refusal !== undefined) return this.#answer('refused', `${refusal}${await this.#startedAgain()}`)
     // What was written between the look at the files and the opening may run or not: the next reload opens it anew.
     const unsure = changedSince(revision, await readRevision(configs).catch(() => nothing))
-    const sure = [...revision.pipelines].filter(([name]) => !unsure.has(name))
     this.#configs = configs
-    this.#revision = { name: revision.name, pipelines: new Map(sure) }
-    this.#hash.set(Number.parseInt(this.revision, 16))
+    this.#runs(revision, unsure)
     const meanwhile = unsure.size > 0 ? ', and files of rules changed meanwhile: reload again' : ''
     return this.#answer('applied', `${before.name} was replaced${meanwhile}`)
+  }
+
+  /** The old pipelines, started again, read the rules as they are now. Returns what is to be said of that. */
+  async #startedAgain(): Promise<string> {
+    const now = await readRevision(this.#configs).catch(() => nothing)
+    const rewritten = changedSince(this.#revision, now)
+    if (rewritten.size === 0) return ''
+    this.#runs(now, rewritten)
+    return `; files of rules changed meanwhile, and ${[...rewritten].join(', ')} may run with the new ones: reload again`
+  }
+
+  /** The next reload opens those anew that are `unsure`. */
+  #runs({ name, pipelines }: Revision, unsure: ReadonlySet<string>): void {
+    this.#revision = { name, pipelines: new Map([...pipelines].filter(([each]) => !unsure.has(each))) }
+    this.#hash.set(Number.parseInt(name, 16))
   }
 
   #answer(outcome: 'applied' | 'unchanged' | 'invalid' | 'refused', message: string): Reloaded {

@@ -69,7 +69,7 @@ async function withOwnLog<T>(settings: Settings, work: (asked: AskedTopics) => P
       async recordsBetween(topic, partition, from, to) {
         const records: TopicRecord[] = []
         for (let at = from; at < to; ) {
-          const slice = (await opened()).recordsBetween(topic, partition, at, to, SLICE_BYTES_MAX)
+          const slice = await (await opened()).recordsBetween(topic, partition, at, to, SLICE_BYTES_MAX)
           records.push(...slice.records)
           at = slice.next
         }

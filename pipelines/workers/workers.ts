@@ -92,7 +92,7 @@ export async function startWorkers(
     alive.set(places.size)
     exitCode = Math.max(exitCode, exitCodeOf({ code, signal }, stopping))
     if (stopping) return
-    const why = code === 0 ? ': it found nothing left to read, and its source has no end' : ''
+    const why = code === 0 ? ': it ended well without being told to' : ''
     log.error(`a worker ended by itself${why}: the others stop, too, as the container is to be restarted`, {
       worker: number,
       ...(signal === null ? { code } : { signal }),

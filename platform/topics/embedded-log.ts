@@ -23,7 +23,7 @@ export interface EmbeddedLog extends Topics {
    * For a look at a topic without being a consumer: records from `from` until before `to` that are still there, as many as fit into `bytesMax` but
    * at least one, and where to go on. Throws TOPIC_UNKNOWN.
    */
-  recordsBetween(topic: string, partition: number, from: bigint, to: bigint, bytesMax: number): Slice
+  recordsBetween(topic: string, partition: number, from: bigint, to: bigint, bytesMax: number): Promise<Slice>
   /** The group has subscriptions. */
   isRead(group: string): boolean
   /** The group no longer holds back retention; throws TOPIC_MISMATCH while it has subscriptions. */

@@ -183,7 +183,8 @@ export class EmbeddedTopics implements EmbeddedLog {
     yield* this.#compaction.newestRecords(topic, wants)
   }
 
-  recordsBetween(name: string, partition: number, from: bigint, to: bigint, bytesMax: number): Slice {
+  async recordsBetween(name: string, partition: number, from: bigint, to: bigint, bytesMax: number): Promise<Slice> {
+    while (this.#store.busy) await this.#store.busy
     this.#assertOpen()
     const read = this.#catalog.known(name).partitions[partition]
     if (!read) throw new HaetaeError('TOPIC_UNKNOWN', `the topic ${name} has no partition ${partition}`)

@@ -110,7 +110,8 @@ async function perform(asked: Request, topics: EmbeddedLog): Promise<unknown> {
       return newestOf(topics, asked)
     case 'records': {
       const { topic, partition, from, to } = asked
-      const { records, next } = topics.recordsBetween(topic, partition, BigInt(from), BigInt(to), ANSWER_BYTES_MAX)
+      const range = [BigInt(from), BigInt(to)] as const
+      const { records, next } = await topics.recordsBetween(topic, partition, ...range, ANSWER_BYTES_MAX)
       return { records: records.map(sent), next: String(next) }
     }
     case 'forget':

@@ -127,9 +127,12 @@ export class TopicSource implements Source {
 
   async close(): Promise<void> {
     this.#stop.abort()
-    await this.#storeLast()
-    for (const { guard } of this.#options.topics) guard.close()
-    await this.#subscription?.close()
+    try {
+      await this.#storeLast()
+    } finally {
+      for (const { guard } of this.#options.topics) guard.close()
+      await this.#subscription?.close()
+    }
   }
 
   /** Where we are and what detectors remember, for the last time; for a while only, as a topic that is away may be so for hours. */
@@ -145,8 +148,12 @@ export class TopicSource implements Source {
       return true
     })()
     const late = clock.wait(LAST_STORE_MS_MAX, over.signal).then(() => false)
-    const inTime = await Promise.race([stored, late])
-    over.abort()
+    let inTime: boolean
+    try {
+      inTime = await Promise.race([stored, late])
+    } finally {
+      over.abort()
+    }
     if (inTime) return
     stored.catch(() => undefined)
     log.warn(

@@ -66,8 +66,8 @@ export class StateKeeper {
     try {
       for (let attempt = 0; !signal.aborted; attempt++) {
         try {
-          await this.#restore(streams())
-          return true
+          await this.#restore(streams(), signal)
+          return !signal.aborted
         } catch (thrown) {
           if (!(thrown instanceof HaetaeError) || cureOf(thrown) === 'fatal') throw thrown
           const { code, message } = thrown
@@ -85,7 +85,7 @@ export class StateKeeper {
     }
   }
 
-  async #restore(streams: readonly Stream[]): Promise<void> {
+  async #restore(streams: readonly Stream[], signal: AbortSignal): Promise<void> {
     this.#forgetGone()
     const fresh = streams.filter(stream => !this.#kept.has(stream))
     if (fresh.length === 0) return
@@ -95,7 +95,8 @@ export class StateKeeper {
       return { stream, note, prefix: prefixOf(this.#options.group, stream.name) }
     })
     const owners = new Map(wanted.map(({ prefix, note }) => [prefix, note?.snapshot?.owner]))
-    const stored = await readStored(topics, this.#options.topic, owners)
+    const stored = await readStored(topics, this.#options.topic, owners, signal)
+    if (signal.aborted) return
     this.#forgetGone()
     for (const { stream, note, prefix } of wanted) {
       const { keys, values } = stored.get(prefix)!

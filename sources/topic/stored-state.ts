@@ -54,16 +54,21 @@ export interface Stored {
   readonly keys: readonly string[]
 }
 
-/** By prefix, what is stored of these streams; `owners` of the snapshots that are wanted, as what others left is only to be deleted. */
+/**
+ * By prefix, what is stored of these streams; `owners` of the snapshots that are wanted, as what others left is only to be deleted. Ends
+ * early, with a part of it, when `signal` aborts.
+ */
 export async function readStored(
   topics: Topics,
   topic: string,
   owners: ReadonlyMap<string, string | undefined>,
+  signal: AbortSignal,
 ): Promise<Map<string, Stored>> {
   const found = new Map<string, { readonly values: Map<string, Buffer>; readonly keys: string[] }>()
   for (const prefix of owners.keys()) found.set(prefix, { values: new Map(), keys: [] })
   const prefixOfKey = (key: string): string | undefined => [...owners.keys()].find(each => key.startsWith(each))
   for await (const { key = '', value } of topics.readCompacted(topic, each => prefixOfKey(each) !== undefined)) {
+    if (signal.aborted) break
     const prefix = prefixOfKey(key)
     if (prefix === undefined || value === null) continue
     const { keys, values } = found.get(prefix)!

@@ -1,5 +1,5 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { loadRules, revisionOfRules } from '../../detections/sigma/load.ts'
@@ -68,6 +68,14 @@ async function put(...bodies: readonly string[]): Promise<void> {
   expect((await topics.append('t', records)).retry).toEqual([])
 }
 
+async function listening(): Promise<Server> {
+  const server = createServer()
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  return server
+}
+
+const portOf = (server: Server): number => (server.address() as { port: number }).port
+
 async function two(): Promise<number> {
   const [port = 0] = await freePorts(1)
   writeFileSync(join(folder, 'key'), 'secret-key')
@@ -129,12 +137,12 @@ describe('reload', () => {
   test('with a port that somebody else has the old configuration is started again, and the answer says why', async () => {
     const port = await two()
     const before = (await readRevision(load())).name
-    const other = createServer()
-    await new Promise<void>(resolve => other.listen(0, '127.0.0.1', resolve))
-    const taken = (other.address() as { port: number }).port
+    const other = await listening()
+    const taken = portOf(other)
     write('ingest', http(taken))
     const [answer] = await running!.reload()
     expect(answer).toMatchObject({ valid: true, applied: false, revision: before })
+    expect(answer!.message).not.toMatch(/rules/)
     expect(answer!.message).toMatch(new RegExp(`${taken}`))
     await expect.poll(() => running!.health.missing()).toEqual([])
     const again = await fetch(`http://127.0.0.1:${port}/ingest/waf`, { method: 'POST', body: '' })
@@ -264,6 +272,51 @@ alertSinks: [{ type: file, path: ${join(folder, 'alerts.ndjson')} }]
     rmSync(join(folder, 'rules'), { recursive: true })
     expect(await running!.reload()).toMatchObject([{ valid: false, applied: false }])
     expect(running!.health.missing()).toEqual([])
+  })
+
+  test('that changed run also when the rest is refused, and then revision, gauge and answer say so', async () => {
+    await detects()
+    const ingest = files.get('ingest')!
+    const [was, before] = [readFileSync(ingest, 'utf8'), (await readRevision(load())).name]
+    writeRule(rule('own rule 2', '/two'))
+    const now = (await readRevision(load())).name
+    const other = await listening()
+    write('ingest', http(portOf(other)))
+    const [answer] = await running!.reload()
+    other.close()
+    expect(answer).toMatchObject({ valid: true, applied: false, revision: now })
+    expect(answer!.message).toMatch(/files of rules changed meanwhile, and detect may run with the new ones/)
+    expect(now).not.toBe(before)
+    await expect.poll(readyz).toEqual({ ready: true, revision: now })
+    expect(await running!.runtime.metrics.expose()).toContain(`haetae_config_hash ${Number.parseInt(now, 16)}\n`)
+    await put(asking('/two'))
+    await expect.poll(titles).toContain('own rule 2')
+    writeFileSync(ingest, was)
+    expect(await running!.reload()).toMatchObject([{ applied: true, revision: now }])
+  })
+
+  test('that cannot be read any more after a refusal leave a revision that is a number; untouched pipelines keep theirs', async () => {
+    await detects()
+    const configs = load()
+    const metrics = createMetrics()
+    const replaces = [
+      () => Promise.reject(new Error('not prepared')),
+      () => {
+        rmSync(join(folder, 'rules'), { recursive: true })
+        return Promise.resolve('the port is taken')
+      },
+    ]
+    const first = await readRevision(configs)
+    const reloading = new Reloading(configs, first, {
+      load: () => Promise.resolve(configs),
+      replace: () => replaces.shift()!(),
+      log: silentLog,
+      metrics,
+    })
+    writeRule(rule('own rule 2', '/two'))
+    expect(await reloading.reload()).toMatchObject({ applied: false, message: 'not prepared', revision: first.name })
+    expect(await reloading.reload()).toMatchObject({ applied: false, message: expect.stringMatching(/reload again$/) })
+    expect(await metrics.expose()).toMatch(/^haetae_config_hash 0$/m)
   })
 
   test('that are written while they are opened are opened again by the next reload, even when they are as before', async () => {

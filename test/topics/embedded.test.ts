@@ -1,7 +1,7 @@
 import { chmodSync, readdirSync, statSync } from 'node:fs'
 import { mkdir, open as openFile, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { type EmbeddedTopics, openEmbedded } from '../../platform/topics/embedded.ts'
 import { LOG_FILE, Store } from '../../platform/topics/store.ts'
 import { topicsContract } from './contract.ts'
@@ -110,6 +110,27 @@ describe('the embedded log over restarts', () => {
     const subscription = await again.subscribe(options(config.name))
     expect(new Set(valuesOf(await take(subscription, 100))).size).toBe(100)
     await again.close()
+  })
+})
+
+describe('a look between two offsets', () => {
+  it('waits while the file is opened again', async () => {
+    const { topics } = await openTemporary()
+    const config = topicConfig({ partitions: 1 })
+    await topics.ensure(config)
+    await topics.append(config.name, numbered(3))
+    const { promise: reopened, resolve } = Promise.withResolvers<void>()
+    const busy = vi.spyOn(Store.prototype, 'busy', 'get').mockReturnValue(reopened)
+    const blocks = vi.spyOn(Store.prototype, 'seek')
+    const looked = topics.recordsBetween(config.name, 0, 0n, 3n, 1_000_000)
+    await new Promise(done => setImmediate(done))
+    expect(blocks).not.toHaveBeenCalled()
+    busy.mockRestore()
+    resolve()
+    expect((await looked).records).toHaveLength(3)
+    expect(blocks).toHaveBeenCalled()
+    blocks.mockRestore()
+    await topics.close()
   })
 })
 

@@ -97,7 +97,7 @@ describe.each(remembering)('what version %s remembered', name => {
       const read = all.filter(({ note }) => note?.snapshot)
       expect(read.length).toBeGreaterThan(0)
       const owners = new Map(read.map(({ prefix, note }) => [prefix, note?.snapshot?.owner]))
-      const stored = await readStored(topics, 'detect.state', owners)
+      const stored = await readStored(topics, 'detect.state', owners, new AbortController().signal)
       for (const { prefix, note } of read) expect(partsOf(stored.get(prefix)!.values, prefix, note!)).toBeDefined()
       await subscription.close()
     })

@@ -1,10 +1,11 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Clock } from '../../clock.ts'
+import { HaetaeError } from '../../errors.ts'
 import type { FetchedRecord } from '../contract.ts'
 import { placeOf } from '../place.ts'
 import { decodeBatch, splitBatches } from './batch.ts'
 import type { Cluster } from './cluster.ts'
-import { check } from './failures.ts'
+import { check, KafkaFailure } from './failures.ts'
 import type { PartitionRef } from './messages/message.ts'
 import { EARLIEST, fetch, LATEST } from './messages/records.ts'
 import { offsetsAt, patiently } from './offsets.ts'
@@ -15,6 +16,8 @@ const ROUNDS_MAX = 8
 
 /** One partition as it is read here. */
 export interface CompactedLog {
+  /** For errors. */
+  readonly place: string
   /** The offset after the last record, as of now. */
   end(): Promise<bigint>
   /** The records from one offset to before another, as far as compaction left them. Values are parts of larger buffers. */
@@ -23,7 +26,8 @@ export interface CompactedLog {
 
 /**
  * The newest record of each key that is wanted, as of the begin or later. Reads a partition twice: what it
- * keeps are keys and offsets, not values. Throws a KafkaFailure.
+ * keeps are keys and offsets, not values. Throws a KafkaFailure, and TOPIC_CORRUPT for what cannot be read: without it, an older record
+ * of a key would pass as its newest.
  */
 export async function* newestRecords(
   cluster: Cluster,
@@ -38,6 +42,7 @@ export async function* newestRecords(
     const { partition } = ref
     const place = placeOf(ref)
     const log: CompactedLog = {
+      place,
       end: async () => (await patiently(clock, () => offsetsAt(cluster, LATEST, [ref]))).get(place)!,
       async *scan(from, end) {
         for (let offset = from; offset < end; ) {
@@ -61,6 +66,14 @@ export async function* newestOf(
   start: bigint,
   wants: (key: string) => boolean,
 ): AsyncGenerator<FetchedRecord> {
+  /** The records with a wanted key. */
+  async function* readable(from: bigint, to: bigint): AsyncGenerator<FetchedRecord & { readonly key: string }> {
+    for await (const record of log.scan(from, to)) {
+      const { key } = record
+      if (record.refused !== undefined && (key === undefined || wants(key))) throw corrupt(log.place, record)
+      if (key !== undefined && wants(key)) yield { ...record, key }
+    }
+  }
   const newest = new Map<string, bigint>()
   let end = start
   // What was rewritten meanwhile may be gone before it is read, and its successor stands behind the end: until nothing was written.
@@ -68,26 +81,28 @@ export async function* newestOf(
     const from = end
     end = await log.end()
     if (end === from) break
-    for await (const { key, value, offset } of log.scan(from, end)) {
-      if (key === undefined || !wants(key)) continue
+    for await (const { key, value, offset } of readable(from, end)) {
       if (value === null) newest.delete(key)
       else newest.set(key, offset)
     }
   }
-  for await (const record of log.scan(start, end)) {
-    if (record.key === undefined || newest.get(record.key) !== record.offset) continue
+  for await (const record of readable(start, end)) {
+    if (newest.get(record.key) !== record.offset) continue
     newest.delete(record.key)
     yield record
   }
   // What is left was compacted away between the two passes, as there is a newer one behind the end. They are few.
-  while (newest.size > 0) {
+  for (let round = 0; newest.size > 0; round++) {
+    if (round === ROUNDS_MAX) {
+      throw new KafkaFailure('COMPACTED_MEANWHILE', 'again', `${log.place} is rewritten faster than it can be read`)
+    }
     const from = end
     end = await log.end()
     // Deleted, and the deletion is gone, too.
     if (end === from) return
     const later = new Map<string, FetchedRecord>()
-    for await (const record of log.scan(from, end)) {
-      if (record.key === undefined || !newest.has(record.key)) continue
+    for await (const record of readable(from, end)) {
+      if (!newest.has(record.key)) continue
       later.set(record.key, { ...record, value: record.value && Buffer.from(record.value) })
     }
     for (const [key, record] of later) {
@@ -95,6 +110,14 @@ export async function* newestOf(
       if (record.value !== null) yield record
     }
   }
+}
+
+function corrupt(place: string, { offset, refused = '' }: FetchedRecord): HaetaeError {
+  return new HaetaeError(
+    'TOPIC_CORRUPT',
+    `${place}, offset ${offset} cannot be read (${refused}): without it, what is older would pass as the newest; upgrade Haetae when ` +
+      'a later version wrote it, otherwise restore the topic from a copy',
+  )
 }
 
 /** Records of a partition from `from` until before `to`, those that are still there. Throws a KafkaFailure. */

@@ -5,6 +5,7 @@ import { type CompactedLog, newestOf } from '../../../platform/topics/kafka/comp
 
 /** A partition whose cleaner and writers do something before each scan. */
 class Log implements CompactedLog {
+  readonly place = 't/0'
   #records: FetchedRecord[] = []
   #end = 0n
   readonly #before: (() => void)[]
@@ -13,9 +14,10 @@ class Log implements CompactedLog {
     this.#before = before
   }
 
-  append(key: string, value: string | null): void {
+  append(key: string | undefined, value: string | null, refused?: string): void {
     const bytes = value === null ? null : Buffer.from(value)
-    this.#records.push({ key, value: bytes, timeMs: 0, offset: this.#end++ })
+    const said = refused === undefined ? {} : { refused }
+    this.#records.push({ key, value: bytes, timeMs: 0, offset: this.#end++, ...said })
   }
 
   /** Keeps the newest of each key, as Kafka does; `all`: deletions go, too. */
@@ -80,6 +82,7 @@ describe('the newest record of each key', () => {
     const gone = log.scan.bind(log)
     let passes = 0
     const losing: CompactedLog = {
+      place: log.place,
       end: () => log.end(),
       async *scan(from, end) {
         passes += 1
@@ -93,6 +96,57 @@ describe('the newest record of each key', () => {
     const log = new Log()
     for (const key of ['a/1', 'b/1', 'a/1']) log.append(key, key)
     expect(await read(log, key => key.startsWith('a/'))).toEqual({ 'a/1': 'a/1' })
+  })
+
+  test('is none that an unreadable batch may have replaced, whichever pass meets it: the reading fails and says where', async () => {
+    const bad = (log: Log): void => log.append(undefined, 'bytes', 'unreadable_batch: offsets 1 to 1: wrong CRC')
+    const wrong = { code: 'TOPIC_CORRUPT', message: expect.stringMatching(/t\/0, offset 1 .*wrong CRC/) }
+    const first = new Log()
+    first.append('a', '1')
+    bad(first)
+    await expect(read(first)).rejects.toMatchObject(wrong)
+    const later: Log = new Log([
+      () => undefined,
+      () => {
+        bad(later)
+        later.append('a', '2')
+        later.clean()
+      },
+    ])
+    later.append('a', '1')
+    await expect(read(later)).rejects.toMatchObject(wrong)
+  })
+
+  test('is not taken from a record of a later version, but one that nobody wants is in nobody’s way', async () => {
+    const log = new Log()
+    log.append('a', '1')
+    log.append('b', '2', 'newer_version: the record has format 2')
+    await expect(read(log)).rejects.toMatchObject({ code: 'TOPIC_CORRUPT', message: expect.stringMatching(/offset 1/) })
+    expect(await read(log, key => key === 'a')).toEqual({ a: '1' })
+  })
+
+  test('is given up for now when it is rewritten in each pass: the reading ends', async () => {
+    const rewritten = (): void => {
+      log.append('a', 'x')
+      log.append('b', 'x')
+      log.clean()
+      // Its last record is gone before it is read, and nobody can say that there is none.
+      hidden = true
+    }
+    let hidden = false
+    const log: Log = new Log([() => undefined, ...Array.from({ length: 50 }, () => rewritten)])
+    const hiding: CompactedLog = {
+      place: log.place,
+      end: () => log.end(),
+      async *scan(from, end) {
+        for await (const record of log.scan(from, end)) if (!hidden || record.key !== 'a') yield record
+      },
+    }
+    log.append('a', '1')
+    const all = (async () => {
+      for await (const each of newestOf(hiding, 0n, () => true)) expect(each.key).toBe('b')
+    })()
+    await expect(all).rejects.toMatchObject({ reason: 'COMPACTED_MEANWHILE', cure: 'again' })
   })
 
   test('is never older than at the begin, whatever is written and compacted between the passes', async () => {
