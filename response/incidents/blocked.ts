@@ -3,7 +3,7 @@ import { clientPrefix, parseAddress } from '../../platform/address.ts'
 import { ADDRESSES_MAX } from '../../platform/incident.ts'
 import type { AuditFacts } from './audit.ts'
 
-/** As many as the ledger has holds. */
+/** Twice what the ledger has holds by default; of more, those that came first are forgotten. */
 const BLOCKED_MAX = 100_000
 /** Holds on one target: one for each rule and person. */
 const HOLDS_MAX = 100
