@@ -1,8 +1,7 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { loadRules, revisionOfRules } from '../../detections/sigma/load.ts'
 import { askReload } from '../../pipelines/control.ts'
 import { loadPipeline, type PipelineConfig } from '../../pipelines/load.ts'
 import { type Running, startProcess } from '../../pipelines/process.ts'
@@ -342,33 +341,5 @@ alertSinks: [{ type: file, path: ${join(folder, 'alerts.ndjson')} }]
     expect(await reloading.reload()).toMatchObject({ applied: true, message: expect.not.stringMatching(/again/) })
     expect(await reloading.reload()).toMatchObject({ applied: true, message: 'nothing has changed' })
     expect(changes).toEqual([['detect'], ['detect']])
-  })
-
-  test('make the same revision wherever their folder is, and another with any byte, name or order', async () => {
-    const folders = ['a', 'b'].map(name => join(folder, name))
-    for (const each of folders) {
-      mkdirSync(join(each, 'below'), { recursive: true })
-      writeFileSync(join(each, 'below', 'x.yml'), 'x')
-      writeFileSync(join(each, 'y.yaml'), 'y')
-    }
-    const [a = '', b = ''] = folders
-    const before = await revisionOfRules([a])
-    expect(await revisionOfRules([b])).toBe(before)
-    writeFileSync(join(b, 'no-rule.txt'), 'z')
-    expect(await revisionOfRules([b])).toBe(before)
-    writeFileSync(join(b, 'y.yaml'), 'y ')
-    expect(await revisionOfRules([b])).not.toBe(before)
-    writeFileSync(join(b, 'y.yaml'), 'y')
-    renameSync(join(b, 'below', 'x.yml'), join(b, 'below', 'z.yml'))
-    expect(await revisionOfRules([b])).not.toBe(before)
-  })
-
-  test('larger than a rule may be are read only as far as that shows', async () => {
-    mkdirSync(join(folder, 'rules'))
-    writeFileSync(join(folder, 'rules', 'large.yml'), Buffer.alloc(4 * 1024 * 1024, 'a'))
-    const first = await revisionOfRules([join(folder, 'rules')])
-    writeFileSync(join(folder, 'rules', 'large.yml'), Buffer.alloc(5 * 1024 * 1024, 'a'))
-    expect(await revisionOfRules([join(folder, 'rules')])).toBe(first)
-    expect((await loadRules([join(folder, 'rules')])).refused).toMatchObject([{ reason: 'unreadable' }])
   })
 })
