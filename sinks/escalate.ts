@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { type Deps, defineSink, type Encoded, type Rejection, type Sink, type Verdict } from '../engine/contract.ts'
+import { type Deps, defineSink, type Encoded, type Sink, type Verdict } from '../engine/contract.ts'
+import { OwnedPartition } from '../engine/owned-partition.ts'
 import { type Backoff, backoffMs } from '../platform/backoff.ts'
 import { asError, HaetaeError, isForAPerson } from '../platform/errors.ts'
 import { type Incident, readIncident } from '../platform/incident.ts'
@@ -13,7 +14,6 @@ import { type Due, type Sent, sentSchema, Watch } from './escalate/watch.ts'
 
 const MINUTE_MS = 60_000
 const PASS_MS = 5_000
-const RETRY_AFTER_MS = 1_000
 const backoff: Backoff = { firstMs: 5_000, maxMs: 60_000 }
 
 const config = z
@@ -103,11 +103,7 @@ class EscalateSink implements Sink {
   readonly #address: string
   readonly #routingKey: string
   readonly #words: Words
-  #owned: Promise<Owned> | undefined
-  /** The partition went to another process: what is still written here is read again there. */
-  #isLost = false
-  /** What ran before and has not come to rest. */
-  #leaving: Promise<unknown> = Promise.resolve()
+  readonly #partition: OwnedPartition<Owned>
 
   constructor(given: Config, deps: Deps, topics: Topics, address: string, routingKey: string) {
     this.#config = given
@@ -116,56 +112,31 @@ class EscalateSink implements Sink {
     this.#address = address
     this.#routingKey = routingKey
     this.#words = wordsOf[given.language]
-    const owner = `${given.topic}/0`
-    deps.positions.onAssigned(streams => {
-      if (!streams.includes(owner)) return
-      this.#isLost = false
-      void this.#own().catch(thrown => this.#failed(thrown))
-    })
-    deps.positions.onRevoked(streams => {
-      if (!streams.includes(owner)) return
-      this.#isLost = true
-      void this.close()
+    this.#partition = new OwnedPartition(deps.positions, `${given.topic}/0`, {
+      restore: isLost => this.#restore(isLost),
+      end: ({ stop, running }) => {
+        stop.abort()
+        return running
+      },
+      failed: thrown => this.#failed(thrown),
     })
   }
 
-  async write(records: readonly Encoded[]): Promise<Verdict> {
-    const reject: Rejection[] = []
-    // A delivery is tried again even after its partition was taken away: it must not make us its owner once more.
-    if (this.#isLost) return { retry: [], reject }
-    try {
-      const { watch } = await this.#own()
-      if (this.#isLost) return { retry: [], reject }
+  write(records: readonly Encoded[]): Promise<Verdict> {
+    return this.#partition.write(records, ({ watch }, reject) => {
       for (const [index, { event }] of records.entries()) {
         const incident = readIncident(event.raw)
         if (incident) watch.put(incident)
         else reject.push({ index, reason: 'not_incident: no incident of this version' })
       }
-      return { retry: [], reject }
-    } catch (thrown) {
-      if (this.#isLost) return { retry: [], reject }
-      this.#failed(thrown)
-      return { retry: records.map((_, index) => index), reject: [], retryAfterMs: RETRY_AFTER_MS }
-    }
-  }
-
-  async close(): Promise<void> {
-    const leaving = this.#owned
-    this.#owned = undefined
-    this.#leaving = Promise.allSettled([this.#leaving, stopped(leaving)])
-    await this.#leaving
-  }
-
-  #own(): Promise<Owned> {
-    this.#owned ??= this.#leaving.then(() => this.#restore())
-    const owned = this.#owned
-    owned.catch(() => {
-      if (this.#owned === owned) this.#owned = undefined
     })
-    return owned
   }
 
-  async #restore(): Promise<Owned> {
+  close(): Promise<void> {
+    return this.#partition.leave()
+  }
+
+  async #restore(isLost: () => boolean): Promise<Owned> {
     const { unacknowledgedMinutes, slackMinutes, topic, escalatedTopic } = this.#config
     const sent: Sent[] = []
     for await (const { key, value } of this.#topics.readCompacted(escalatedTopic)) {
@@ -184,7 +155,7 @@ class EscalateSink implements Sink {
       if (incident) watch.put(incident)
     }
     const stop = new AbortController()
-    if (this.#isLost) stop.abort()
+    if (isLost()) stop.abort()
     return { watch, stop, running: this.#run(watch, stop.signal) }
   }
 
@@ -272,10 +243,4 @@ class EscalateSink implements Sink {
   #failed(thrown: unknown): void {
     this.#deps.log.warn('critical incidents cannot be watched yet', { error: asError(thrown).message })
   }
-}
-
-async function stopped(leaving: Promise<Owned> | undefined): Promise<void> {
-  const owned = await leaving?.catch(() => undefined)
-  owned?.stop.abort()
-  await owned?.running
 }

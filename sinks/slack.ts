@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { type Deps, defineSink, type Encoded, type Rejection, type Sink, type Verdict } from '../engine/contract.ts'
+import { type Deps, defineSink, type Encoded, type Sink, type Verdict } from '../engine/contract.ts'
+import { OwnedPartition } from '../engine/owned-partition.ts'
 import { asError, HaetaeError } from '../platform/errors.ts'
 import { type Incident, readIncident } from '../platform/incident.ts'
 import { readNotified } from '../platform/notify/notice.ts'
@@ -16,7 +17,6 @@ import { Lane } from './slack/lane.ts'
 import { localTime } from './slack/local-time.ts'
 import { channelRecordOf, Runner } from './slack/runner.ts'
 
-const RETRY_AFTER_MS = 1_000
 /** Later than that nobody waits for an answer to what he pressed. */
 const ANSWER_MS = 5 * 60_000
 const channelId = z.string().regex(/^[CG][A-Z0-9]{5,20}$/, 'the id of a channel, such as C0123456789, not its name')
@@ -157,11 +157,7 @@ class SlackSink implements Sink {
   readonly #deps: Deps
   readonly #calls: SlackCalls
   readonly #voice: Voice
-  #owned: Promise<Owned> | undefined
-  /** The partition went to another process: what is still written here is read again there. */
-  #isLost = false
-  /** What ran before and has not come to rest. */
-  #leaving: Promise<unknown> = Promise.resolve()
+  readonly #partition: OwnedPartition<Owned>
 
   constructor(given: Config, deps: Deps, options: SlackAccess) {
     this.#config = given
@@ -169,26 +165,19 @@ class SlackSink implements Sink {
     this.#voice = voiceOf(given)
     const counter = deps.metrics.counter('haetae_slack_calls_total', 'Calls of the Slack API', ['method', 'outcome'])
     this.#calls = new SlackCalls(options, (method, outcome) => counter.add({ method, outcome }))
-    const owner = `${given.topic}/0`
-    deps.positions.onAssigned(streams => {
-      if (!streams.includes(owner)) return
-      this.#isLost = false
-      void this.#own().catch(thrown => this.#failed(thrown))
-    })
-    deps.positions.onRevoked(streams => {
-      if (!streams.includes(owner)) return
-      this.#isLost = true
-      void this.#leave('lost')
+    this.#partition = new OwnedPartition(deps.positions, `${given.topic}/0`, {
+      restore: isLost => this.#restore(isLost),
+      end: ({ stop, lost, running }, why) => {
+        if (why === 'lost') lost.abort()
+        stop.abort()
+        return running
+      },
+      failed: thrown => this.#failed(thrown),
     })
   }
 
-  async write(records: readonly Encoded[]): Promise<Verdict> {
-    const reject: Rejection[] = []
-    // A delivery is tried again even after its partition was taken away: it must not make us its owner once more.
-    if (this.#isLost) return { retry: [], reject }
-    try {
-      const { lanes, unkept, lost } = await this.#own()
-      if (this.#isLost) return { retry: [], reject }
+  write(records: readonly Encoded[]): Promise<Verdict> {
+    return this.#partition.write(records, async ({ lanes, unkept, lost }, reject) => {
       for (const [index, { event }] of records.entries()) {
         const audit = event.kind === 'audit' ? readAudit(event.raw) : undefined
         const incident = audit ? undefined : readIncident(event.raw)
@@ -201,16 +190,11 @@ class SlackSink implements Sink {
         await this.#keep(...channelRecordOf(lane), lost.signal)
         unkept.delete(lane)
       }
-      return { retry: [], reject }
-    } catch (thrown) {
-      if (this.#isLost) return { retry: [], reject }
-      this.#failed(thrown)
-      return { retry: records.map((_, index) => index), reject: [], retryAfterMs: RETRY_AFTER_MS }
-    }
+    })
   }
 
-  async close(): Promise<void> {
-    await this.#leave()
+  close(): Promise<void> {
+    return this.#partition.leave()
   }
 
   /** To where its message is, else to where one of its severity belongs. */
@@ -238,16 +222,7 @@ class SlackSink implements Sink {
     return lane.hear(news, audit, nowMs) ? [lane] : []
   }
 
-  #own(): Promise<Owned> {
-    this.#owned ??= this.#leaving.then(() => this.#restore())
-    const owned = this.#owned
-    owned.catch(() => {
-      if (this.#owned === owned) this.#owned = undefined
-    })
-    return owned
-  }
-
-  async #restore(): Promise<Owned> {
+  async #restore(isLost: () => boolean): Promise<Owned> {
     const { channels, topic, notifiedTopic, onCall } = this.#config
     const topics = await this.#deps.topics()
     const names = {
@@ -280,7 +255,7 @@ class SlackSink implements Sink {
       if (incident) this.#put(lanes, incident)
     }
     const stop = new AbortController()
-    if (this.#isLost) stop.abort()
+    if (isLost()) stop.abort()
     const lost = new AbortController()
     const running = Promise.all(all.map(lane => this.#runner(lane, lost.signal).run(stop.signal)))
     return { lanes, unkept: new Set(), stop, lost, running }
@@ -309,23 +284,9 @@ class SlackSink implements Sink {
     if (retry.length > 0) throw new HaetaeError('TOPIC_UNREACHABLE', `${notifiedTopic} did not take a record yet`)
   }
 
-  async #leave(why?: 'lost'): Promise<void> {
-    const leaving = this.#owned
-    this.#owned = undefined
-    this.#leaving = Promise.allSettled([this.#leaving, stopped(leaving, why)])
-    await this.#leaving
-  }
-
   #failed(thrown: unknown): void {
     this.#deps.log.warn('what is in Slack cannot be read yet', { error: asError(thrown).message })
   }
-}
-
-async function stopped(leaving: Promise<Owned> | undefined, why?: 'lost'): Promise<void> {
-  const owned = await leaving?.catch(() => undefined)
-  if (why === 'lost') owned?.lost.abort()
-  owned?.stop.abort()
-  await owned?.running
 }
 
 function isTimeZone(name: string): boolean {
