@@ -5,6 +5,7 @@ import { type Backoff, backoffMs } from '../platform/backoff.ts'
 import { asError, HaetaeError, isForAPerson } from '../platform/errors.ts'
 import { type Incident, readIncident } from '../platform/incident.ts'
 import { readNotified } from '../platform/notify/notice.ts'
+import { evidenceUrl } from '../platform/notify/text.ts'
 import { languages, type Words, wordsOf } from '../platform/notify/words.ts'
 import { responseTopic } from '../platform/response/topics.ts'
 import { readSecret, secretRef } from '../platform/secret.ts'
@@ -212,10 +213,7 @@ class EscalateSink implements Sink {
     const { format, consoleUrl, timeoutMs } = this.#config
     const nowMs = clock.now()
     const call = { ...due, timeMs: nowMs }
-    const url =
-      consoleUrl === ''
-        ? undefined
-        : `${consoleUrl.replace(/\/$/, '')}/incidents/${encodeURIComponent(due.incident.uid)}`
+    const url = evidenceUrl(consoleUrl, due.incident.uid)
     const body =
       format === 'pagerduty' ? pagerDutyOf(call, this.#words, url, this.#routingKey) : jsonOf(call, this.#words, url)
     const counter = metrics.counter('haetae_escalations_total', 'Calls beside Slack, by what became of them', [

@@ -55,3 +55,8 @@ export function slackIdOf(who: string): string | undefined {
 }
 
 const PERSON = / \(([UW][A-Z0-9]{2,20})\)$/
+
+/** Where the console shows an incident and its evidence; undefined when no console is configured. */
+export function evidenceUrl(consoleUrl: string, uid: string): string | undefined {
+  return consoleUrl === '' ? undefined : `${consoleUrl.replace(/\/$/, '')}/incidents/${encodeURIComponent(uid)}`
+}

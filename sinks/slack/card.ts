@@ -1,6 +1,6 @@
 import type { KnownBlock, MessageAttachment } from '@slack/web-api'
 import { ADDRESSES_MAX, type Incident } from '../../platform/incident.ts'
-import { cut, escapeMarkup, flag, markup, nameOf, plain } from '../../platform/notify/text.ts'
+import { cut, escapeMarkup, evidenceUrl, flag, markup, nameOf, plain } from '../../platform/notify/text.ts'
 import type { Words } from '../../platform/notify/words.ts'
 import type { LocalTime } from './local-time.ts'
 
@@ -195,8 +195,8 @@ function actions(incident: Incident, { words, consoleUrl }: Voice): KnownBlock[]
       value: buttonValue(incident, 0),
     })
   }
-  if (consoleUrl !== '') {
-    const url = `${consoleUrl.replace(/\/$/, '')}/incidents/${encodeURIComponent(uid)}`
+  const url = evidenceUrl(consoleUrl, uid)
+  if (url !== undefined) {
     elements.push({ type: 'button' as const, action_id: 'evidence', text: plainText(words.evidence), url })
   }
   if (holds.active > 0) {
